@@ -1,0 +1,132 @@
+"""Pytree algebra: the few operations the mathematics needs."""
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from dynax._types import Scalar
+
+
+map = jax.tree.map
+leaves = jax.tree.leaves
+
+
+def cast(scalar, dtype) -> Array:
+    """A hyper-parameter in the dtype of the array it acts on: dtype follows the inputs.
+
+    >>> cast(0.9, jnp.float32).dtype
+    dtype('float32')
+    """
+    return jnp.asarray(scalar).astype(dtype)
+
+
+def widest(*trees: PyTree) -> np.dtype:
+    """The dtype in which scalars of these trees are accumulated (≥ float32)."""
+    dtypes = [jnp.asarray(a).dtype for a in leaves(trees)]
+    return max([jnp.dtype(jnp.float32), *dtypes], key=lambda dtype: dtype.itemsize)
+
+
+def wide(x: PyTree) -> PyTree:
+    """`x` in at least single precision: sums and energies never run in half."""
+    return map(lambda a: a.astype(widest(a)), x)
+
+
+def zeros_like(x: PyTree, dtype=None) -> PyTree:
+    return map(lambda a: jnp.zeros_like(a, dtype=dtype), x)
+
+
+def add(x: PyTree, y: PyTree) -> PyTree:
+    return map(lambda a, b: a + b.astype(a.dtype), x, y)
+
+
+def sub(x: PyTree, y: PyTree) -> PyTree:
+    return map(lambda a, b: a - b, x, y)
+
+
+def scale(s, x: PyTree) -> PyTree:
+    return map(lambda a: cast(s, a.dtype) * a, x)
+
+
+def total(parts: list[Array], dtype) -> Scalar:
+    out = jnp.zeros((), dtype)
+    for p in parts:
+        out = out + p.astype(dtype)
+    return out
+
+
+def vdot(x: PyTree, y: PyTree) -> Scalar:
+    """⟨x, y⟩ = Σ xᵢyᵢ as an elementwise product and a sum.
+
+    Not `jnp.vdot`: a matrix unit may run that in bfloat16 or TF32.
+    """
+    parts = map(lambda a, b: jnp.sum(wide(a) * wide(b)), x, y)
+    return total(leaves(parts), widest(x, y))
+
+
+def size(x: PyTree) -> int:
+    return sum(int(np.prod(a.shape)) for a in leaves(x))
+
+
+def eps(x: PyTree) -> float:
+    """The coarsest machine epsilon among the leaves."""
+    return max((float(jnp.finfo(a.dtype).eps) for a in leaves(x)), default=0.0)
+
+
+def is_concrete(*values) -> bool:
+    return not any(isinstance(v, jax.core.Tracer) for v in leaves(values))
+
+
+def check_params(x: PyTree, name: str = "params") -> None:
+    """Real floating leaves, at least one, finite where their values are known.
+
+    Raises:
+        TypeError: a leaf is not a real floating array.
+        ValueError: no leaf at all, or a NaN or infinity in one.
+    """
+    flat = jax.tree_util.tree_leaves_with_path(x)
+    if not flat:
+        raise ValueError(f"{name}: given a tree without arrays; at least one needed.")
+    for path, leaf in flat:
+        where = f"{name}{jax.tree_util.keystr(path)}"
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            given = dtype if dtype is not None else type(leaf).__name__
+            raise TypeError(f"{where}: given {given}; real floating arrays accepted.")
+        if is_concrete(leaf) and not bool(jnp.all(jnp.isfinite(leaf))):
+            raise ValueError(f"{where}: given NaN or infinity; finite values accepted.")
+
+
+def check_match(x: PyTree, y: PyTree, x_name: str, y_name: str) -> None:
+    """`y` has the structure and the shapes of `x`.
+
+    Raises:
+        ValueError: naming the first difference.
+    """
+    sx, sy = jax.tree.structure(x), jax.tree.structure(y)
+    if sx != sy:
+        raise ValueError(
+            f"{y_name}: given the tree {sy}; accepted is that of {x_name}, {sx}."
+        )
+    pairs = zip(jax.tree_util.tree_leaves_with_path(x), leaves(y), strict=True)
+    for (path, a), b in pairs:
+        if jnp.shape(a) != jnp.shape(b):
+            where = jax.tree_util.keystr(path)
+            raise ValueError(
+                f"{y_name}{where}: given shape {jnp.shape(b)}; "
+                f"accepted is that of {x_name}{where}, {jnp.shape(a)}."
+            )
+
+
+def check_scalar(value, name: str) -> None:
+    """`value` is one real floating number.
+
+    Raises:
+        ValueError: it has a shape, or is not real floating.
+    """
+    shape, dtype = jnp.shape(value), jnp.result_type(value)
+    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(
+            f"{name}: given shape {shape} and {dtype}; a real scalar loss accepted."
+        )

@@ -1,0 +1,13 @@
+"""Type aliases: what a shape or a role is called everywhere in dynax."""
+
+from typing import Any
+
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+
+Scalar = Float[Array, ""]
+ScalarLike = float | Float[Array, ""]
+Step = Int[Array, ""]
+Flag = Bool[Array, ""]
+Params = PyTree[Float[Array, "..."]]
+State = PyTree[Any]

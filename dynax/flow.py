@@ -1,0 +1,156 @@
+"""An optimizer, written once and seen three ways: a map, a flow, an energy for both.
+
+Conventions. x is any pytree of real floating arrays, `state` a NamedTuple of arrays,
+`grad` a tree like x, `lr` the learning rate. Hyper-parameters are traced fields of the
+class, so sweeping them never recompiles. The flow at learning rate `lr` is the ODE
+whose discretisation with time step `lr` is the map; a method whose flow does not depend
+on the step (heavy ball) ignores the argument.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+
+from dynax import _tree as tree
+from dynax._types import Params, Scalar, ScalarLike, State
+from dynax.lyapunov import Ledger
+
+
+class AbstractOptimizer(eqx.Module):
+    """A map and its flow; nothing is claimed of any energy."""
+
+    @abc.abstractmethod
+    def init(self, x: Params) -> State:
+        """The state that belongs to the starting point x."""
+
+    @abc.abstractmethod
+    def update(
+        self, x: Params, state: State, grad: Params, lr: ScalarLike
+    ) -> tuple[Params, State]:
+        """One step of the map as the displacement x₊ − x, and the new state."""
+
+    @abc.abstractmethod
+    def flow(
+        self, t: ScalarLike, x: Params, state: State, grad: Params, lr: ScalarLike
+    ) -> tuple[Params, State]:
+        """(ẋ, ṡ), the continuous-time limit."""
+
+    def step(
+        self, x: Params, state: State, grad: Params, lr: ScalarLike
+    ) -> tuple[Params, State]:
+        """One step of the map, (x₊, s₊)."""
+        delta, state = self.update(x, state, grad, lr)
+        return tree.add(x, delta), state
+
+
+class AbstractLyapunovOptimizer(AbstractOptimizer):
+    """An optimizer whose flow has a Lyapunov function H with Ḣ = −D, D ≥ 0."""
+
+    @abc.abstractmethod
+    def energy(
+        self,
+        t: ScalarLike,
+        x: Params,
+        state: State,
+        value: ScalarLike,
+        lr: ScalarLike,
+    ) -> Scalar:
+        """H, where `value` = f(x)."""
+
+    @abc.abstractmethod
+    def dissipation(
+        self, t: ScalarLike, x: Params, state: State, grad: Params, lr: ScalarLike
+    ) -> Scalar:
+        """The claimed D = −Ḣ ≥ 0 along the flow with `grad` = ∇f(x)."""
+
+
+class Step(NamedTuple):
+    """Everything observed of one step: what a balance is drawn up from."""
+
+    index: Scalar
+    x: Params
+    state: State
+    grad: Params
+    lr: ScalarLike
+    x_next: Params
+    state_next: State
+    value: Scalar
+    value_next: Scalar
+
+
+class AbstractBalancedOptimizer(AbstractLyapunovOptimizer):
+    """An optimizer whose *map* has a known energy balance too."""
+
+    @abc.abstractmethod
+    def balance(self, step: Step, smoothness: ScalarLike | None = None) -> Ledger:
+        """The discrete claim, drawn up from an observed step.
+
+        Args:
+            step: before, after, and the vector fed to the optimizer as its gradient.
+            smoothness: a Lipschitz constant L of ∇f, if one is known.
+        """
+
+
+class AbstractFlow(eqx.Module):
+    """ẏ = field(t, y, args), y = (x, state): plug `field` into `diffrax.ODETerm`."""
+
+    opt: eqx.AbstractVar[AbstractOptimizer]
+    f: eqx.AbstractVar[Callable[[Params], Scalar]]
+    lr: eqx.AbstractVar[ScalarLike]
+
+    def init(self, x: Params) -> tuple[Params, State]:
+        return x, self.opt.init(x)
+
+    def field(self, t, y, args=None):
+        del args
+        x, state = y
+        return self.opt.flow(t, x, state, jax.grad(self.f)(x), self.lr)
+
+
+class Flow(AbstractFlow):
+    """A flow about whose energy nothing is claimed."""
+
+    opt: AbstractOptimizer
+    f: Callable[[Params], Scalar]
+    lr: ScalarLike
+
+
+class LyapunovFlow(AbstractFlow):
+    """A flow with an energy H(t, y, args) that claims Ḣ = −dissipation(t, y, args)."""
+
+    opt: AbstractLyapunovOptimizer
+    f: Callable[[Params], Scalar]
+    lr: ScalarLike
+
+    def energy(self, t, y, args=None):
+        del args
+        x, state = y
+        return self.opt.energy(t, x, state, self.f(x), self.lr)
+
+    def dissipation(self, t, y, args=None):
+        del args
+        x, state = y
+        return self.opt.dissipation(t, x, state, jax.grad(self.f)(x), self.lr)
+
+
+def as_flow(
+    opt: AbstractOptimizer, f: Callable[[Params], Scalar], lr: ScalarLike = 1.0
+) -> Flow | LyapunovFlow:
+    """The continuous-time limit of `opt` on the loss f.
+
+    Args:
+        opt: the optimizer.
+        f: x → scalar loss; close over the data.
+        lr: the learning rate at which the flow is read off (see the module docstring).
+
+    Returns:
+        A `LyapunovFlow` when the optimizer has a Lyapunov function, else a `Flow`:
+        an energy that does not exist is absent by type.
+    """
+    if not callable(f):
+        raise TypeError(f"f: given {type(f).__name__}; a function x → loss accepted.")
+    kind = LyapunovFlow if isinstance(opt, AbstractLyapunovOptimizer) else Flow
+    return kind(opt, f, lr)

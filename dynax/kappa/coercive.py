@@ -1,0 +1,81 @@
+"""Potentials that grow faster than any norm: κ* is finite, Lion-κ regularises only."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Scalar
+
+from ._base import AbstractCoercive, Scope, require_number
+from .norms import dual_exponent, norm, norm_grad
+
+
+class HalfSquared(AbstractCoercive):
+    """Heavy ball and Nesterov with L2.  κ(m) = ½‖m‖²,  ∇κ(m) = m,  κ*(y) = ½‖y‖².
+
+    Lion-κ: (λ/2)‖x‖². Distance: 0, dom κ* is everything. Source: arXiv 2310.05898.
+    """
+
+    scope: ClassVar[Scope] = "leaf"
+
+    def _value(self, m):
+        return jnp.sum(m**2) / 2
+
+    def _grad(self, m):
+        return m
+
+    def _conjugate(self, y):
+        return jnp.sum(y**2) / 2
+
+    def _grad_conjugate(self, y):
+        return y
+
+
+class Quartic(AbstractCoercive):
+    """κ(m) = Σm⁴/4,  ∇κ(m) = m³,  κ*(y) = ¾Σ|y|^{4/3},  ∇κ*(y) = ∛y.
+
+    Lion-κ: ¾λ^{1/3}Σ|x|^{4/3}. Distance: 0, dom κ* is everything.
+    Source: Maddison et al., arXiv 1809.05042 (kinetic energies of Hamiltonian descent).
+    """
+
+    scope: ClassVar[Scope] = "leaf"
+
+    def _value(self, m):
+        return jnp.sum(m**4) / 4
+
+    def _grad(self, m):
+        return m**3
+
+    def _conjugate(self, y):
+        return 0.75 * jnp.sum(jnp.abs(y) ** (4 / 3))
+
+    def _grad_conjugate(self, y):
+        return jnp.cbrt(y)
+
+
+class HalfSquaredLp(AbstractCoercive):
+    """The scaled (not normalised) Lion-ℓ_p, 1 < p < ∞, 1/p + 1/q = 1.
+
+        κ(m) = ½‖m‖_p²    ∇κ(m) = ‖m‖_p∇‖m‖_p    κ*(y) = ½‖y‖_q²    ∇κ*(y) = ‖y‖_q∇‖y‖_q
+
+    Lion-κ: (λ/2)‖x‖_q². Distance: 0, dom κ* is everything. Source: arXiv 2310.05898.
+    """
+
+    p: float | Scalar
+    scope: Scope = eqx.field(default="leaf", static=True)
+
+    def _value(self, m):
+        return jnp.sum(norm(m, self.p)) ** 2 / 2
+
+    def _grad(self, m):
+        return norm(m, self.p) * norm_grad(m, self.p)
+
+    def _conjugate(self, y):
+        return jnp.sum(norm(y, dual_exponent(self.p, y))) ** 2 / 2
+
+    def _grad_conjugate(self, y):
+        q = dual_exponent(self.p, y)
+        return norm(y, q) * norm_grad(y, q)
+
+    def __check_init__(self):
+        require_number("p", self.p, "a finite number > 1", lambda p: p > 1)

@@ -1,0 +1,181 @@
+"""Elementwise potentials κ(m) = Σᵢ φ(mᵢ). Reference: Lion-κ, arXiv 2310.05898, Table 2.
+
+The smooth families carry their width δ (or 1/s) and tend to ‖m‖₁ with it (n entries):
+    0 ≤ SoftAbs − L1 ≤ nδ,   0 ≤ L1 − Huber ≤ nδ/2,   0 ≤ L1 − LogCosh ≤ n ln2 / s.
+"""
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Scalar
+
+from ._base import AbstractBoxed, AbstractNorm, Scope, require_number
+
+
+class L1(AbstractNorm):
+    """Lion: the sign of the momentum.
+
+        κ(m) = ‖m‖₁        ∇κ(m) = sign m        κ*(y) = δ(‖y‖_∞ ≤ 1)
+
+    Lion-κ: the constraint ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞.
+    Source: Chen et al., arXiv 2302.06675 (Lion); 2310.05898. optax: mode="hard".
+    """
+
+    scope: ClassVar[Scope] = "leaf"
+
+    def _value(self, m):
+        return jnp.sum(jnp.abs(m))
+
+    def _grad(self, m):
+        return jnp.sign(m)
+
+    def _dual(self, y):
+        return jnp.max(jnp.abs(y))
+
+
+class SparseL1(AbstractBoxed):
+    """Lion that leaves small momenta alone.
+
+        κ(m) = Σ(|m| − e)₊      ∇κ(m) = sign(m)·1(|m| > e)
+        κ*(y) = e‖y‖₁ + δ(‖y‖_∞ ≤ 1)      ∇κ*(y) = e sign y
+
+    Lion-κ: e‖x‖₁ and ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞.
+    Source: arXiv 2310.05898, Table 2. `threshold` is e ≥ 0.
+    """
+
+    threshold: float | Scalar
+    smooth: ClassVar[bool] = False
+
+    def _value(self, m):
+        return jnp.sum(jnp.maximum(jnp.abs(m) - _as(self.threshold, m), 0))
+
+    def _grad(self, m):
+        return jnp.where(jnp.abs(m) > _as(self.threshold, m), jnp.sign(m), 0)
+
+    def _conjugate(self, y):
+        return _as(self.threshold, y) * jnp.sum(jnp.minimum(jnp.abs(y), 1))
+
+    def _grad_conjugate(self, y):
+        return _as(self.threshold, y) * jnp.sign(y)
+
+    def __check_init__(self):
+        require_number("threshold", self.threshold, "a number >= 0", lambda e: e >= 0)
+
+
+class Huber(AbstractBoxed):
+    """Linear near zero, the sign further out.
+
+        κ(m) = Σ m²/2δ where |m| ≤ δ, else |m| − δ/2      ∇κ(m) = clip(m/δ, −1, 1)
+        κ*(y) = (δ/2)‖y‖² + δ(‖y‖_∞ ≤ 1)      ∇κ*(y) = δy
+
+    Lion-κ: (δλ/2)‖x‖² and ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞.
+    Source: arXiv 2310.05898, Table 2. optax: mode="refined" is δ = 1.
+    """
+
+    delta: float | Scalar
+    smooth: ClassVar[bool] = True
+
+    def _value(self, m):
+        delta = _as(self.delta, m)
+        near = jnp.clip(m, -delta, delta)
+        return jnp.sum(near / delta * (m - near / 2))
+
+    def _grad(self, m):
+        return jnp.clip(m / _as(self.delta, m), -1, 1)
+
+    def _conjugate(self, y):
+        return _as(self.delta, y) / 2 * jnp.sum(jnp.clip(y, -1, 1) ** 2)
+
+    def _grad_conjugate(self, y):
+        return _as(self.delta, y) * jnp.clip(y, -1, 1)
+
+    def __check_init__(self):
+        require_number("delta", self.delta, "a number > 0", lambda delta: delta > 0)
+
+
+class SoftAbs(AbstractBoxed):
+    """The smooth Lion to integrate as an ODE.
+
+        κ(m) = Σ√(m² + δ²)      ∇κ(m) = m/√(m² + δ²)
+        κ*(y) = −δΣ√(1 − y²) on ‖y‖_∞ ≤ 1      ∇κ*(y) = δy/√(1 − y²)   (1 − y² ≥ eps)
+
+    Lion-κ: −(δ/λ)Σ√(1 − λ²x²), whose slope is infinite at the faces of
+    ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞. Source: arXiv 2310.05898 (smoothing).
+    """
+
+    delta: float | Scalar
+    smooth: ClassVar[bool] = True
+
+    def _value(self, m):
+        return jnp.sum(_hypot(m, _as(self.delta, m)))
+
+    def _grad(self, m):
+        return m / _hypot(m, _as(self.delta, m))
+
+    def _conjugate(self, y):
+        square = (1 - y) * (1 + y)
+        inside = square > 0
+        root = jnp.where(inside, jnp.sqrt(jnp.where(inside, square, 1)), 0)
+        return -_as(self.delta, y) * jnp.sum(root)
+
+    def _grad_conjugate(self, y):
+        y = jnp.clip(y, -1, 1)
+        square = jnp.maximum((1 - y) * (1 + y), jnp.finfo(y.dtype).eps)
+        return _as(self.delta, y) * y / jnp.sqrt(square)
+
+    def __check_init__(self):
+        require_number("delta", self.delta, "a number > 0", lambda delta: delta > 0)
+
+
+class LogCosh(AbstractBoxed):
+    """Lion with tanh for the sign.
+
+        κ(m) = (1/s)Σ ln cosh(sm)      ∇κ(m) = tanh(sm)
+        κ*(y) = (1/2s)Σ (1+y)ln(1+y) + (1−y)ln(1−y) on ‖y‖_∞ ≤ 1
+        ∇κ*(y) = artanh(y)/s   (|y| ≤ 1 − eps)
+
+    Lion-κ: an entropic barrier on ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞.
+    Source: arXiv 2310.05898, Table 2. optax: mode="smooth", smooth_beta = s.
+    """
+
+    scale: float | Scalar
+    smooth: ClassVar[bool] = True
+
+    def _value(self, m):
+        sm = _as(self.scale, m) * m
+        small = jnp.abs(sm) < 1  # there ln cosh z = log1p(2 sinh²(z/2)) is accurate
+        near = jnp.log1p(2 * jnp.sinh(jnp.where(small, sm, 0) / 2) ** 2)
+        far = jnp.logaddexp(sm, -sm) - float(np.log(2))
+        return jnp.sum(jnp.where(small, near, far)) / _as(self.scale, m)
+
+    def _grad(self, m):
+        return jnp.tanh(_as(self.scale, m) * m)
+
+    def _conjugate(self, y):
+        y = jnp.clip(y, -1, 1)
+        return jnp.sum(_entropy(y) + _entropy(-y)) / (2 * _as(self.scale, y))
+
+    def _grad_conjugate(self, y):
+        edge = 1 - float(jnp.finfo(y.dtype).eps)
+        return jnp.arctanh(jnp.clip(y, -edge, edge)) / _as(self.scale, y)
+
+    def __check_init__(self):
+        require_number("scale", self.scale, "a number > 0", lambda s: s > 0)
+
+
+def _as(parameter, array):
+    return jnp.asarray(parameter, array.dtype)
+
+
+def _hypot(m, delta):
+    """√(m² + δ²) without overflow; s cancels, so it is a constant to autodiff."""
+    s = lax.stop_gradient(jnp.maximum(jnp.abs(m), delta))
+    return s * jnp.sqrt((m / s) ** 2 + (delta / s) ** 2)
+
+
+def _entropy(y):
+    """(1 + y)ln(1 + y), 0 at y = −1."""
+    inside = y > -1
+    return jnp.where(inside, (1 + y) * jnp.log1p(jnp.where(inside, y, 0)), 0)

@@ -1,0 +1,88 @@
+"""Potentials of the singular values of a matrix: Muon and its relatives."""
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from ._base import AbstractArrayKappa, Scope, require
+from .norms import LInf, LogSumExp, TopK
+from .separable import L1
+
+
+class OrthogonallyInvariant(AbstractArrayKappa):
+    """κ(M) = φ(σ(M)) for a vector potential φ symmetric in order and signs.
+
+        M = U diag(σ) Vᵀ      ∇κ(M) = U diag(∇φ(σ)) Vᵀ
+        κ*(Y) = φ*(σ(Y))      dom κ* = {σ(Y) ∈ dom φ*}
+
+    φ = L1: nuclear norm, UVᵀ (Muon), ‖X‖_op ≤ 1/λ. φ = LInf: spectral norm, u₁v₁ᵀ,
+    ‖X‖_* ≤ 1/λ. φ = TopK(k): Ky Fan. φ = SoftAbs(δ), Huber(δ), LogCosh(s): smooth
+    nuclear norms. Distance: φ's distance of σ(Y).
+
+    An array is read as a matrix: fewer than two axes, one column (then ‖·‖_* = ‖·‖₂);
+    more, the leading axes flattened into rows. Each leaf is a matrix of its own.
+    First derivatives of `value` and `finite_conjugate` are fine at repeated σ; those of
+    `grad` differentiate U and V and are not.
+    Source: Lewis, J. Convex Anal. 2 (1995); Lion-κ as Muon: arXiv 2506.15054.
+    """
+
+    vector_kappa: AbstractArrayKappa
+    scope: ClassVar[Scope] = "leaf"
+
+    @property
+    def smooth(self) -> bool:
+        return self.vector_kappa.smooth
+
+    @property
+    def zero_in_domain(self) -> bool:
+        return self.vector_kappa.zero_in_domain
+
+    def _value(self, m):
+        return self.vector_kappa._value(_singular_values(m))
+
+    def _grad(self, m):
+        return _on_singular_values(self.vector_kappa._grad, m)
+
+    def _conjugate(self, y):
+        return self.vector_kappa._conjugate(_singular_values(y))
+
+    def _grad_conjugate(self, y):
+        return _on_singular_values(self.vector_kappa._grad_conjugate, y)
+
+    def _distance(self, y):
+        return self.vector_kappa._distance(_singular_values(y))
+
+    def __check_init__(self):
+        phi = self.vector_kappa
+        vector = isinstance(phi, AbstractArrayKappa)
+        symmetric = not isinstance(phi, LogSumExp | OrthogonallyInvariant)
+        accepted = "a kappa of vectors symmetric in order and signs, as L1 or SoftAbs"
+        require(vector and symmetric, "vector_kappa", phi, accepted)
+
+
+def nuclear() -> OrthogonallyInvariant:
+    """‖M‖_* = Σσᵢ: Muon with the exact orthogonal factor."""
+    return OrthogonallyInvariant(L1())
+
+
+def spectral() -> OrthogonallyInvariant:
+    """‖M‖_op = σ₁: rank-one steps."""
+    return OrthogonallyInvariant(LInf())
+
+
+def ky_fan(k: int) -> OrthogonallyInvariant:
+    """σ₁ + … + σ_k: steps of rank k, between `spectral` and `nuclear`."""
+    return OrthogonallyInvariant(TopK(k))
+
+
+def _matrix(a):
+    return a.reshape(-1, 1) if a.ndim < 2 else a.reshape(-1, a.shape[-1])
+
+
+def _singular_values(a):
+    return jnp.linalg.svd(_matrix(a), compute_uv=False)
+
+
+def _on_singular_values(f, a):
+    u, sigma, vt = jnp.linalg.svd(_matrix(a), full_matrices=False)
+    return ((u * f(sigma)[None, :]) @ vt).reshape(a.shape)

@@ -1,0 +1,318 @@
+"""Energy along a system: its exact derivative, the ledger, the verdict.
+
+A *ledger* is what was measured: one row a step (or a save point), arrays only, so it
+is carried through `jit`, `scan` and `vmap` as data. A *tally* is any number of rows
+folded into O(1) scalars; tallies form a monoid under `merge`. A *verdict* is what they
+mean, built once, on the host.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from dynax import _tree as tree
+from dynax._types import State
+
+
+Energy = Callable[[Any, State, Any], Array]
+Field = Callable[[Any, State, Any], State]
+
+NEVER = np.iinfo(np.int32).max
+OUTSIDE, INSIDE = 1, 2
+
+
+def lie_derivative(energy: Energy, field: Field) -> Callable:
+    r"""V and V̇ = ∂ₜV + ⟨∇V, F⟩ along ẏ = F(t, y), exactly, by one jvp.
+
+    Args:
+        energy: V(t, y, args) → scalar.
+        field: F(t, y, args) → like y.
+
+    Returns:
+        (t, y, args) → (V, V̇).
+    """
+
+    def derivative(t, y, args=None):
+        t = jnp.asarray(t, tree.widest(y))
+        tangents = jnp.ones_like(t), field(t, y, args)
+        return jax.jvp(lambda t, y: energy(t, y, args), (t, y), tangents)
+
+    return derivative
+
+
+def along(energy: Energy, field: Field) -> Callable:
+    """`diffrax.SaveAt(ts=…, fn=along(H, field))` saves {"V": V, "dV": V̇}."""
+    derivative = lie_derivative(energy, field)
+
+    def fn(t, y, args):
+        v, dv = derivative(t, y, args)
+        return {"V": v, "dV": dv}
+
+    return fn
+
+
+class Check(NamedTuple):
+    """One claimed inequality: it holds when margin ≥ −tolerance."""
+
+    margin: Float[Array, "..."]
+    tolerance: Float[Array, "..."]
+
+
+class Ledger(NamedTuple):
+    """One row of accounts for the step (x, s) → (x₊, s₊); stacked rows lead by time.
+
+    `energy` is the finite part of H before the step: where `phase` is 1 (λx outside
+    dom κ*) H itself is +∞. `defect` = `change` − `predicted`, summed term by term, not
+    as a difference of energies. `scale` is the sum of the absolute terms.
+    """
+
+    step: Int[Array, "..."]
+    energy: Float[Array, "..."]
+    change: Float[Array, "..."]
+    predicted: Float[Array, "..."]
+    defect: Float[Array, "..."]
+    scale: Float[Array, "..."]
+    terms: dict[str, Float[Array, "..."]]
+    phase: Int[Array, "..."]
+    distance: Float[Array, "..."]
+    stationarity: Float[Array, "..."]
+    checks: dict[str, Check]
+
+    def finite(self) -> Bool[Array, "..."]:
+        """Whether the row is made of numbers (a margin of +∞ means: not applicable)."""
+        flags = [jnp.isfinite(n) for n in (self.energy, self.change, self.defect)]
+        flags += [~jnp.isnan(c.margin + c.tolerance) for c in self.checks.values()]
+        return jnp.all(jnp.stack(flags), axis=0)
+
+
+class Count(NamedTuple):
+    """How one check fared: violations, the first, and the worst margin/tolerance."""
+
+    violations: Int[Array, ""]
+    first: Int[Array, ""]
+    worst: Float[Array, ""]
+    worst_step: Int[Array, ""]
+    worst_margin: Float[Array, ""]
+
+
+class Tally(NamedTuple):
+    """Ledger rows folded into O(1) scalars.
+
+    `rises` counts steps on which H went up: reported, never a verdict. `non_finite` is
+    the first step with a NaN or infinity. `error` is the largest |defect|/scale and
+    `resolution` the largest tolerance/scale of the balance: what it could have missed.
+    """
+
+    audited: Int[Array, ""]
+    rises: Int[Array, ""]
+    outside: Int[Array, ""]
+    non_finite: Int[Array, ""]
+    error: Float[Array, ""]
+    resolution: Float[Array, ""]
+    counts: dict[str, Count]
+
+
+def tally(rows: Ledger) -> Tally:
+    """Fold a row, or rows stacked along leading axes (those of step < 0 are unused)."""
+    rows = jax.tree.map(jnp.ravel, rows)
+    used = rows.step >= 0
+    finite = rows.finite()
+    good = used & finite
+
+    def first(flags):
+        return jnp.min(jnp.where(flags, rows.step, NEVER)).astype(jnp.int32)
+
+    def number(flags):
+        return jnp.sum(flags, dtype=jnp.int32)
+
+    def count(check: Check) -> Count:
+        violated = good & (check.margin < -check.tolerance)
+        tiny = jnp.finfo(check.margin.dtype).tiny
+        ratio = jnp.where(good, check.margin / (check.tolerance + tiny), jnp.inf)
+        k = jnp.argmin(ratio)
+        return Count(
+            number(violated),
+            first(violated),
+            ratio[k],
+            jnp.where(ratio[k] < jnp.inf, rows.step[k], NEVER).astype(jnp.int32),
+            jnp.where(good[k], check.margin[k], jnp.inf).astype(check.margin.dtype),
+        )
+
+    def largest(numerator):
+        scale = jnp.where(rows.scale > 0, rows.scale, 1)
+        return jnp.max(jnp.where(good, numerator / scale, 0))
+
+    allowed = rows.checks.get("balance")
+    slack = jnp.zeros_like(rows.scale) if allowed is None else allowed.tolerance
+    return Tally(
+        audited=number(used),
+        rises=number(good & (rows.change > 0)),
+        outside=number(good & (rows.phase == OUTSIDE)),
+        non_finite=first(used & ~finite),
+        error=largest(jnp.abs(rows.defect)),
+        resolution=largest(slack),
+        counts={name: count(check) for name, check in rows.checks.items()},
+    )
+
+
+def merge(a: Tally, b: Tally) -> Tally:
+    """The tally of both sets of rows; associative, so shards and restarts combine."""
+
+    def count(p: Count, q: Count) -> Count:
+        here = p.worst <= q.worst
+
+        def pick(u, v):
+            return jnp.where(here, u, v)
+
+        return Count(
+            p.violations + q.violations,
+            jnp.minimum(p.first, q.first),
+            jnp.minimum(p.worst, q.worst),
+            pick(p.worst_step, q.worst_step),
+            pick(p.worst_margin, q.worst_margin),
+        )
+
+    return Tally(
+        a.audited + b.audited,
+        a.rises + b.rises,
+        a.outside + b.outside,
+        jnp.minimum(a.non_finite, b.non_finite),
+        jnp.maximum(a.error, b.error),
+        jnp.maximum(a.resolution, b.resolution),
+        {k: count(a.counts[k], b.counts[k]) for k in a.counts},
+    )
+
+
+Status = Literal["holds", "violated", "undecided", "no certificate"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What a ledger means.
+
+    `violated`: some check fell below −tolerance. `undecided`: nothing was violated but
+    the numbers stopped being finite at `non_finite`, or no row was audited.
+    `no certificate`: the system claims nothing that could fail.
+    """
+
+    status: Status
+    claim: str
+    audited: int
+    violations: int
+    first: int | None
+    worst: dict[str, Any] | None
+    rises: int
+    outside: int
+    non_finite: int | None
+    error: float
+    resolution: float
+    origin: str
+    checks: dict[str, dict[str, Any]]
+
+    def __str__(self) -> str:
+        lines = [f"{self.status.upper()}: {self.claim}"]
+        lines.append(f"  {self.audited} rows audited, {self.violations} violations")
+        if self.non_finite is not None:
+            lines[-1] += f"; not finite from step {self.non_finite} on"
+        if self.first is not None:
+            lines[-1] += f"; first at step {self.first}"
+        for name, check in self.checks.items():
+            if check["violations"]:
+                text = (
+                    f"{check['violations']} violations, first at step {check['first']}"
+                )
+            elif check["worst_step"] is None:
+                text = "never audited"
+            else:
+                text = "holds"
+            if check["worst_step"] is not None:
+                text += (
+                    f"; worst {check['worst_margin']:+.2e} at step "
+                    f"{check['worst_step']} ({check['worst']:+.2g} tolerances)"
+                )
+            lines.append(f"  {name:<22} {text}")
+        if self.audited:
+            lines.append(
+                f"  largest |defect|/Σ|terms| {self.error:.1e}; smallest visible "
+                f"{self.resolution:.1e} ({self.origin})"
+            )
+            lines.append(
+                f"  H rose on {self.rises} and lay outside its domain on "
+                f"{self.outside} of {self.audited} rows (reported, not judged)"
+            )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Strict JSON: what is not a finite number becomes null."""
+
+        def clean(v):
+            if isinstance(v, dict):
+                return {k: clean(u) for k, u in v.items()}
+            if isinstance(v, float) and not np.isfinite(v):
+                return None
+            return v
+
+        return json.dumps(clean(self.to_dict()), indent=2, ensure_ascii=False)
+
+
+def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verdict:
+    """Judge stacked ledger rows, or a tally.
+
+    Args:
+        rows: what was measured.
+        claim: the sentence being judged.
+        origin: where the tolerances come from, in words.
+    """
+    t = jax.device_get(tally(rows) if isinstance(rows, Ledger) else rows)
+
+    def step(n):
+        return None if int(n) == NEVER else int(n)
+
+    checks = {
+        name: {
+            "violations": int(c.violations),
+            "first": step(c.first),
+            "worst": float(c.worst),
+            "worst_step": step(c.worst_step),
+            "worst_margin": float(c.worst_margin),
+        }
+        for name, c in t.counts.items()
+    }
+    violations = sum(c["violations"] for c in checks.values())
+    firsts = [c["first"] for c in checks.values() if c["first"] is not None]
+    non_finite = step(t.non_finite)
+    judged = {k: c for k, c in checks.items() if c["worst_step"] is not None}
+    name = min(judged, key=lambda k: judged[k]["worst"], default=None)
+    status: Status
+    if violations:
+        status = "violated"
+    elif not checks:
+        status = "no certificate"
+    elif non_finite is not None or int(t.audited) == 0:
+        status = "undecided"
+    else:
+        status = "holds"
+    return Verdict(
+        status=status,
+        claim=claim,
+        audited=int(t.audited),
+        violations=violations,
+        first=min(firsts, default=None),
+        worst=None if name is None else {"check": name, **judged[name]},
+        rises=int(t.rises),
+        outside=int(t.outside),
+        non_finite=non_finite,
+        error=float(t.error),
+        resolution=float(t.resolution),
+        origin=origin,
+        checks=checks,
+    )

@@ -1,0 +1,180 @@
+"""An optimizer as an optax transformation, and a ledger around any of those."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dynax import _tree as tree
+from dynax._types import Params, Scalar, ScalarLike, State, Step as Count
+from dynax.flow import AbstractOptimizer, Step
+from dynax.lyapunov import Ledger, Tally, merge, tally
+from dynax.monitor._row import observe
+
+
+LearningRate = ScalarLike | Callable[[Count], ScalarLike]
+
+
+class OptaxState(NamedTuple):
+    """The optimizer's own state and the number of steps taken."""
+
+    count: Count
+    state: State
+
+
+class AuditState(NamedTuple):
+    """The audited transformation's state beside O(1) scalars: last row and tally."""
+
+    count: Count
+    inner: Any
+    ledger: Ledger
+    tally: Tally
+
+
+def as_optax(
+    opt: AbstractOptimizer,
+    learning_rate: LearningRate,
+    *,
+    every: int = 0,
+    smoothness: ScalarLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """The map of `opt` as an optax transformation, audited every `every` steps.
+
+    Args:
+        opt: the optimizer.
+        learning_rate: a number or an optax schedule (count → number).
+        every: 0 for no ledger; k ≥ 1 to draw up a row at steps 0, k, 2k, …, which needs
+            `update(grads, state, params, value=f(params), value_fn=f)` with f the loss
+            on the same batch. Find it by `optax.tree.get(state, "ledger")`, and all
+            rows so far by `optax.tree.get(state, "tally")`.
+        smoothness: a Lipschitz constant of ∇f, to have the theorem's bound audited too.
+    """
+    if not isinstance(opt, AbstractOptimizer):
+        raise TypeError(
+            f"opt: given {type(opt).__name__}; a dynax.AbstractOptimizer accepted."
+        )
+
+    def init(params):
+        return OptaxState(jnp.zeros((), jnp.int32), opt.init(params))
+
+    def update(grads, state, params=None, **extra):
+        del extra
+        if params is None:
+            raise ValueError("params: missing; update(grads, state, params) accepted.")
+        tree.check_match(params, grads, "params", "grads")
+        delta, inner = opt.update(
+            params, state.state, grads, _rate(learning_rate, state.count)
+        )
+        return delta, OptaxState(optax.safe_increment(state.count), inner)
+
+    tx = optax.GradientTransformationExtraArgs(init, update)
+    if every == 0:
+        return tx
+    return audit(
+        tx,
+        opt,
+        learning_rate,
+        every=every,
+        read=lambda state: state.state,
+        smoothness=smoothness,
+    )
+
+
+def audit(
+    tx: optax.GradientTransformation,
+    claim: AbstractOptimizer,
+    learning_rate: LearningRate,
+    *,
+    read: Callable[[Any], State],
+    every: int = 1,
+    smoothness: ScalarLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Hold the updates of *any* optax transformation against what `claim` says.
+
+    `audit(optax.lion(lr, …), LionKappa(…), lr, read=LionState.from_optax)` changes one
+    line of a training loop and no bit of its parameters. Rows come from what `tx` did,
+    so an implementation error shows as a defect.
+
+    Args:
+        tx: the transformation that trains.
+        claim: the optimizer it is said to be.
+        learning_rate: the one `tx` uses, a number or a schedule.
+        read: state of `tx` → state of `claim`.
+        every, smoothness: as in `as_optax`. Skipped steps run none of the accounts.
+
+    Raises:
+        ValueError: `every` < 1; at trace time, `value` or `value_fn` missing or not
+            scalar, or gradients that differ from the parameters in structure.
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(f"every: given {every!r}; an integer ≥ 1 accepted.")
+    tx = optax.with_extra_args_support(tx)
+
+    def row(count, params, before, grads, updates, after, value, value_fn):
+        dtype = tree.widest(params)
+        x_next = optax.apply_updates(params, updates)
+        value_next = value_fn(x_next)
+        tree.check_scalar(value_next, "value_fn(params)")
+        rate = _rate(learning_rate, count)
+        step = Step(
+            index=count,
+            x=params,
+            state=read(before),
+            grad=grads,
+            lr=rate,
+            x_next=x_next,
+            state_next=read(after),
+            value=jnp.asarray(value).astype(dtype),
+            value_next=jnp.asarray(value_next).astype(dtype),
+        )
+        return observe(claim, step, smoothness)
+
+    def init(params):
+        tree.check_params(params)
+        inner = tx.init(params)
+        zero = jnp.zeros((), jnp.int32)
+        shapes = jax.eval_shape(
+            lambda p, s: row(zero, p, s, p, p, s, 0.0, lambda _: 0.0), params, inner
+        )
+        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        empty = empty._replace(step=jnp.asarray(-1, empty.step.dtype))
+        return AuditState(zero, inner, empty, tally(empty))
+
+    def update(grads, state, params=None, *, value=None, value_fn=None, **extra):
+        if params is None:
+            raise ValueError("params: missing; update(grads, state, params) accepted.")
+        for name, given in (("value", value), ("value_fn", value_fn)):
+            if given is None:
+                raise ValueError(
+                    f"{name}: missing; the ledger needs update(grads, state, params, "
+                    "value=f(params), value_fn=f), f the loss on the same batch."
+                )
+        tree.check_scalar(value, "value")
+        tree.check_match(params, grads, "params", "grads")
+        updates, inner = tx.update(
+            grads, state.inner, params, value=value, value_fn=value_fn, **extra
+        )
+
+        def draw():
+            new = row(
+                state.count, params, state.inner, grads, updates, inner, value, value_fn
+            )
+            return new, merge(state.tally, tally(new))
+
+        def skip():
+            return state.ledger, state.tally
+
+        if every == 1:
+            ledger, folded = draw()
+        else:
+            ledger, folded = jax.lax.cond(state.count % every == 0, draw, skip)
+        count = optax.safe_increment(state.count)
+        return updates, AuditState(count, inner, ledger, folded)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _rate(learning_rate: LearningRate, count: Count) -> Scalar | float:
+    return learning_rate(count) if callable(learning_rate) else learning_rate
