@@ -148,8 +148,8 @@ def tally(rows: Ledger) -> Tally:
         scale = jnp.where(rows.scale > 0, rows.scale, 1)
         return jnp.max(jnp.where(good, numerator / scale, 0))
 
-    allowed = rows.checks.get("balance")
-    slack = jnp.zeros_like(rows.scale) if allowed is None else allowed.tolerance
+    equality = rows.checks.get("balance", rows.checks.get("identity"))
+    slack = jnp.zeros_like(rows.scale) if equality is None else equality.tolerance
     return Tally(
         audited=number(used),
         rises=number(good & (rows.change > 0)),
@@ -237,11 +237,12 @@ class Verdict:
                     f"{check['worst_step']} ({check['worst']:+.2g} tolerances)"
                 )
             lines.append(f"  {name:<22} {text}")
-        if self.audited:
+        if {"balance", "identity"} & self.checks.keys():
             lines.append(
                 f"  largest |defect|/Σ|terms| {self.error:.1e}; smallest visible "
                 f"{self.resolution:.1e} ({self.origin})"
             )
+        if self.audited > 1:
             lines.append(
                 f"  H rose on {self.rises} and lay outside its domain on "
                 f"{self.outside} of {self.audited} rows (reported, not judged)"

@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree, Scalar
 
@@ -170,7 +171,7 @@ def _total(join: Callable, f: Callable, tree: PyTree, scope: Scope) -> Scalar:
     wide = widen(tree)
     blocks = jax.tree.leaves(wide) if scope == "leaf" else [ravel_pytree(wide)[0]]
     parts = [f(block) for block in blocks if block.size]
-    return functools.reduce(join, parts) if parts else jnp.zeros(())
+    return functools.reduce(join, parts) if parts else jnp.zeros((), jnp.float32)
 
 
 def _mapped(f: Callable, tree: PyTree, scope: Scope) -> PyTree:
@@ -186,9 +187,9 @@ def _mapped(f: Callable, tree: PyTree, scope: Scope) -> PyTree:
 
 def _slack(tree: PyTree) -> Scalar:
     stored = [jnp.finfo(jnp.asarray(leaf).dtype).eps for leaf in jax.tree.leaves(tree)]
-    flat, _ = ravel_pytree(widen(tree))
-    eps = 64 * float(jnp.finfo(flat.dtype).eps) + max(map(float, stored), default=0.0)
-    return eps * jnp.max(jnp.abs(flat), initial=1.0)
+    top = _total(jnp.maximum, lambda a: jnp.max(jnp.abs(a)), tree, "leaf")
+    eps = 64 * float(jnp.finfo(top.dtype).eps) + max(map(float, stored), default=0.0)
+    return eps * jnp.maximum(top, 1)
 
 
 def require(ok: Any, name: str, given: Any, accepted: str) -> None:
@@ -198,7 +199,7 @@ def require(ok: Any, name: str, given: Any, accepted: str) -> None:
 
 def require_number(name: str, given: Any, accepted: str, ok: Callable) -> None:
     """Checks a hyper-parameter where its value is known; a tracer passes."""
-    if not isinstance(given, jax.core.Tracer):
+    if not isinstance(given, Tracer):
         number = isinstance(given, int | float | np.number | np.ndarray | jax.Array)
         good = number and np.all(np.isfinite(given)) and np.all(ok(np.asarray(given)))
         require(good, name, given, accepted)

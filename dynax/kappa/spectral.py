@@ -29,6 +29,9 @@ class OrthogonallyInvariant(AbstractArrayKappa):
     vector_kappa: AbstractArrayKappa
     scope: ClassVar[Scope] = "leaf"
 
+    def __init__(self, vector_kappa: AbstractArrayKappa):
+        self.vector_kappa = vector_kappa
+
     @property
     def smooth(self) -> bool:
         return self.vector_kappa.smooth

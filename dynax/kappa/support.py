@@ -1,7 +1,7 @@
 """Support functions: Frank–Wolfe with momentum, on any set with a linear oracle."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -110,5 +110,5 @@ class Support(AbstractKappa):
         return proved
 
 
-def _as_pytree(f: Callable) -> Callable:
+def _as_pytree(f: Callable) -> Any:
     return f if isinstance(f, eqx.Module | Partial) else Partial(f)

@@ -4,12 +4,13 @@ from dynax.monitor._diffrax import (
     Monitored as Monitored,
     MonitorState as MonitorState,
     WithWork as WithWork,
+    power as power,
 )
 from dynax.monitor._optax import (
-    as_optax as as_optax,
-    audit as audit,
     AuditState as AuditState,
     OptaxState as OptaxState,
+    as_optax as as_optax,
+    audit as audit,
 )
 from dynax.monitor._row import observe as observe
 from dynax.monitor._scan import iterate as iterate

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynax import _tree as tree
-from dynax._types import Params, Scalar, ScalarLike, State, Step as Count
+from dynax._types import Scalar, ScalarLike, State, Step as Count
 from dynax.flow import AbstractOptimizer, Step
 from dynax.lyapunov import Ledger, Tally, merge, tally
 from dynax.monitor._row import observe

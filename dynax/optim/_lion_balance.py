@@ -13,6 +13,7 @@ u|x₊| in x₊ (hence u|x₊|/ε in V) and u_m(|m| + |m₊|) in m₊, u_m that 
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
@@ -88,9 +89,8 @@ def pull(p: Params, lam) -> Params:
 
 def account(kappa: AbstractKappa, block: Block) -> Account:
     w, eps, x, x_next, m, m_next, m_tilde, g = block
-    dtype = w.c.dtype
     u_x, u_m = eps[0] / 2, max(eps) / 2
-    depth = 8 + jnp.log2(tree.size(x)).astype(dtype)
+    depth = 8 + float(np.log2(tree.size(x)))
     size = lambda t: tree.map(jnp.abs, t)  # noqa: E731
 
     delta, dm = tree.sub(x_next, x), tree.sub(m, m_next)
@@ -189,9 +189,7 @@ def ledger(
     def total(name):
         return tree.total([getattr(p, name) for p in parts], dtype)
 
-    terms = {
-        k: tree.total([p.terms[k] for p in parts], dtype) for k in parts[0].terms
-    }
+    terms = {k: tree.total([p.terms[k] for p in parts], dtype) for k in parts[0].terms}
     allowed = {
         k: tree.total([p.allowed[k] for p in parts], dtype) for k in parts[0].allowed
     }

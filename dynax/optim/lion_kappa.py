@@ -28,7 +28,7 @@ class LionState(NamedTuple):
         """The momentum inside an optax state: m = −`mu`."""
         mu = optax.tree.get(state, "mu")
         if mu is None:
-            raise ValueError("state: no `mu` in it; the state of a Lion or Muon accepted.")
+            raise ValueError("state: no `mu` in it; accepted: of Lion, Muon.")
         return cls(tree.map(jnp.negative, mu))
 
 
@@ -83,8 +83,8 @@ class LionKappa(AbstractBalancedOptimizer):
     def __check_init__(self):
         if not isinstance(self.kappa, AbstractKappa):
             raise TypeError(
-                f"kappa: given {type(self.kappa).__name__}; a dynax.kappa.AbstractKappa "
-                "accepted, such as dynax.kappa.L1()."
+                f"kappa: given {type(self.kappa).__name__}; accepted is a "
+                "dynax.kappa.AbstractKappa, such as dynax.kappa.L1()."
             )
         for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
             b = np.asarray(beta) if tree.is_concrete(beta) else np.zeros(())
@@ -138,7 +138,8 @@ class LionKappa(AbstractBalancedOptimizer):
         del t
         gamma = (1 - self.beta2) / lr
         v = self.kappa.grad(self._average(self.beta1, state.m, grad))
-        dx = tree.map(lambda v, x, d: v - tree.cast(d, x.dtype) * x, v, x, self._decays(x))
+        decays = self._decays(x)
+        dx = tree.map(lambda v, x, lam: v - tree.cast(lam, x.dtype) * x, v, x, decays)
         dm = tree.map(lambda m, g: -tree.cast(gamma, m.dtype) * (g + m), state.m, grad)
         return dx, LionState(dm)
 
@@ -225,7 +226,8 @@ class LionKappa(AbstractBalancedOptimizer):
     def _decays(self, x: Params) -> PyTree:
         if self.decay_mask is None:
             return tree.map(lambda _: self.weight_decay, x)
-        return tree.map(lambda _, on: self.weight_decay if on else 0.0, x, self._mask(x))
+        lam = self.weight_decay
+        return tree.map(lambda _, on: lam if on else 0.0, x, self._mask(x))
 
     def _parts(self, x: Params, *trees: PyTree) -> list[tuple[ScalarLike, tuple]]:
         """(λ, trees restricted to the leaves that decay with λ)."""
@@ -269,4 +271,3 @@ class LionKappa(AbstractBalancedOptimizer):
                 f"weight_decay: given 0 with κ = {type(self.kappa).__name__}, whose "
                 "conjugate is infinite at 0; accepted is λ > 0 for this κ."
             )
-

@@ -1,0 +1,256 @@
+"""Put a whole system (optimizer, loss, start) to the test and return verdicts."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from dynax import _tree as tree
+from dynax._types import Params, ScalarLike
+from dynax.flow import (
+    AbstractBalancedOptimizer,
+    AbstractLyapunovOptimizer,
+    AbstractOptimizer,
+    as_flow,
+)
+from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, lie_derivative, verdict
+from dynax.monitor import Monitored, WithWork, iterate, power
+from dynax.optim import LionKappa
+
+
+class System(NamedTuple):
+    """What `verify` takes.
+
+    Args:
+        optimizer: the method.
+        loss: f(x), or f(x, batch) with `batches`.
+        start: x₀, any pytree of real floating arrays.
+        learning_rate: of the map; also where the flow is read off.
+        batches: a tree of arrays that lead by time, for a stochastic loss.
+        smoothness: a Lipschitz constant of ∇f, if one is known.
+        horizon: T, how long the flow is followed; None not to.
+    """
+
+    optimizer: AbstractOptimizer
+    loss: Callable
+    start: Params
+    learning_rate: ScalarLike = 1e-2
+    batches: PyTree | None = None
+    smoothness: ScalarLike | None = None
+    horizon: float | None = 10.0
+
+
+class Result(NamedTuple):
+    """Verdicts by name, and the ledger of the map for figures."""
+
+    verdicts: dict[str, Verdict]
+    ledger: Ledger
+
+    @property
+    def status(self) -> str:
+        """The gravest verdict; a part about which nothing is claimed does not count."""
+        found = {v.status for v in self.verdicts.values()}
+        for status in ("violated", "undecided", "holds"):
+            if status in found:
+                return status
+        return "no certificate"
+
+
+def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 0):
+    """Audit a system as a map and as a flow.
+
+    map       every step's balance, signs, contraction (and the bound, with L)
+    pointwise V̇ = −D and D ≥ 0 at random states around the start
+    limit     (x₊ − x)/ε → ẋ at first order as ε → 0
+    flow      the same along a diffrax solve (Tsit5, rtol = atol = 1e-8), with the
+              integrated identity V(T) − V(0) + ∫D = 0; skipped where the field is not
+              continuous (a κ that is not smooth)
+
+    Args:
+        system: the system.
+        steps: of the map (ignored when `system.batches` says how many there are).
+        states: how many random states.
+        seed: of those states.
+    """
+    opt, f, x = system.optimizer, system.loss, system.start
+    if not isinstance(opt, AbstractOptimizer):
+        raise TypeError(
+            f"optimizer: given {type(opt).__name__}; accepted is a "
+            "dynax.AbstractOptimizer."
+        )
+    tree.check_params(x, "start")
+    batches = system.batches
+
+    @eqx.filter_jit
+    def run(opt, x):
+        _, rows = iterate(
+            opt,
+            f,
+            x,
+            system.learning_rate,
+            steps=None if batches is not None else steps,
+            batches=batches,
+            smoothness=system.smoothness,
+        )
+        return rows
+
+    ledger = run(opt, x)
+    name = type(opt).__name__
+    origin = f"round-off model, {tree.widest(x).name}"
+    exact = isinstance(opt, AbstractBalancedOptimizer)
+    what = "exact energy balance of every step" if exact else "energy of the map"
+    verdicts = {"map": verdict(ledger, f"{name}: {what}", origin)}
+
+    first = f if batches is None else _first(f, batches)
+    verdicts["limit"] = verdict(
+        _limit(opt, first, x, system.learning_rate),
+        f"{name}: the map tends to the flow at first order",
+        origin,
+    )
+    if isinstance(opt, AbstractLyapunovOptimizer):
+        flow = as_flow(opt, first, system.learning_rate)
+        rows = _pointwise(flow, x, states, jax.random.key(seed))
+        verdicts["pointwise"] = verdict(
+            rows, f"{name}: V̇ = −D, D ≥ 0 at {states} random states", origin
+        )
+        if system.horizon is not None and _continuous(opt):
+            rows, solved = _along(flow, x, system.horizon)
+            claim = f"{name}: V falls and V + ∫D is constant along the flow"
+            verdicts["flow"] = verdict(
+                rows, claim, "the solver's local error estimates and round-off"
+            )
+            if not solved:
+                verdicts["flow"] = _unsolved(verdicts["flow"])
+    return Result(verdicts, ledger)
+
+
+def _first(f, batches):
+    batch = tree.map(lambda a: a[0], batches)
+    return lambda x: f(x, batch)
+
+
+def _continuous(opt) -> bool:
+    return not (isinstance(opt, LionKappa) and not opt.kappa.smooth)
+
+
+def _unsolved(v: Verdict) -> Verdict:
+    if v.status != "holds":
+        return v
+    claim = f"{v.claim} (the solver did not reach the horizon)"
+    return dataclasses.replace(v, status="undecided", claim=claim)
+
+
+def _wander(opt, f, x, lr, steps, key):
+    """States the optimizer can be in: iterates under gradients as noisy as large."""
+
+    def body(carry, key):
+        x, s = carry
+        g = jax.grad(f)(x)
+        keys = jax.random.split(key, len(tree.leaves(g)))
+        keys = jax.tree.unflatten(jax.tree.structure(g), keys)
+        size = jnp.sqrt(tree.vdot(g, g) / tree.size(g))
+
+        def disturb(a, key):
+            return a + size.astype(a.dtype) * jax.random.normal(key, a.shape, a.dtype)
+
+        return opt.step(x, s, tree.map(disturb, g, keys), lr), (x, s)
+
+    return jax.lax.scan(body, (x, opt.init(x)), jax.random.split(key, steps))[1]
+
+
+@eqx.filter_jit
+def _pointwise(flow, x, states, key) -> Ledger:
+    # not the start itself: m = 0 is a kink of every norm
+    ys = _wander(flow.opt, flow.f, x, flow.lr, states + 1, key)
+    ys = tree.map(lambda a: a[1:], ys)
+    dtype = tree.widest(x)
+    ts = jnp.arange(1, states + 1, dtype=dtype) * tree.cast(flow.lr, dtype)
+
+    def at(t, y):
+        v, dv = lie_derivative(flow.energy, flow.field)(t, y, None)
+        return v, dv, flow.dissipation(t, y), power(flow, t, y, None)
+
+    v, dv, d, size = jax.vmap(at)(ts, ys)
+    known = jnp.isfinite(v)
+    u = (8 + float(np.log2(tree.size(x)))) * tree.eps(x) / 2
+    allowed = u * jnp.max(jnp.where(known, size, 0))
+    allowed = jnp.broadcast_to(allowed.astype(v.dtype), v.shape)
+    zero = jnp.zeros_like(v)
+    return Ledger(
+        # H = +∞ outside dom κ*: nothing is claimed there
+        step=jnp.where(known, jnp.arange(states, dtype=jnp.int32), -1),
+        energy=jnp.where(known, v, 0),
+        change=dv,
+        predicted=-d,
+        defect=dv + d,
+        scale=jnp.maximum(jnp.abs(d), size),
+        terms={"dissipation": d},
+        phase=jnp.full(v.shape, INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks={
+            "identity": Check(-jnp.abs(dv + d), allowed),
+            "dissipation": Check(d, allowed),
+        },
+    )
+
+
+@eqx.filter_jit
+def _limit(opt, f, x, lr) -> Ledger:
+    """‖(x₊ − x)/ε − ẋ‖ must shrink with ε; at ε/8 and ε/16, after a few steps."""
+    dtype = tree.widest(x)
+
+    def error(eps):
+        x_, s = x, opt.init(x)
+        for _ in range(3):
+            x_, s = opt.step(x_, s, jax.grad(f)(x_), eps)
+        g = jax.grad(f)(x_)
+        delta, _ = opt.update(x_, s, g, eps)
+        dx, _ = opt.flow(jnp.asarray(3 * eps, dtype), x_, s, g, eps)
+        gap = tree.sub(tree.scale(1 / eps, delta), dx)
+        return tree.vdot(gap, gap) ** 0.5, tree.vdot(dx, dx) ** 0.5
+
+    eps = jnp.asarray(lr, dtype) / 8
+    (coarse, size), (fine, _) = error(eps), error(eps / 2)
+    reach = tree.vdot(x, x) ** 0.5
+    noise = 64 * tree.eps(x) * (size + reach / eps)
+    zero = jnp.zeros((), dtype)
+    return Ledger(
+        step=jnp.zeros((), jnp.int32),
+        energy=fine,
+        change=fine - coarse,
+        predicted=-coarse / 2,
+        defect=fine - coarse / 2,
+        scale=size,
+        terms={},
+        phase=jnp.asarray(INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks={"first order": Check(0.75 * coarse - fine, noise)},
+    )
+
+
+@eqx.filter_jit
+def _along(flow, x, horizon):
+    system = WithWork(flow)
+    dtype = tree.widest(x)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(system.field),
+        Monitored(diffrax.Tsit5(), system),
+        jnp.zeros((), dtype),
+        jnp.asarray(horizon, dtype),
+        None,
+        system.init(x),
+        stepsize_controller=diffrax.PIDController(rtol=1e-8, atol=1e-8),
+        saveat=diffrax.SaveAt(t1=True, solver_state=True),
+        max_steps=16_384,
+        throw=False,
+    )
+    ok = solution.result == diffrax.RESULTS.successful
+    return solution.solver_state.tally, ok
