@@ -74,7 +74,9 @@ class AbstractArrayKappa(AbstractKappa):
     in both scopes and have no such argument.) Leaves of size zero contribute nothing.
     """
 
-    scope: eqx.AbstractVar[Scope]
+    @property
+    @abc.abstractmethod
+    def scope(self) -> Scope: ...
 
     @abc.abstractmethod
     def _value(self, m: Float[Array, "..."]) -> Scalar: ...

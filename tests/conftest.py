@@ -1,0 +1,26 @@
+import itertools
+import os
+import pathlib
+import zlib
+
+import jax
+import pytest
+
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Compiled programmes are kept between runs, the many small ones too.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _root = pathlib.Path(__file__).parents[1]
+    jax.config.update("jax_compilation_cache_dir", str(_root / ".cache" / "jax"))
+
+
+@pytest.fixture
+def getkey(request):
+    """`getkey()` gives a new key each time: the same ones in every run of a test."""
+    seed = zlib.crc32(request.node.nodeid.encode())
+    keys = (jax.random.fold_in(jax.random.key(seed), i) for i in itertools.count())
+    return lambda: next(keys)

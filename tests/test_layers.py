@@ -1,0 +1,151 @@
+"""Who may import whom: the rules of the design, read from the source by `ast`.
+
+A module that is not in the table fails here, so a new layer has to be declared.
+"""
+
+import ast
+import pathlib
+import sys
+
+import pytest
+
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
+
+BASE = "_types _tree lyapunov kappa flow monitor"
+LIBRARY = f"{BASE} optim landscape pde material pinn mechanics verify sweep claim"
+
+# Low to high. A module may import itself and what is written beside it, which must
+# stand above it in the table.
+LAYERS = {
+    "_types": "",
+    "_tree": "_types",
+    "lyapunov": "_types _tree",
+    "kappa": "_types _tree",
+    "flow": "_types _tree lyapunov kappa",
+    "monitor": "_types _tree lyapunov flow",
+    "optim": BASE,
+    "landscape": BASE,
+    "pde": BASE,
+    "material": BASE,
+    "pinn": f"{BASE} pde",
+    "mechanics": f"{BASE} material",
+    "verify": f"{BASE} optim",
+    "sweep": "",
+    "claim": "lyapunov",
+    "report": "lyapunov claim sweep.store",
+    "__init__": LIBRARY,
+    "cli": f"{LIBRARY} report __init__",
+}
+
+# Packages from outside, besides the standard library.
+CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
+OUTSIDE = {
+    "sweep": "jax numpy xarray",
+    "claim": "numpy",
+    "report": "numpy xarray matplotlib rich",
+    "cli": f"{CORE} xarray matplotlib rich tyro",
+}
+
+
+def layer_of(path):
+    """`optim/lion.py` → `optim`; `flow.py` → `flow`."""
+    return path.with_suffix("").parts[0]
+
+
+def imported(source, path):
+    """Dotted names of all modules that the file at `path` (within dynax) imports.
+
+    `from a import b` counts as `a.b`: b may be a module. Imports inside functions and
+    under TYPE_CHECKING count too.
+    """
+    here = ("dynax", *path.parent.parts)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            base += (node.module,) if node.module else ()
+            yield from (".".join((*base, alias.name)) for alias in node.names)
+
+
+def violations(source, path):
+    """What the file at `path` (within dynax) imports and may not, one line each."""
+    path = pathlib.PurePosixPath(path)
+    layer = layer_of(path)
+    if layer not in LAYERS:
+        return [f"{path}: layer {layer} is not declared in tests/test_layers.py"]
+    inside = {layer, *LAYERS[layer].split()}
+    outside = {*OUTSIDE.get(layer, CORE).split(), *sys.stdlib_module_names}
+    found = []
+    for name in imported(source, path):
+        top, _, rest = name.partition(".")
+        if top == "dynax":
+            # A name of dynax itself (`from dynax import Ledger`) stands for __init__.
+            rest = rest if rest.split(".")[0] in LAYERS else "__init__"
+            allowed = any(f"{rest}.".startswith(f"{known}.") for known in inside)
+        else:
+            allowed = top in outside
+        if not allowed:
+            found.append(f"{path}: {layer} may not import {name}")
+    return found
+
+
+FILES = sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports(path):
+    assert violations((PACKAGE / path).read_text(encoding="utf-8"), path) == []
+
+
+def test_table_is_ordered():
+    for i, (layer, allowed) in enumerate(LAYERS.items()):
+        above = {name.split(".")[0] for name in allowed.split()}
+        assert above <= set(list(LAYERS)[:i]), layer
+
+
+@pytest.mark.parametrize(
+    "path, source",
+    [
+        ("optim/lion.py", "import flax.linen as nn"),
+        ("optim/lion.py", "def f():\n    from sklearn import datasets"),
+        ("optim/lion.py", "import dynax.pde.heat"),
+        ("optim/lion.py", "from ..material import elastic"),
+        ("optim/lion.py", "from .. import pde"),
+        ("optim/lion.py", "from dynax import Ledger"),
+        ("pde/heat.py", "from dynax.optim import Lion"),
+        ("material/elastic.py", "from ..pde.heat import Heat"),
+        ("lyapunov.py", "from .flow import as_flow"),
+        ("kappa/l1.py", "from ..lyapunov import Ledger"),
+        ("flow.py", "from . import monitor"),
+        ("sweep/store.py", "from .._tree import vdot"),
+        ("claim.py", "import jax"),
+        ("report.py", "from dynax.sweep.engine import sweep"),
+        ("monitor.py", "from matplotlib import pyplot"),
+        ("flow.py", "import rich"),
+        ("pinn/train.py", "import tyro"),
+        ("optim/certify.py", "import pepit, autolyap"),
+        ("__init__.py", "from .report import report"),
+        ("novelty.py", ""),
+    ],
+)
+def test_control_a_forbidden_import_is_found(path, source):
+    assert violations(source, path)
+
+
+@pytest.mark.parametrize(
+    "path, source",
+    [
+        ("optim/lion.py", "from ..flow import AbstractOptimizer\nfrom . import _base"),
+        ("optim/lion.py", "import dataclasses, jax.numpy as jnp, equinox as eqx"),
+        ("optim/lion.py", "from .. import _tree as tree"),
+        ("mechanics/mpm/solver.py", "from ...material.elastic import Elastic"),
+        ("mechanics/mpm/solver.py", "from . import grid"),
+        ("mechanics/mpm/solver.py", "from ..bar import Bar"),
+        ("report.py", "from .sweep.store import open_sweep\nimport matplotlib"),
+        ("cli.py", "import tyro\nfrom . import report, optim\nimport dynax"),
+    ],
+)
+def test_control_a_permitted_import_is_not(path, source):
+    assert violations(source, path) == []
