@@ -1,5 +1,7 @@
 """dynax: optimizers and physics as dynamical systems with audited energies."""
 
+import jaxlib
+
 from dynax import kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import Claim as Claim
 from dynax.flow import (
@@ -32,3 +34,10 @@ from dynax.verify import (
     System as System,
     verify as verify,
 )
+
+
+if jaxlib.__version__ == "0.10.2":
+    raise ImportError(
+        "jaxlib 0.10.2 computes wrong numbers on CPU; "
+        'run: pip install "jax!=0.10.2" "jaxlib!=0.10.2"'
+    )

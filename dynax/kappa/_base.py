@@ -59,11 +59,10 @@ class AbstractKappa(eqx.Module):
         """How far y is from dom κ*, in the norm named by the class; 0 inside."""
 
     def conjugate(self, y: PyTree) -> Scalar:
-        """κ*(y), +∞ where distance(y) exceeds the round-off of a boundary point:
-        64 eps of the dtype computed in plus one eps of the dtype stored, times
-        max(1, max|y|)."""
-        outside = self.distance(y) > _slack(y)
-        return jnp.where(outside, jnp.inf, self.finite_conjugate(y))
+        """κ*(y); +∞ (for NaN too) unless distance ≤ max(1, max|y|)·tol, where tol is
+        64 eps of the dtype computed in plus one eps of the dtype stored."""
+        inside = self.distance(y) <= _slack(y)
+        return jnp.where(inside, self.finite_conjugate(y), jnp.inf)
 
 
 class AbstractArrayKappa(AbstractKappa):
@@ -85,7 +84,7 @@ class AbstractArrayKappa(AbstractKappa):
     def _grad(self, m: Float[Array, "..."]) -> Float[Array, "..."]: ...
 
     @abc.abstractmethod
-    def _conjugate(self, y: Float[Array, "..."]) -> Scalar: ...  # the finite one
+    def _conjugate(self, y: Float[Array, "..."]) -> Scalar: ...
 
     @abc.abstractmethod
     def _grad_conjugate(self, y: Float[Array, "..."]) -> Float[Array, "..."]: ...
@@ -110,9 +109,6 @@ class AbstractArrayKappa(AbstractKappa):
 
     def __check_init__(self):
         require(self.scope in ("leaf", "tree"), "scope", self.scope, "'leaf' or 'tree'")
-
-
-# Three shapes of dom κ*: the unit ball of a dual norm, the box, everything.
 
 
 class AbstractNorm(AbstractArrayKappa):
@@ -158,9 +154,8 @@ def widen(tree: PyTree) -> PyTree:
     """The tree in the dtype computed in: the widest of its leaves, ≥ float32."""
     tree = jax.tree.map(jnp.asarray, tree)
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(tree)]
-    for dtype in dtypes:
-        floating = jnp.issubdtype(dtype, jnp.floating)
-        require(floating, "the tree", f"a leaf of {dtype}", "of floating-point arrays")
+    real = all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes)
+    require(real, "the tree", dtypes, "of floating-point arrays")
     widest = max([jnp.dtype(jnp.float32), *dtypes], key=lambda dtype: dtype.itemsize)
     return jax.tree.map(lambda leaf: leaf.astype(widest), tree)
 
@@ -177,9 +172,7 @@ def _total(join: Callable, f: Callable, tree: PyTree, scope: Scope) -> Scalar:
 
 
 def _mapped(f: Callable, tree: PyTree, scope: Scope) -> PyTree:
-    def on(block):
-        return f(block) if block.size else block
-
+    on = lambda block: f(block) if block.size else block
     wide = widen(tree)
     if scope == "leaf":
         return cast_like(jax.tree.map(on, wide), tree)
@@ -200,7 +193,7 @@ def require(ok: Any, name: str, given: Any, accepted: str) -> None:
 
 
 def require_number(name: str, given: Any, accepted: str, ok: Callable) -> None:
-    """Checks a hyper-parameter where its value is known; a tracer passes."""
+    """Checks a hyper-parameter whose value is known; a tracer passes."""
     if not isinstance(given, Tracer):
         number = isinstance(given, int | float | np.number | np.ndarray | jax.Array)
         good = number and np.all(np.isfinite(given)) and np.all(ok(np.asarray(given)))

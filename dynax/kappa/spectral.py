@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax import lax
 
 from ._base import AbstractArrayKappa, Scope, require
 from .norms import LInf, LogSumExp, TopK
@@ -69,7 +70,8 @@ def nuclear() -> OrthogonallyInvariant:
 
 
 def spectral() -> OrthogonallyInvariant:
-    """‖M‖_op = σ₁: rank-one steps."""
+    """‖M‖_op = σ₁: rank-one steps u₁v₁ᵀ. (A 16-bit u₁v₁ᵀ has ‖·‖_* > 1 by a few eps
+    of its dtype: it is called outside. Keep this one in 32 bits.)"""
     return OrthogonallyInvariant(LInf())
 
 
@@ -88,4 +90,5 @@ def _singular_values(a):
 
 def _on_singular_values(f, a):
     u, sigma, vt = jnp.linalg.svd(_matrix(a), full_matrices=False)
-    return ((u * f(sigma)[None, :]) @ vt).reshape(a.shape)
+    full = lax.Precision.HIGHEST  # TF32 would leave dom κ* by 1e-3
+    return jnp.matmul(u * f(sigma)[None, :], vt, precision=full).reshape(a.shape)

@@ -21,11 +21,11 @@ class Support(AbstractKappa):
         κ(m) = max_{s∈C} ⟨m, s⟩ = ⟨m, lmo(−m)⟩    ∇κ(m) = lmo(−m)    κ*(y) = δ_C(y)
 
     `lmo` maps a tree to a tree of the same structure, shapes and dtypes (a function, or
-    a pytree with `__call__` if it has parameters to trace):
+    a pytree with `__call__` if it has parameters to trace); lmo(0) is any point of C:
 
         box       lambda g: jax.tree.map(lambda a: -jnp.sign(a), g)              → L1
         simplex   lambda g: jax.nn.one_hot(jnp.argmin(g), g.size, dtype=g.dtype) → max
-        ball      lambda g: -radius * g / jnp.linalg.norm(g)               → radius·‖·‖₂
+        ball      lambda g: -radius * g / (jnp.linalg.norm(g) + 1e-30)     → radius·‖·‖₂
 
     Lion-κ: x ∈ C/λ; with β₁ = β₂ = 0 it is Frank–Wolfe with step ελ.
     Source: arXiv 2310.05898; Frank–Wolfe: Jaggi, ICML 2013.
@@ -74,7 +74,7 @@ class Support(AbstractKappa):
 
     def value(self, m: PyTree) -> Scalar:
         flat, _ = ravel_pytree(widen(m))
-        return flat @ ravel_pytree(widen(self.grad(m)))[0]
+        return jnp.sum(flat * ravel_pytree(widen(self.grad(m)))[0])
 
     def grad(self, m: PyTree) -> PyTree:
         return cast_like(self.lmo(jax.tree.map(jnp.negative, m)), m)
@@ -97,12 +97,12 @@ class Support(AbstractKappa):
             s, proved = carry
             g = s - target
             v = vertex(g)
-            square = g @ g
+            square = jnp.sum(g * g)
             norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 1)
-            proved = jnp.maximum(proved, (v - target) @ g / norm)
+            proved = jnp.maximum(proved, jnp.sum((v - target) * g) / norm)
             d = v - s
-            along = d @ d
-            gamma = -(g @ d) / jnp.where(along > 0, along, 1)
+            along = jnp.sum(d * d)
+            gamma = -jnp.sum(g * d) / jnp.where(along > 0, along, 1)
             return (s + jnp.clip(gamma, 0, 1) * d, proved), None
 
         start = vertex(-target), jnp.zeros((), target.dtype)
