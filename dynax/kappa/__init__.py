@@ -6,6 +6,7 @@ from ._base import (
     AbstractCoercive as AbstractCoercive,
     AbstractKappa as AbstractKappa,
     AbstractNorm as AbstractNorm,
+    AbstractSeparable as AbstractSeparable,
 )
 from .coercive import (
     HalfSquared as HalfSquared,

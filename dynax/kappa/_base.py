@@ -130,14 +130,40 @@ class AbstractNorm(AbstractArrayKappa):
         return jax.nn.relu(self._dual(y) - 1)
 
 
-class AbstractBoxed(AbstractArrayKappa):
-    """Elementwise κ of slope ≤ 1: dom κ* = {max|y| ≤ 1}, distance (max|y| − 1)₊."""
+class AbstractSeparable(AbstractArrayKappa):
+    """κ(m) = Σᵢ φ(mᵢ), κ*(y) = Σᵢ φ*(yᵢ): a class shows φ, entry by entry.
+
+    `_excess` is how far each entry is from dom φ*; distance = the largest. Being a sum,
+    κ can be accounted for in one pass over memory.
+    """
 
     scope: ClassVar[Scope] = "leaf"
     zero_in_domain: ClassVar[bool] = True
 
+    @abc.abstractmethod
+    def _phi(self, m: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+    @abc.abstractmethod
+    def _phi_conjugate(self, y: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+    @abc.abstractmethod
+    def _excess(self, y: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+    def _value(self, m):
+        return jnp.sum(self._phi(m))
+
+    def _conjugate(self, y):
+        return jnp.sum(self._phi_conjugate(y))
+
     def _distance(self, y):
-        return jax.nn.relu(jnp.max(jnp.abs(y)) - 1)
+        return jnp.max(self._excess(y))
+
+
+class AbstractBoxed(AbstractSeparable):
+    """Elementwise κ of slope ≤ 1: dom κ* = {max|y| ≤ 1}, distance (max|y| − 1)₊."""
+
+    def _excess(self, y):
+        return jax.nn.relu(jnp.abs(y) - 1)
 
 
 class AbstractCoercive(AbstractArrayKappa):

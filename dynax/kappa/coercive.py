@@ -6,51 +6,57 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Scalar
 
-from ._base import AbstractCoercive, Scope, require_number
+from ._base import AbstractCoercive, AbstractSeparable, Scope, require_number
 from .norms import dual_exponent, norm, norm_grad
 
 
-class HalfSquared(AbstractCoercive):
+class HalfSquared(AbstractSeparable):
     """Heavy ball and Nesterov with L2.  κ(m) = ½‖m‖²,  ∇κ(m) = m,  κ*(y) = ½‖y‖².
 
     Lion-κ: (λ/2)‖x‖². Distance: 0, dom κ* is everything. Source: arXiv 2310.05898.
     """
 
-    scope: ClassVar[Scope] = "leaf"
+    smooth: ClassVar[bool] = True
 
-    def _value(self, m):
-        return jnp.sum(m**2) / 2
+    def _phi(self, m):
+        return m**2 / 2
 
     def _grad(self, m):
         return m
 
-    def _conjugate(self, y):
-        return jnp.sum(y**2) / 2
+    def _phi_conjugate(self, y):
+        return y**2 / 2
 
     def _grad_conjugate(self, y):
         return y
 
+    def _excess(self, y):
+        return jnp.zeros_like(y)
 
-class Quartic(AbstractCoercive):
+
+class Quartic(AbstractSeparable):
     """κ(m) = Σm⁴/4,  ∇κ(m) = m³,  κ*(y) = ¾Σ|y|^{4/3},  ∇κ*(y) = ∛y.
 
     Lion-κ: ¾λ^{1/3}Σ|x|^{4/3}. Distance: 0, dom κ* is everything.
     Source: Maddison et al., arXiv 1809.05042 (kinetic energies of Hamiltonian descent).
     """
 
-    scope: ClassVar[Scope] = "leaf"
+    smooth: ClassVar[bool] = True
 
-    def _value(self, m):
-        return jnp.sum(m**4) / 4
+    def _phi(self, m):
+        return m**4 / 4
 
     def _grad(self, m):
         return m**3
 
-    def _conjugate(self, y):
-        return 0.75 * jnp.sum(jnp.abs(y) ** (4 / 3))
+    def _phi_conjugate(self, y):
+        return 0.75 * jnp.abs(y) ** (4 / 3)
 
     def _grad_conjugate(self, y):
         return jnp.cbrt(y)
+
+    def _excess(self, y):
+        return jnp.zeros_like(y)
 
 
 class HalfSquaredLp(AbstractCoercive):

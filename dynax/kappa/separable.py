@@ -11,10 +11,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Scalar
 
-from ._base import AbstractBoxed, AbstractNorm, Scope, require_number
+from ._base import AbstractBoxed, require_number
 
 
-class L1(AbstractNorm):
+class L1(AbstractBoxed):
     """Lion: the sign of the momentum.
 
         κ(m) = ‖m‖₁        ∇κ(m) = sign m        κ*(y) = δ(‖y‖_∞ ≤ 1)
@@ -23,16 +23,19 @@ class L1(AbstractNorm):
     Source: Chen et al., arXiv 2302.06675 (Lion); 2310.05898. optax: mode="hard".
     """
 
-    scope: ClassVar[Scope] = "leaf"
+    smooth: ClassVar[bool] = False
 
-    def _value(self, m):
-        return jnp.sum(jnp.abs(m))
+    def _phi(self, m):
+        return jnp.abs(m)
 
     def _grad(self, m):
         return jnp.sign(m)
 
-    def _dual(self, y):
-        return jnp.max(jnp.abs(y))
+    def _phi_conjugate(self, y):
+        return jnp.zeros_like(y)
+
+    def _grad_conjugate(self, y):
+        return jnp.zeros_like(y)
 
 
 class SparseL1(AbstractBoxed):
@@ -48,14 +51,14 @@ class SparseL1(AbstractBoxed):
     threshold: float | Scalar
     smooth: ClassVar[bool] = False
 
-    def _value(self, m):
-        return jnp.sum(jnp.maximum(jnp.abs(m) - _as(self.threshold, m), 0))
+    def _phi(self, m):
+        return jnp.maximum(jnp.abs(m) - _as(self.threshold, m), 0)
 
     def _grad(self, m):
         return jnp.where(jnp.abs(m) > _as(self.threshold, m), jnp.sign(m), 0)
 
-    def _conjugate(self, y):
-        return _as(self.threshold, y) * jnp.sum(jnp.minimum(jnp.abs(y), 1))
+    def _phi_conjugate(self, y):
+        return _as(self.threshold, y) * jnp.minimum(jnp.abs(y), 1)
 
     def _grad_conjugate(self, y):
         return _as(self.threshold, y) * jnp.sign(y)
@@ -77,16 +80,16 @@ class Huber(AbstractBoxed):
     delta: float | Scalar
     smooth: ClassVar[bool] = True
 
-    def _value(self, m):
+    def _phi(self, m):
         delta = _as(self.delta, m)
         near = jnp.clip(m, -delta, delta)
-        return jnp.sum(near / delta * (m - near / 2))
+        return near / delta * (m - near / 2)
 
     def _grad(self, m):
         return jnp.clip(m / _as(self.delta, m), -1, 1)
 
-    def _conjugate(self, y):
-        return _as(self.delta, y) / 2 * jnp.sum(jnp.clip(y, -1, 1) ** 2)
+    def _phi_conjugate(self, y):
+        return _as(self.delta, y) / 2 * jnp.clip(y, -1, 1) ** 2
 
     def _grad_conjugate(self, y):
         return _as(self.delta, y) * jnp.clip(y, -1, 1)
@@ -108,17 +111,17 @@ class SoftAbs(AbstractBoxed):
     delta: float | Scalar
     smooth: ClassVar[bool] = True
 
-    def _value(self, m):
-        return jnp.sum(_hypot(m, _as(self.delta, m)))
+    def _phi(self, m):
+        return _hypot(m, _as(self.delta, m))
 
     def _grad(self, m):
         return m / _hypot(m, _as(self.delta, m))
 
-    def _conjugate(self, y):
+    def _phi_conjugate(self, y):
         square = (1 - y) * (1 + y)
         inside = square > 0
         root = jnp.where(inside, jnp.sqrt(jnp.where(inside, square, 1)), 0)
-        return -_as(self.delta, y) * jnp.sum(root)
+        return -_as(self.delta, y) * root
 
     def _grad_conjugate(self, y):
         y = jnp.clip(y, -1, 1)
@@ -143,19 +146,19 @@ class LogCosh(AbstractBoxed):
     scale: float | Scalar
     smooth: ClassVar[bool] = True
 
-    def _value(self, m):
+    def _phi(self, m):
         sm = _as(self.scale, m) * m
         small = jnp.abs(sm) < 1  # there ln cosh z = log1p(2 sinh²(z/2)) is accurate
         near = jnp.log1p(2 * jnp.sinh(jnp.where(small, sm, 0) / 2) ** 2)
         far = jnp.logaddexp(sm, -sm) - float(np.log(2))
-        return jnp.sum(jnp.where(small, near, far)) / _as(self.scale, m)
+        return jnp.where(small, near, far) / _as(self.scale, m)
 
     def _grad(self, m):
         return jnp.tanh(_as(self.scale, m) * m)
 
-    def _conjugate(self, y):
+    def _phi_conjugate(self, y):
         y = jnp.clip(y, -1, 1)
-        return jnp.sum(_entropy(y) + _entropy(-y)) / (2 * _as(self.scale, y))
+        return (_entropy(y) + _entropy(-y)) / (2 * _as(self.scale, y))
 
     def _grad_conjugate(self, y):
         edge = 1 - float(jnp.finfo(y.dtype).eps)
