@@ -94,8 +94,11 @@ def check_params(x: PyTree, name: str = "params") -> None:
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             given = dtype if dtype is not None else type(leaf).__name__
             raise TypeError(f"{where}: given {given}; real floating arrays accepted.")
-        if is_concrete(leaf) and not bool(jnp.all(jnp.isfinite(leaf))):
-            raise ValueError(f"{where}: given NaN or infinity; finite values accepted.")
+        if is_concrete(leaf):
+            with jax.ensure_compile_time_eval():
+                finite = bool(jnp.all(jnp.isfinite(leaf)))
+            if not finite:
+                raise ValueError(f"{where}: given NaN or infinity; finite accepted.")
 
 
 def check_match(x: PyTree, y: PyTree, x_name: str, y_name: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
-BASE = "_types _tree lyapunov kappa flow monitor"
+BASE = "_types _tree _reduce lyapunov kappa flow monitor"
 LIBRARY = f"{BASE} optim landscape pde material pinn mechanics verify sweep claim"
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -20,6 +20,7 @@ LIBRARY = f"{BASE} optim landscape pde material pinn mechanics verify sweep clai
 LAYERS = {
     "_types": "",
     "_tree": "_types",
+    "_reduce": "_types _tree",
     "lyapunov": "_types _tree",
     "kappa": "_types _tree",
     "flow": "_types _tree lyapunov kappa",

@@ -1,67 +1,66 @@
 """The exact energy balance of one Lion-κ step, drawn up from what was observed.
 
-Everything is summed in difference form, so f(x), κ* and every large constant cancel
-before rounding can touch them: the defect of a correct step is pure round-off at any
-learning rate. Each tolerance is a round-off model, not a choice:
+Entries are summed as differences, parameter by parameter, so f(x), κ* and every large
+constant cancel before rounding can touch them. Each check carries its own tolerance, a
+round-off model with u the unit round-off of the parameters, u_m that of the momentum:
 
-    |fl(Σ aᵢbᵢ) − Σ aᵢbᵢ| ≤ u(8 + log₂ n) Σ|aᵢ||bᵢ|        (tree-wise summation)
+    products    k·u·Σ|aᵢ||bᵢ|  for every Σ aᵢbᵢ,  k = `rounding_depth`
+    stored x₊   u|x₊| in x₊, hence u|x₊|/ε in the V that can be read off from it
+    stored m₊   u_m(|m| + |m₊|)
 
-with u the unit round-off of the arrays, plus the rounding of what the optimizer stored:
-u|x₊| in x₊ (hence u|x₊|/ε in V) and u_m(|m| + |m₊|) in m₊, u_m that of the momentum.
+The balance itself is an identity parameter by parameter, so its k is 8 for any n.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._reduce import one_pass, rounding_depth
 from dynax._types import Params, Scalar, ScalarLike
-from dynax.kappa import AbstractKappa
+from dynax.kappa import AbstractKappa, AbstractSeparable
 from dynax.lyapunov import INSIDE, OUTSIDE, Check, Ledger
 
 
 class Weights(NamedTuple):
-    """Implicit ε, λ, c = εβ₁/S, a = 1 + λc and c/ε = β₁/S; S = ελ(1−β₁) + (1−β₂)."""
+    """Implicit ε, λ, c = εβ₁/S, c/ε, a = 1 + λc, 1/λ + c; S = ελ(1−β₁) + (1−β₂)."""
 
     eps: Array
     lam: Array
     c: Array
-    a: Array
     c_per_eps: Array
+    a: Array
+    star: Array
 
 
 class Block(NamedTuple):
     """The part of one step whose leaves share a decay λ.
 
-    `eps` is the machine epsilon of the stored parameters and of the stored momentum.
+    `eps` is the machine epsilon of the stored parameters and of the stored momentum,
+    `beta1` the look-ahead; δ = x₊ − x is taken as observed.
     """
 
     weights: Weights
+    beta1: ScalarLike
     eps: tuple[float, float]
     x: Params
     x_next: Params
     m: Params
     m_next: Params
-    m_tilde: Params
     grad: Params
 
 
-class Account(NamedTuple):
-    """The entries of one block; blocks add up, but for `distance` (a maximum)."""
+class Values(NamedTuple):
+    """κ at m, m₊, m̃ and −g; κ* at λx, λx₊ and at the observed V."""
 
-    finite_h: Array
-    change: Array
-    terms: dict[str, Array]
-    allowed: dict[str, Array]
-    membership: Array
-    membership_allowed: Array
-    stationarity: Array
-    length: Array
-    before: Array
-    after: Array
-    slack: Array
+    m: Array
+    m_next: Array
+    m_tilde: Array
+    force: Array
+    y: Array
+    y_next: Array
+    v: Array
 
 
 def weights(eps, lam, beta1, beta2, dtype) -> Weights:
@@ -69,7 +68,7 @@ def weights(eps, lam, beta1, beta2, dtype) -> Weights:
     eps, lam = tree.cast(eps, dtype), tree.cast(lam, dtype)
     c_per_eps = beta1 / (eps * lam * (1 - beta1) + (1 - beta2))
     c = eps * c_per_eps
-    return Weights(eps, lam, c, 1 + lam * c, c_per_eps)
+    return Weights(eps, lam, c, c_per_eps, 1 + lam * c, over(1.0, lam) + c)
 
 
 def star(value, lam):
@@ -82,96 +81,139 @@ def over(value, lam):
     return jnp.where(lam > 0, value / jnp.where(lam > 0, lam, 1), 0)
 
 
-def pull(p: Params, lam) -> Params:
-    """∇κ*(λx), or 0 at λ = 0, where nothing pulls."""
-    return tree.map(lambda p: jnp.where(lam > 0, p, 0).astype(p.dtype), p)
+def from_values(w: Weights, k: Values, gamma: float, gamma_m: float) -> dict:
+    """What κ and κ* contribute to each entry: entrywise, or as totals."""
+    size = w.star * (jnp.abs(k.y) + jnp.abs(k.y_next))
+    heights = w.c * (jnp.abs(k.m) + jnp.abs(k.m_next))
+    return {
+        "bregman_conjugate": w.star * (k.y - k.y_next),
+        "bregman_momentum": w.c * (k.m - k.m_next),
+        "energy": over(k.y, w.lam) + w.c * (k.y + k.m),
+        "gap": w.eps * (k.m_tilde + k.v),
+        "stationarity": k.force + k.y,
+        "balance±": gamma * size + gamma_m * heights,
+        "x±": gamma * size,
+        "m±": gamma_m * heights,
+        "gap±": gamma * w.eps * jnp.abs(k.m_tilde),
+    }
 
 
-def account(kappa: AbstractKappa, block: Block) -> Account:
-    w, eps, x, x_next, m, m_next, m_tilde, g = block
-    u_x, u_m = eps[0] / 2, max(eps) / 2
-    depth = 8 + float(np.log2(tree.size(x)))
-    size = lambda t: tree.map(jnp.abs, t)  # noqa: E731
+def from_products(w: Weights, u, gamma, gamma_m, x, x_next, m, m_next, m_tilde, g, *s):
+    """What the products of x, m and g contribute to each entry (V, V₊, p = `s`)."""
+    v, v_next, p = s
+    delta, dm = x_next - x, m - m_next
+    d1 = w.a * delta * (m_tilde - p)
+    d2 = w.c * dm * (v_next - v)
+    drop = jnp.where(w.lam > 0, w.a * delta * p, 0)
+    lift = -w.c * dm * v_next
+    work = g * delta
+    # c(κ(m₊) − κ(m)) and the κ* of H cancel against the two Bregman terms
+    coupling = w.c * w.lam * (dm * x_next - m * delta)
+    eps_v = delta + w.eps * w.lam * x_next
 
-    delta, dm = tree.sub(x_next, x), tree.sub(m, m_next)
-    v, v_next = kappa.grad(m_tilde), kappa.grad(m_next)
-    y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
-    p = pull(kappa.grad_conjugate(y_next), w.lam)
-    k, k_next = kappa.value(m), kappa.value(m_next)
-    s = star(kappa.finite_conjugate(y), w.lam)
-    s_next = star(kappa.finite_conjugate(y_next), w.lam)
-
-    delta_m, delta_p = tree.vdot(delta, m_tilde), tree.vdot(delta, p)
-    dm_v, dm_v_next = tree.vdot(dm, v), tree.vdot(dm, v_next)
-    work = tree.vdot(g, delta)
-    m_x = tree.vdot(m, x)
-    m_delta, dm_x = tree.vdot(m, delta), tree.vdot(dm, x_next)
-    weight = over(1.0, w.lam) + w.c
-    drop = jnp.where(w.lam > 0, weight * (s - s_next) + w.a * delta_p, 0)
-    terms = {
-        "dissipation_1": w.a * (delta_m - delta_p),
-        "dissipation_2": w.c * (dm_v_next - dm_v),
-        "work": work,
+    ax, ad, am = jnp.abs(x_next), jnp.abs(delta), jnp.abs(m) + jnp.abs(m_next)
+    pulls = jnp.abs(m_tilde) + jnp.abs(p)
+    averages = w.c * (jnp.abs(v) + jnp.abs(v_next)) * am
+    products = w.a * ad * (pulls + jnp.abs(m))
+    return {
+        "dissipation_1": d1,
+        "dissipation_2": d2,
         "bregman_conjugate": drop,
-        "bregman_momentum": w.c * (k - k_next - dm_v_next),
-    }
-    # H₊ − H without f(x₊) − f(x), which stands on both sides
-    change = weight * (s_next - s) + w.c * (k_next - k - w.lam * (m_delta - dm_x))
-
-    # --- round-off -----------------------------------------------------------------
-    momenta = tree.add(size(m), size(m_next))
-    subgradients = tree.add(size(v), size(v_next))
-    pulls = tree.add(size(m_tilde), size(p))
-    products = w.a * tree.vdot(size(delta), tree.add(pulls, size(m)))
-    stored = tree.vdot(size(x_next), pulls)
-    values = w.c * (jnp.abs(k) + jnp.abs(k_next))
-    conjugates = weight * (jnp.abs(s) + jnp.abs(s_next))
-    averages = tree.vdot(subgradients, momenta)
-    overlap = w.lam * tree.vdot(momenta, size(x_next))
-    rounded_v = w.c_per_eps * tree.vdot(size(x_next), size(dm))
-    gamma, gamma_m = depth * u_x, depth * u_m
-    allowed = {
-        "balance": gamma * (products + conjugates + tree.vdot(size(g), size(delta)))
-        + gamma_m * w.c * (averages + overlap)
-        + gamma_m * values
-        + gamma * rounded_v,
-        "dissipation_1": gamma * products + w.a * 4 * u_x * stored,
-        "dissipation_2": gamma_m * w.c * averages,
-        "bregman_conjugate": gamma * (conjugates + products) + w.a * 4 * u_x * stored,
-        "bregman_momentum": gamma_m * (values + w.c * averages),
+        "bregman_momentum": lift,
+        "work": work,
+        "balance": coupling + work + d1 + d2 + drop + lift,
+        "energy": -w.c * w.lam * m * x,
+        "gap": -eps_v * m_tilde,
+        "stationarity": w.lam * x * g,
+        "length": delta * delta,
+        "reach": ax,
+        "balance±": 8
+        * u[0]
+        * (products + jnp.abs(work) + w.c_per_eps * ax * jnp.abs(dm))
+        + 8 * u[1] * (averages + w.c * w.lam * am * ax),
+        "x±": gamma * products + 4 * u[0] * w.a * ax * pulls,
+        "m±": gamma_m * averages,
+        "gap±": gamma * jnp.abs(eps_v * m_tilde) + 4 * u[0] * ax * jnp.abs(m_tilde),
     }
 
-    # V observed, times ε so that nothing is divided: εV = δ + ελx₊
-    eps_v = tree.add(delta, tree.scale(w.eps * w.lam, x_next))
-    v_seen = tree.scale(over(1.0, w.eps), eps_v)
-    k_tilde = kappa.value(m_tilde)
-    gap = w.eps * (k_tilde + kappa.finite_conjugate(v_seen)) - tree.vdot(eps_v, m_tilde)
-    outside = w.eps * kappa.distance(v_seen)
-    reach = tree.vdot(size(x_next), size(x_next)) ** 0.5
-    length = tree.vdot(delta, delta)
-    heft = tree.vdot(size(m_tilde), size(m_tilde)) ** 0.5
-    membership = -jnp.maximum(gap, outside * heft)
-    membership_allowed = (
-        gamma * (w.eps * jnp.abs(k_tilde) + tree.vdot(size(eps_v), size(m_tilde)))
-        + 4 * u_x * reach * heft
-    )
-    negative = tree.map(jnp.negative, g)
-    stationarity = kappa.value(negative) + s + w.lam * tree.vdot(x, g)
 
-    before, after = kappa.distance(y), kappa.distance(y_next)
-    return Account(
-        finite_h=over(s, w.lam) + w.c * (s + k - w.lam * m_x),
-        change=change,
-        terms=terms,
-        allowed=allowed,
-        membership=membership,
-        membership_allowed=membership_allowed,
-        stationarity=stationarity,
-        length=length,
-        before=before,
-        after=after,
-        slack=gamma * (2 + before + after),
+def account(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
+    """Sums and maxima of one block; blocks add up, maxima combine by max."""
+    w, beta1, eps, *trees = block
+    dtype = w.c.dtype
+    u = eps[0] / 2, max(eps) / 2
+    depth = rounding_depth(tree.size(block.x))
+    gammas = depth * u[0], depth * u[1]
+    b, b_ = tree.cast(beta1, dtype), tree.cast(1 - beta1, dtype)
+
+    def look_ahead(m, g):
+        return b_ * -g + b * m
+
+    def observed_v(x, x_next):
+        step = x_next - x + w.eps * w.lam * x_next
+        return step * over(1.0, w.eps)
+
+    def separable(*arrays):
+        """One parameter a lane: everything in one pass."""
+        x, x_next, m, m_next, g = (a.astype(dtype) for a in arrays)
+        m_tilde, y, y_next = look_ahead(m, g), w.lam * x, w.lam * x_next
+        v_seen = observed_v(x, x_next)
+        phi, conjugate = kappa._phi, kappa._phi_conjugate
+        values = Values(
+            *map(phi, (m, m_next, m_tilde, -g)),
+            star(conjugate(y), w.lam),
+            star(conjugate(y_next), w.lam),
+            conjugate(v_seen),
+        )
+        p = jnp.where(w.lam > 0, kappa._grad_conjugate(y_next), 0)
+        slopes = kappa._grad(m_tilde), kappa._grad(m_next), p
+        products = from_products(
+            w, u, *gammas, x, x_next, m, m_next, m_tilde, g, *slopes
+        )
+        sums = {k: products[k] + v for k, v in from_values(w, values, *gammas).items()}
+        far = kappa._excess(v_seen) - 4 * u[0] * over(jnp.abs(x_next), w.eps)
+        maxima = {
+            "before": kappa._excess(y),
+            "after": kappa._excess(y_next),
+            "v": far,
+        }
+        return {**products, **sums}, maxima
+
+    if isinstance(kappa, AbstractSeparable):
+        leaves = zip(*map(tree.leaves, trees), strict=True)
+        sums, maxima = _merge([one_pass(separable, *arrays) for arrays in leaves])
+        return sums, {**maxima, "v±": gammas[0]}
+
+    x, x_next, m, m_next, g = (tree.map(lambda a: a.astype(dtype), t) for t in trees)
+    m_tilde, v_seen = tree.map(look_ahead, m, g), tree.map(observed_v, x, x_next)
+    y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
+    values = Values(
+        *map(kappa.value, (m, m_next, m_tilde, tree.map(jnp.negative, g))),
+        star(kappa.finite_conjugate(y), w.lam),
+        star(kappa.finite_conjugate(y_next), w.lam),
+        kappa.finite_conjugate(v_seen),
     )
+    p = tree.map(lambda p: jnp.where(w.lam > 0, p, 0), kappa.grad_conjugate(y_next))
+    slopes = kappa.grad(m_tilde), kappa.grad(m_next), p
+    rows = zip(
+        *map(tree.leaves, (x, x_next, m, m_next, m_tilde, g, *slopes)), strict=True
+    )
+    sums, _ = _merge(
+        [
+            one_pass(lambda *a: (from_products(w, u, *gammas, *a), {}), *arrays)
+            for arrays in rows
+        ]
+    )
+    totals = from_values(w, values, *gammas)
+    sums = {k: v + totals.get(k, 0) for k, v in sums.items()}
+    maxima = {
+        "before": kappa.distance(y),
+        "after": kappa.distance(y_next),
+        "v": kappa.distance(v_seen),
+        # ‖·‖₁ bounds every dual norm in which a distance is stated
+        "v±": gammas[0] + 4 * u[0] * over(sums["reach"], w.eps),
+    }
+    return sums, maxima
 
 
 def ledger(
@@ -184,53 +226,54 @@ def ledger(
 ) -> Ledger:
     """One ledger row from the blocks of a step."""
     parts = [account(kappa, block) for block in blocks]
-    dtype = parts[0].change.dtype
-
-    def total(name):
-        return tree.total([getattr(p, name) for p in parts], dtype)
-
-    terms = {k: tree.total([p.terms[k] for p in parts], dtype) for k in parts[0].terms}
-    allowed = {
-        k: tree.total([p.allowed[k] for p in parts], dtype) for k in parts[0].allowed
-    }
-    work = terms.pop("work")
-    f, f_next = value.astype(dtype), value_next.astype(dtype)
+    s, most = _merge(parts)
+    rows = list(zip(blocks, (maxima for _, maxima in parts), strict=True))
+    f, f_next = value.astype(s["work"].dtype), value_next.astype(s["work"].dtype)
     rise = f_next - f
-    spent_terms = list(terms)
-    spent = sum(terms[k] for k in spent_terms)
-    terms = {"residual": rise - work, **terms}
-    change = total("change")
-    defect = change + work + spent
+    names = "dissipation_1", "dissipation_2", "bregman_conjugate", "bregman_momentum"
+    spent = {k: s[k] for k in names}
+    predicted = rise - s["work"] - sum(spent.values())
 
-    out = jnp.any(jnp.stack([jnp.maximum(p.before, p.after) > p.slack for p in parts]))
-    never = jnp.asarray(jnp.inf, dtype)
-    checks = {"balance": Check(-jnp.abs(defect), allowed["balance"])}
-    for k in spent_terms:
-        inside_only = k in ("dissipation_1", "bregman_conjugate")
-        margin = jnp.where(out, never, terms[k]) if inside_only else terms[k]
-        checks[k] = Check(margin, allowed[k])
-    checks["subgradient"] = Check(total("membership"), total("membership_allowed"))
+    size = sum(tree.size(b.x) for b in blocks)
+    u = max(b.eps[0] for b in blocks) / 2
+    slack = rounding_depth(size) * u * (2 + most["before"] + most["after"])
+    out = jnp.maximum(most["before"], most["after"]) > slack
+    inside = lambda margin: jnp.where(out, jnp.inf, margin)
     shrunk = [
-        p.before / (1 + b.weights.eps * b.weights.lam) - p.after
-        for p, b in zip(parts, blocks, strict=True)
+        m["before"] / (1 + b.weights.eps * b.weights.lam) - m["after"] for b, m in rows
     ]
-    slack = jnp.max(jnp.stack([p.slack for p in parts]))
-    checks["contraction"] = Check(jnp.min(jnp.stack(shrunk)), slack)
+    checks = {
+        "balance": Check(-jnp.abs(s["balance"]), s["balance±"]),
+        "dissipation_1": Check(inside(s["dissipation_1"]), s["x±"]),
+        "dissipation_2": Check(s["dissipation_2"], s["m±"]),
+        "bregman_conjugate": Check(inside(s["bregman_conjugate"]), s["x±"]),
+        "bregman_momentum": Check(s["bregman_momentum"], s["m±"]),
+        "subgradient": Check(-s["gap"], s["gap±"]),
+        "domain": Check(-most["v"], most["v±"] + jnp.zeros_like(rise)),
+        "contraction": Check(jnp.min(jnp.stack(shrunk)), slack),
+    }
     if smoothness is not None:
-        u = jnp.finfo(value.dtype).eps / 2
-        bound = tree.cast(smoothness, dtype) / 2 * total("length")
-        allowed_f = 64 * u * (jnp.abs(f) + jnp.abs(f_next)) + allowed["balance"]
-        checks["theorem"] = Check(bound - terms["residual"], allowed_f)
+        bound = tree.cast(smoothness, rise.dtype) / 2 * s["length"]
+        noise = 64 * u * (jnp.abs(f) + jnp.abs(f_next)) + s["balance±"]
+        checks["theorem"] = Check(bound - (rise - s["work"]), noise)
     return Ledger(
         step=index,
-        energy=f + total("finite_h"),
-        change=rise + change,
-        predicted=terms["residual"] - spent,
-        defect=defect,
-        scale=jnp.abs(work) + sum(jnp.abs(terms[k]) for k in spent_terms),
-        terms=terms,
+        energy=f + s["energy"],
+        change=predicted + s["balance"],
+        predicted=predicted,
+        defect=s["balance"],
+        scale=jnp.abs(s["work"]) + sum(jnp.abs(v) for v in spent.values()),
+        terms={"residual": rise - s["work"], **spent},
         phase=jnp.where(out, OUTSIDE, INSIDE),
-        distance=jnp.max(jnp.stack([p.before for p in parts])),
-        stationarity=total("stationarity"),
+        distance=most["before"],
+        stationarity=s["stationarity"],
         checks=checks,
     )
+
+
+def _merge(parts: list[tuple[dict, dict]]) -> tuple[dict, dict]:
+    sums, maxima = parts[0]
+    for more, higher in parts[1:]:
+        sums = {k: v + more[k] for k, v in sums.items()}
+        maxima = {k: jnp.maximum(v, higher[k]) for k, v in maxima.items()}
+    return sums, maxima

@@ -160,7 +160,7 @@ class LionKappa(AbstractBalancedOptimizer):
             w = self._weights(lr, lam, total.dtype)
             m_tilde, y = self._average(self.beta1, m, g), tree.scale(lam, x_)
             v, p = self.kappa.grad(m_tilde), self.kappa.grad_conjugate(y)
-            p = _lion_balance.pull(p, w.lam)
+            p = tree.map(lambda p, w=w: jnp.where(w.lam > 0, p, 0), p)
             d1 = tree.vdot(tree.sub(m_tilde, p), tree.sub(v, y))
             # (1/ε_c)(m̃ − m) = −γ(g + m): nothing is divided by ε_c
             gamma = tree.cast((1 - self.beta2) / lr, w.c.dtype)
@@ -180,19 +180,17 @@ class LionKappa(AbstractBalancedOptimizer):
 
     def blocks(self, step: Step) -> list[_lion_balance.Block]:
         """The step, cut where λ changes: at most a decayed and an undecayed part."""
-        grad = tree.map(lambda g, x: g.astype(x.dtype), step.grad, step.x)
-        m_tilde = self._average(self.beta1, step.state.m, grad)
-        trees = step.x, step.x_next, step.state.m, step.state_next.m, m_tilde, grad
+        trees = step.x, step.x_next, step.state.m, step.state_next.m, step.grad
         dtype = tree.widest(step.x)
-        cut = self._parts(step.x, *map(tree.wide, trees))
         roundings = tree.eps(step.x), tree.eps(step.state.m)
         return [
             _lion_balance.Block(
                 self._weights(self._implicit(step.lr, lam, dtype), lam, dtype),
+                self.beta1,
                 roundings,
                 *part,
             )
-            for lam, part in cut
+            for lam, part in self._parts(step.x, *trees)
         ]
 
     def _weights(self, eps, lam, dtype) -> _lion_balance.Weights:
@@ -216,7 +214,7 @@ class LionKappa(AbstractBalancedOptimizer):
     def _mask(self, x: Params) -> PyTree[bool]:
         mask = self.decay_mask(x) if callable(self.decay_mask) else self.decay_mask
         try:
-            return jax.tree.broadcast(mask, x)
+            return tree.map(bool, jax.tree.broadcast(mask, x))
         except ValueError as error:
             raise ValueError(
                 f"decay_mask: given {jax.tree.structure(mask)}; accepted is a tree of "

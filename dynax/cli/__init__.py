@@ -1,0 +1,135 @@
+"""The `dynax` command."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from dynax.cli._claims import Claims, Report
+from dynax.cli._files import UsageError
+from dynax.cli._verify import Verify
+
+
+INTRO = """Optimizers and physics as dynamical systems: check that energies fall the way
+theory says.
+
+  dynax verify lion-kappa                    audit a built-in system
+  dynax verify lion-kappa --kappa huber:0.3  … with another potential
+  dynax verify my_script.py:my_system        audit your own optimizer and loss
+  dynax claims                               run the claims of all experiments
+  dynax report                               … and write one HTML file about them
+
+Exit codes: 0 holds, 1 violated, 2 bad usage, 3 undecided or no certificate."""
+
+VERIFY = """Audit a system as a map and as a flow, print the verdicts, write JSON.
+
+  dynax verify lion-kappa
+  dynax verify lion-kappa --kappa huber:0.3 --weight-decay 2 --steps 5000
+  dynax verify lion-kappa --kappa nuclear --dimension 8 5 --decay implicit
+  dynax verify path/to/my_script.py:my_system --json verdict.json
+
+my_system is a dynax.System, or a function without arguments that returns one:
+
+  my_system = dynax.System(my_optimizer, my_loss, my_start, learning_rate=1e-2)
+
+Exit codes: 0 holds, 1 violated, 2 bad usage, 3 undecided or no certificate."""
+
+CLAIMS = """Run the claims of all experiments, print the table, write JSON.
+
+  dynax claims                      quick form of every claim
+  dynax claims --only 2 6a          these claims (2 means 2, 2a, 2b …)
+  dynax claims --only lion_balance  the claims of one file
+  dynax claims --long --record      CPU-hour form, added to experiments/record.json
+
+Exit codes: 0 all claims hold and all controls are rejected, 1 not so, 2 bad usage."""
+
+REPORT = """Run all experiments in their quick form and write one HTML file about them.
+
+  dynax report
+  dynax report --out today.html
+
+The last line of the output names the file. Exit codes are those of dynax claims."""
+
+HELP = {"verify": VERIFY, "claims": CLAIMS, "report": REPORT}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: that of the process); its exit code."""
+    try:
+        command = _parse(sys.argv[1:] if argv is None else list(argv))
+        return command if isinstance(command, int) else command.main()
+    except UsageError as error:
+        print(f"dynax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dynax: stopped.", file=sys.stderr)
+        return 130
+
+
+def _parse(argv: list[str]):
+    """The command, or the exit code where there is nothing to do (`--help`)."""
+    heard = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(heard):
+            command, unknown = tyro.cli(
+                _commands(argv[0] if argv else ""),
+                prog="dynax",
+                description=INTRO,
+                args=argv,
+                return_unknown_args=True,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        raise UsageError(_sentence(heard.getvalue(), argv)) from None
+    if unknown:
+        name = type(command).__name__.lower()
+        fields = [f for f in command.__dataclass_fields__ if f != "target"]
+        accepted = ", ".join("--" + f.replace("_", "-") for f in fields)
+        raise UsageError(
+            f"{unknown[0]}: not an argument of `dynax {name}`; accepted are {accepted}."
+        )
+    return command
+
+
+def _commands(verb: str) -> Any:
+    """The union of the commands; only the one asked about teaches with examples."""
+
+    def named(kind, name):
+        text = HELP[name] if name == verb else HELP[name].partition("\n")[0]
+        return Annotated[kind, tyro.conf.subcommand(name, description=text)]
+
+    return named(Verify, "verify") | named(Claims, "claims") | named(Report, "report")
+
+
+def _sentence(box: str, argv: list[str]) -> str:
+    """What tyro says in a box, in one sentence."""
+    if not argv or argv[0] not in HELP:
+        given = f"given {argv[0]!r}" if argv else "none given"
+        return f"command: {given}; accepted are {', '.join(HELP)}."
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines():
+        inner = line.strip(" │")
+        if inner and not inner.strip("─"):
+            parts.append([])
+        elif inner and not inner.startswith(("╭", "╰")):
+            parts[-1].append(inner)
+    said = [" ".join(p) for p in parts]
+    help = f"see `dynax {argv[0]} --help`"
+    if found := re.match(r"Error parsing (\S+): .*?('[^']*')$", said[0]):
+        kind = re.search(rf"{found[1]} (\S+)", said[-2] if said[2:] else "")
+        accepted = f"accepted is {kind[1]}" if kind else help
+        return f"{found[1]}: given {found[2]}; {accepted}."
+    if found := re.match(r"invalid choice (.*) for argument '(.*)'\. (.*)", said[0]):
+        accepted = (
+            found[3].replace("Expected one of", "accepted is one of").rstrip(" .")
+        )
+        return f"{found[2]}: given {found[1]}; {accepted}."
+    if "TARGET" in said[0]:
+        return "TARGET: none given; accepted is lion-kappa or FILE.py:NAME."
+    return f"{said[0].rstrip('.')}; {help}."

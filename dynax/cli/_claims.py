@@ -1,0 +1,170 @@
+"""`dynax claims` and `dynax report`: all experiments, one table."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dynax.cli import _experiments, _record
+from dynax.cli._files import UsageError, destination, provenance, to_json, write
+from dynax.cli._progress import Progress
+from dynax.report import Outcome, Summary, arrange, document, number
+
+
+Path = Annotated[pathlib.Path, tyro.conf.arg(metavar="PATH")]
+NewPath = Annotated[
+    pathlib.Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+]
+STOPPED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """Run the claims of all experiments."""
+
+    only: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="ID [ID ...]", help_behavior_hint="")
+    ] = ()
+    """Claims by id (2 means 2, 2a, 2b …) or by the name of their file."""
+    long: bool = False
+    """The CPU budgets that the claims name: up to an hour."""
+    full: bool = False
+    """Paper scale, on a GPU."""
+    record: bool = False
+    """Add the results to DIR/record.json and renew the table in the README beside."""
+    dir: Path = pathlib.Path("experiments")
+    """The folder of the experiments."""
+    json: NewPath = None
+    """A new file for the results (default: runs/claims-<time>.json)."""
+
+    def main(self) -> int:
+        if self.long and self.full:
+            raise UsageError("--full: given with --long; accepted is one of the two.")
+        size = "long" if self.long else "full" if self.full else "quick"
+        path = destination(self.json, "runs/claims-{}.json", "--json")
+        outcomes, facts = _measure(self.dir, size, self.only)
+        _print(outcomes)
+        written = write(path, _as_json(outcomes, facts, size))
+        summary = Summary.of(outcomes)
+        if self.record and summary.interrupted:
+            print("not recorded, as the run was stopped", file=sys.stderr)
+        elif self.record:
+            for line in _record.add(self.dir, outcomes, facts, size):
+                print(line)
+        print(f"written to {written}")
+        return _code(summary)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Run all experiments and write one HTML file about them."""
+
+    out: NewPath = None
+    """A new file for the report (default: reports/dynax-<time>.html)."""
+
+    def main(self) -> int:
+        path = destination(self.out, "reports/dynax-{}.html", "--out")
+        outcomes, facts = _measure(pathlib.Path("experiments"), "quick", (), True)
+        _print(outcomes)
+        page = document(outcomes, _footer(facts, "quick"))
+        print(f"Report: {write(path, page)}", flush=True)
+        return _code(Summary.of(outcomes))
+
+
+def _measure(folder, size, only, figures=False) -> tuple[list[Outcome], dict[str, Any]]:
+    begun = time.monotonic()
+    files = _experiments.find(folder, only)
+    facts = provenance(folder)
+    with Progress(len(files)) as progress:
+        outcomes = _experiments.run_all(files, size, progress, figures=figures)
+    outcomes = [_experiments.select(o, only) for o in outcomes]
+    if only and all(o.status == "finished" and not o.claims for o in outcomes):
+        raise _experiments.unknown(only, files)
+    return outcomes, {**facts, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _code(summary: Summary) -> int:
+    return STOPPED if summary.interrupted else 0 if summary.good else 1
+
+
+def _print(outcomes: list[Outcome]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("claim", no_wrap=True)
+    table.add_column("statement", ratio=1)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("threshold")
+    table.add_column("verdict", no_wrap=True)
+    for outcome in outcomes:
+        table.add_row()
+        table.add_row("", Text(outcome.title, "bold"))
+        for claim in arrange(outcome.claims):
+            good = "green" if claim.holds else "bold red"
+            table.add_row(
+                Text(f"└ {claim.id}" if claim.control else claim.id),
+                Text(
+                    f"control: {claim.statement}" if claim.control else claim.statement
+                ),
+                Text(number(claim.measured)),
+                Text(claim.threshold),
+                Text(("✓ " if claim.holds else "✗ ") + claim.verdict, good),
+                style="dim" if claim.control and claim.holds else "",
+            )
+        if outcome.status != "finished":
+            word = "FAILED" if outcome.status == "failed" else outcome.status
+            reason = Text(f"{outcome.name}: {outcome.error}")
+            table.add_row("", reason, "", "", Text(f"✗ {word}", "bold red"))
+    console.print(table)
+    summary = Summary.of(outcomes)
+    style = "bold green" if summary.good else "bold red"
+    console.print(Text(f"\n{summary}.", style))
+
+
+def _as_json(outcomes, facts, size) -> str:
+    summary = Summary.of(outcomes)
+    experiments = [
+        {
+            "name": o.name,
+            "status": o.status,
+            "error": o.error or None,
+            "title": o.title,
+            "source": o.source,
+            "seconds": round(o.seconds, 3),
+            "seeds": o.seeds,
+            "claims": [c.to_dict() for c in o.claims],
+            "verdicts": {k: json.loads(v.to_json()) for k, v in o.verdicts.items()},
+        }
+        for o in outcomes
+    ]
+    return to_json(
+        {
+            "good": summary.good,
+            "summary": str(summary),
+            **summary._asdict(),
+            "size": size,
+            **facts,
+            "experiments": experiments,
+        }
+    )
+
+
+def _footer(facts, size) -> dict[str, str]:
+    machine = facts["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items() if v)
+    return {
+        "Date": facts["date"].replace("T", " "),
+        "Size": f"{size}, {facts['seconds']:.0f} s in all",
+        "Machine": _record.machine_line(machine),
+        "Versions": versions,
+        "Commit": facts["commit"] or "not in a git checkout",
+        "Command": "dynax report",
+    }

@@ -1,0 +1,120 @@
+"""`experiments/record.json`, and the results table in the README made from it."""
+
+import json
+import pathlib
+import re
+
+from dynax.cli._files import UsageError, plain, to_json, write
+from dynax.report import Outcome, arrange, number
+
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+SIZES = ("quick", "long", "full")
+
+
+def add(folder: pathlib.Path, outcomes: list[Outcome], facts, size: str) -> list[str]:
+    """Add a run to the record and renew the table; lines that say what was done."""
+    path = folder / "record.json"
+    record = _read(path)
+    claims = [
+        {**plain(c.to_dict()), "experiment": o.name, "seeds": plain(o.seeds)}
+        for o in outcomes
+        for c in arrange(o.claims)
+    ]
+    record["runs"].append({"size": size, **facts, "claims": claims})
+    lines = [f"recorded in {write(path, to_json(record))}"]
+    readme = folder.absolute().parent / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if BEGIN not in text or END not in text.partition(BEGIN)[2]:
+        return [*lines, f"no table renewed: {readme} has no {BEGIN} … {END}"]
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    renewed = f"{head}{BEGIN}\n\n{table(record)}\n{END}{tail}"
+    return [*lines, f"table renewed in {write(readme, renewed)}"]
+
+
+def table(record) -> str:
+    """The latest value of every claim at every size, and which run it is from."""
+    cells, claims, used = {}, {}, []
+    for k, run in enumerate(record["runs"]):
+        seen: dict = {}
+        for claim in run["claims"]:
+            key = claim["experiment"], claim["id"], claim["control"]
+            seen[key] = seen.get(key, 0) + 1
+            key = (*key, seen[key])
+            cells[key, run["size"]] = claim, k
+            claims[key] = claim
+    rows = [
+        "| Claim | Statement | Threshold | " + " | ".join(SIZES) + " |",
+        "|---|---|---|" + "---|" * len(SIZES),
+    ]
+    for key in sorted(claims, key=_natural):
+        claim = claims[key]
+        row = [
+            ("↳ " if claim["control"] else "") + claim["id"],
+            ("*control:* " if claim["control"] else "") + claim["statement"],
+            claim["threshold"],
+        ]
+        for size in SIZES:
+            found = cells.get((key, size))
+            if found is None:
+                row.append("not run")
+                continue
+            if found[1] not in used:
+                used.append(found[1])
+            row.append(_cell(found[0], used.index(found[1]) + 1))
+        rows.append("| " + " | ".join(_escape(text) for text in row) + " |")
+    notes = [_note(record["runs"][k], n + 1) for n, k in enumerate(used)]
+    return "\n".join([*rows, "", *notes, ""])
+
+
+def machine_line(machine) -> str:
+    device = machine["device"]
+    on = "" if device == "cpu" else f", {machine['devices']} × {device}"
+    return f"{machine['cpu']}, {machine['cores']} cores{on}, {machine['system']}"
+
+
+def _cell(claim, note: int) -> str:
+    measured = claim["measured"]
+    value = "not a number" if measured is None else number(measured)
+    if claim["spread"] and None not in claim["spread"]:
+        value += " ({} … {})".format(*map(number, claim["spread"]))
+    mark = "✓" if claim["holds"] else f"✗ **{claim['verdict']}**"
+    return f"{mark} {value} [{note}]"
+
+
+def _note(run, n: int) -> str:
+    commit = (run["commit"] or "no commit")[:12]
+    if "local changes" in (run["commit"] or ""):
+        commit += " with local changes"
+    versions = ", ".join(
+        f"{k} {run['versions'][k]}" for k in ("python", "jax", "dynax")
+    )
+    where = machine_line(run["machine"])
+    when = f"size {run['size']}, {run['date'][:10]}"
+    return f"- [{n}] {when}, {where}; {versions}, {commit}; {run['seconds']:.0f} s."
+
+
+def _natural(key):
+    _, id, control, place = key
+    digits = re.match(r"(\D*)(\d*)(.*)", id)
+    prefix, number_, rest = digits.groups() if digits else (id, "", "")
+    return int(number_ or 0) if number_ else 10**9, control, prefix, rest, place, key[0]
+
+
+def _escape(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _read(path: pathlib.Path):
+    if not path.exists():
+        return {"runs": []}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(record["runs"], list)
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise UsageError(
+            f"--record: {path} is not a record; accepted is a JSON object with a list "
+            '"runs", or no such file.'
+        ) from None
+    return record

@@ -1,0 +1,159 @@
+"""`dynax verify`: one system, its verdicts, an exit code."""
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Annotated, Literal
+
+import jax
+import tyro
+from rich.console import Console
+from rich.text import Text
+from tyro.conf import Positional
+
+import dynax
+from dynax.cli import _targets
+from dynax.cli._files import (
+    UsageError,
+    describe,
+    destination,
+    first_line,
+    provenance,
+    to_json,
+    write,
+)
+
+
+CODES = {"holds": 0, "violated": 1, "undecided": 3, "no certificate": 3}
+COLORS = {"holds": "bold green", "violated": "bold red"}
+KAPPA = (
+    "lion-kappa: the potential: l1, lp:1.5, linf, group-l2, top-k:3, sparse-l1:0.01, "
+    "huber:0.3, soft-abs:0.1, log-cosh:10, log-sum-exp:0.1, half-squared, "
+    "half-squared-lp:1.5, quartic, nuclear, spectral, ky-fan:2, "
+    "orthogonally-invariant:huber:0.3, support:FILE.py:NAME (a linear oracle)."
+)
+Arg = tyro.conf.arg
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """Audit a system."""
+
+    target: Positional[Annotated[str, Arg(metavar="TARGET")]]
+    """lion-kappa, or FILE.py:NAME of a dynax.System or of a function returning one."""
+    kappa: Annotated[str, Arg(metavar="NAME[:VALUE]", help=KAPPA)] = "l1"
+    beta1: float = 0.9
+    """lion-kappa: β₁ in [0, 1)."""
+    beta2: float = 0.99
+    """lion-kappa: β₂ in [0, 1); the certificate needs β₁ <= β₂."""
+    weight_decay: float = 1.0
+    """lion-kappa: λ >= 0; the constraint set is that of κ divided by λ."""
+    decay: Literal["explicit", "implicit"] = "explicit"
+    """lion-kappa: where the decay is evaluated."""
+    learning_rate: float = 1e-2
+    """lion-kappa: ε."""
+    problem: Literal["nonconvex", "quadratic"] = "nonconvex"
+    """lion-kappa: the loss, random: a quadratic, with cosines on top if nonconvex."""
+    dimension: Annotated[
+        tuple[int, ...], Arg(metavar="N [N ...]", help_behavior_hint="")
+    ] = ()
+    """lion-kappa: shape of the parameters (default: 20, or 5 4 for a matrix κ)."""
+    start_scale: float = 0.9
+    """lion-kappa: the start, 1 on the edge of the constraint set, above 1 outside."""
+    steps: int = 1000
+    """Of the map; ignored where the system brings batches."""
+    seed: int = 0
+    """Of the problem, the start and the random states."""
+    precision: Literal[64, 32] = 64
+    """Bits of the floating-point numbers."""
+    json: Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")] = (
+        None
+    )
+    """A new file for the verdicts (default: runs/verify-<target>-<time>.json)."""
+
+    def main(self) -> int:
+        if self.steps < 1:
+            raise UsageError(f"--steps: given {self.steps}; accepted is >= 1.")
+        name = "lion-kappa" if self._built_in else self.target.rpartition(":")[2]
+        path = destination(self.json, f"runs/verify-{name}-{{}}.json", "--json")
+        with jax.enable_x64(self.precision == 64):
+            return self._run(path)
+
+    @property
+    def _built_in(self) -> bool:
+        return self.target == "lion-kappa"
+
+    def _run(self, path: pathlib.Path) -> int:
+        quiet, out = Console(stderr=True), Console(highlight=False, soft_wrap=True)
+        begun = time.monotonic()
+        with quiet.status(f"{self.target}: compiling and running"):
+            system = self._system()
+            try:
+                result = dynax.verify(system, steps=self.steps, seed=self.seed)
+            except (TypeError, ValueError) as error:
+                raise UsageError(self._refusal(error)) from None
+        status = standing(result)
+        for verdict in result.verdicts.values():
+            lines = str(verdict).split("\n", 1)
+            head = Text(lines[0])
+            head.stylize(
+                COLORS.get(verdict.status, "bold yellow"), 0, len(verdict.status)
+            )
+            out.print(head, Text("\n" + lines[1] if lines[1:] else ""), sep="")
+        text = to_json(
+            {
+                "target": self.target,
+                "status": status,
+                "exit_code": CODES[status],
+                "seconds": round(time.monotonic() - begun, 3),
+                "options": dataclasses.asdict(self),
+                "verdicts": {
+                    k: json.loads(v.to_json()) for k, v in result.verdicts.items()
+                },
+                **provenance(pathlib.Path()),
+            }
+        )
+        out.print(Text(f"\n{status}", COLORS.get(status, "bold yellow")))
+        out.print(Text(f"written to {write(path, text)}"))
+        return CODES[status]
+
+    def _system(self) -> dynax.System:
+        if self._built_in:
+            try:
+                kappa = _targets.make_kappa(self.kappa)
+                return _targets.lion_kappa(self, kappa)
+            except (TypeError, ValueError) as error:
+                raise UsageError(_flag(first_line(error))) from None
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name)
+            own = field.name in ("target", "steps", "seed", "precision", "json")
+            if not own and given != field.default:
+                flag = "--" + field.name.replace("_", "-")
+                raise UsageError(
+                    f"{flag}: given {given} with {self.target}; accepted only with the "
+                    "target lion-kappa (a script sets its own)."
+                )
+        return _targets.from_script(self.target)
+
+    def _refusal(self, error: Exception) -> str:
+        if self._built_in:
+            return _flag(first_line(error))
+        file = pathlib.Path(self.target.rpartition(":")[0]).absolute()
+        return f"target: auditing {self.target} raised {describe(error, file)}"
+
+
+def standing(result) -> str:
+    """The verdict on the whole: that a map tends to its flow certifies no energy."""
+    certified = [v.status for k, v in result.verdicts.items() if k != "limit"]
+    if result.status == "holds" and "holds" not in certified:
+        return "no certificate"
+    return result.status
+
+
+def _flag(message: str) -> str:
+    """`weight_decay: given …` → `--weight-decay: given …`."""
+    name, colon, rest = message.partition(":")
+    if name in {f.name for f in dataclasses.fields(Verify)}:
+        return f"--{name.replace('_', '-')}{colon}{rest}"
+    return message

@@ -1,0 +1,176 @@
+"""One HTML file: no network, no scripts, readable on paper and in the dark."""
+
+import base64
+import html
+import inspect
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from dynax.lyapunov import Verdict
+from dynax.report._css import CSS
+from dynax.report._outcome import Outcome, Summary, arrange, number
+from dynax.report._style import STYLE
+
+
+LARGEST_SVG = 500_000  # characters; above, the figure is embedded as a PNG
+
+escape = html.escape
+
+
+def document(
+    outcomes: Sequence[Outcome],
+    facts: Mapping[str, Any],
+    *,
+    title: str = "dynax report",
+) -> str:
+    """The whole report as one string.
+
+    Args:
+        outcomes: one per experiment, in the order they are shown.
+        facts: what the footer lists: machine, versions, commit, date, duration.
+        title: of the page.
+    """
+    summary = Summary.of(outcomes)
+    sections = "\n".join(_section(o, k) for k, o in enumerate(outcomes))
+    rows = "".join(
+        f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items()
+    )
+    mood = "good" if summary.good else "bad"
+    headline = "All claims hold" if summary.good else "Not everything holds"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{escape(title)}</h1>
+<p class="banner {mood}"><strong>{headline}.</strong> {escape(str(summary))}.</p>
+</header>
+{_table(outcomes)}
+{sections}
+<footer><h2>How this was made</h2><dl>{rows}</dl></footer>
+</main>
+</body>
+</html>
+"""
+
+
+def verdict_html(verdict: Verdict, name: str = "") -> str:
+    """A verdict that opens on a click: its status and claim, then the whole text."""
+    label = f"<b>{escape(name)}</b> " if name else ""
+    badge = verdict.status.replace(" ", "-")
+    return (
+        f'<details class="verdict"><summary><span class="badge {badge}">'
+        f"{escape(verdict.status)}</span> {label}{escape(verdict.claim)}</summary>"
+        f"<pre>{escape(str(verdict))}</pre></details>"
+    )
+
+
+def figure_html(figure: Figure, caption: str, prefix: str) -> str:
+    """A figure with its caption; `prefix` keeps its ids apart from other figures'."""
+    return (
+        f"<figure>{_image(figure, caption, prefix)}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _image(figure, caption, prefix):
+    with matplotlib.rc_context(STYLE):
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+        svg = out.getvalue()
+        if len(svg) > LARGEST_SVG:
+            png = io.BytesIO()
+            figure.savefig(png, format="png", dpi=160)
+            data = base64.b64encode(png.getvalue()).decode()
+            alt = escape(caption, quote=True)
+            return f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}-", svg)
+    svg = re.sub(r"\n\s*", "\n", svg)
+    name = escape(caption, quote=True)
+    opening = f'<svg role="img" aria-label="{name}"'
+    return svg.replace("<svg", opening, 1)
+
+
+def _table(outcomes):
+    rows = "".join(
+        row for k, o in enumerate(outcomes) for row in _rows(o, f"experiment-{k}")
+    )
+    return f"""<div class="scroll"><table>
+<thead><tr><th>Claim</th><th>Statement</th><th class="n">Measured</th>
+<th>Threshold</th><th>Verdict</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+
+
+def _rows(outcome, anchor):
+    title = escape(outcome.title or outcome.name)
+    yield f'<tr class="group"><th colspan="5"><a href="#{anchor}">{title}</a></th></tr>'
+    for claim in arrange(outcome.claims):
+        mood = ("ok" if claim.holds else "wrong") + (
+            " control" if claim.control else ""
+        )
+        mark = "✓" if claim.holds else "✗"
+        spread = ""
+        if claim.spread is not None:
+            low, high = map(number, claim.spread)
+            spread = f'<span class="spread">{low} … {high}</span>'
+        label = '<span class="tag">control</span> ' if claim.control else ""
+        detail = f'<span class="detail">{escape(claim.detail)}</span>'
+        yield (
+            f'<tr class="{mood}"><td class="id">{escape(claim.id)}</td>'
+            f"<td>{label}{escape(claim.statement)}{detail if claim.detail else ''}</td>"
+            f'<td class="n">{number(claim.measured)}{spread}</td>'
+            f'<td class="t">{escape(claim.threshold)}</td>'
+            f'<td class="v">{mark}&nbsp;{escape(claim.verdict)}</td></tr>'
+        )
+    if outcome.status != "finished":
+        word = "FAILED" if outcome.status == "failed" else outcome.status
+        yield (
+            f'<tr class="wrong"><td></td><td colspan="3">{escape(outcome.error)}</td>'
+            f'<td class="v">✗&nbsp;{word}</td></tr>'
+        )
+
+
+def _section(outcome, index):
+    figures = "".join(
+        figure_html(figure, caption, f"f{index}-{k}")
+        for k, (caption, figure) in enumerate(outcome.figures.items())
+    )
+    verdicts = "".join(verdict_html(v, name) for name, v in outcome.verdicts.items())
+    if verdicts:
+        verdicts = f"<h3>Verdicts</h3>{verdicts}"
+    error = (
+        f'<p class="banner bad">{escape(outcome.error)}</p>' if outcome.error else ""
+    )
+    source = f'<p class="source">{escape(outcome.source)}</p>' if outcome.source else ""
+    return (
+        f'<section id="experiment-{index}">'
+        f"<h2>{escape(outcome.title or outcome.name)}</h2>{source}"
+        f"{_prose(outcome.summary)}{error}{figures}{verdicts}"
+        f'<p class="took">{escape(outcome.name)}: {outcome.seconds:.1f} s</p></section>'
+    )
+
+
+def _prose(text):
+    """A docstring: paragraphs, and indented blocks kept as they stand."""
+    blocks = re.split(r"\n\s*\n", inspect.cleandoc(text)) if text.strip() else []
+    return "".join(
+        f"<pre>{escape(inspect.cleandoc(block))}</pre>"
+        if re.match(r"[ \t]", block)
+        else f"<p>{escape(block)}</p>"
+        for block in (b.strip("\n") for b in blocks)
+    )

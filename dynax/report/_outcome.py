@@ -1,0 +1,109 @@
+"""What became of one experiment, and what all of them come to."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from dynax.claim import Claim
+from dynax.lyapunov import Verdict
+
+
+Status = Literal["finished", "failed", "interrupted", "not run"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """One experiment, whatever became of it.
+
+    Args:
+        name: of its file, without `.py`.
+        status: `failed` when it raised; `interrupted` when the user stopped it.
+        title, source, summary: what the file says of itself.
+        claims: those it got to.
+        verdicts: by name.
+        figures: caption → matplotlib figure.
+        seeds: used, if its configuration says so.
+        seconds: of wall-clock time.
+        error: the reason of a status that is not `finished`.
+    """
+
+    name: str
+    status: Status
+    title: str = ""
+    source: str = ""
+    summary: str = ""
+    claims: Sequence[Claim] = ()
+    verdicts: dict[str, Verdict] = dataclasses.field(default_factory=dict)
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seeds: Any = None
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Summary(NamedTuple):
+    """All outcomes in numbers."""
+
+    claims: int
+    hold: int
+    controls: int
+    rejected: int
+    failed: list[str]
+    not_run: list[str]
+    interrupted: bool
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "Summary":
+        claims = [c for o in outcomes for c in o.claims if not c.control]
+        controls = [c for o in outcomes for c in o.claims if c.control]
+        stopped = any(o.status == "interrupted" for o in outcomes)
+        return cls(
+            claims=len(claims),
+            hold=sum(bool(c.holds) for c in claims),
+            controls=len(controls),
+            rejected=sum(bool(c.holds) for c in controls),
+            failed=[o.name for o in outcomes if o.status == "failed"],
+            not_run=[
+                o.name for o in outcomes if o.status in ("interrupted", "not run")
+            ],
+            interrupted=stopped,
+        )
+
+    @property
+    def good(self) -> bool:
+        """Something was measured, all of it holds, every control was rejected."""
+        right = self.hold == self.claims and self.rejected == self.controls
+        return right and self.claims > 0 and not (self.failed or self.interrupted)
+
+    def __str__(self) -> str:
+        parts = [f"{self.hold} of {self.claims} claims hold"]
+        if self.controls:
+            parts.append(f"{self.rejected} of {self.controls} controls rejected")
+        if self.failed:
+            parts.append(f"raised an error: {', '.join(self.failed)}")
+        if self.not_run:
+            parts.append(f"not run: {', '.join(self.not_run)}")
+        return "; ".join(parts)
+
+
+def stem(id: str) -> str:
+    """The claim's number, without the letter of the part: `6b` → `6`."""
+    found = re.match(r"[A-Za-z]*\d+", id)
+    return found.group() if found else id
+
+
+def arrange(claims: Sequence[Claim]) -> list[Claim]:
+    """Each claim followed by the controls that guard it: those of the same number."""
+    order = list(dict.fromkeys(stem(c.id) for c in claims))
+    return sorted(claims, key=lambda c: (order.index(stem(c.id)), c.control))
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A measured number for a table: `3.1e-14`, `0.997`, `12,000`."""
+    value = float(value)
+    if math.isnan(value):
+        return "not a number"
+    if abs(value) < 1e6 and value == int(value):
+        return f"{int(value):,}"
+    return f"{value:.{digits}g}"

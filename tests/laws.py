@@ -1,0 +1,187 @@
+"""Laws that every optimizer must pass, whatever it is. One function, one law.
+
+A test names its members and calls these; nothing here knows any member.
+"""
+
+import io
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import dynax as dx
+from dynax import _tree as tree
+from dynax.flow import Step
+
+
+def problem(dtype=jnp.float64, n=7):
+    """A smooth nonconvex loss on a small tree with a matrix and a vector."""
+    key = jax.random.key(0)
+    a = jax.random.normal(key, (n + 6, n + 6), dtype)
+    q, shift = (
+        a @ a.T / (n + 6),
+        jax.random.normal(jax.random.fold_in(key, 1), (n + 6,)),
+    )
+    shift = shift.astype(dtype)
+
+    def f(x):
+        v = jnp.concatenate([x["w"].ravel(), x["b"]])
+        return v @ q @ v / 2 + jnp.sum(jnp.cos(v + shift))
+
+    w = jax.random.normal(jax.random.fold_in(key, 2), (2, 3), dtype)
+    return f, {"w": w / 4, "b": jnp.linspace(-0.4, 0.4, n, dtype=dtype)}
+
+
+def wander(opt, f, x, lr, steps, key):
+    """Iterates under noisy gradients: states the optimizer can really be in."""
+    state, out = opt.init(x), []
+    step = eqx.filter_jit(opt.step)
+    for k in jax.random.split(key, steps):
+        g = jax.grad(f)(x)
+        g = tree.map(lambda a, k=k: a + 0.3 * jax.random.normal(k, a.shape, a.dtype), g)
+        x, state = step(x, state, g, lr)
+        out.append((x, state, g))
+    return out
+
+
+def same_structure(new, old):
+    assert jax.tree.structure(new) == jax.tree.structure(old)
+    for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+
+
+def keeps_structure(opt, dtype, lr=1e-2):
+    """step, flow: structure, shapes and dtypes of x and state are kept."""
+    f, x = problem(dtype)
+    s, g = opt.init(x), jax.grad(f)(x)
+    x1, s1 = opt.step(x, s, g, lr)
+    dx_, ds = opt.flow(0.0, x, s, g, lr)
+    same_structure(x1, x)
+    same_structure(s1, s)
+    same_structure(dx_, x)
+    same_structure(ds, s)
+
+
+def jit_is_eager(opt, key, lr=1e-2):
+    f, x = problem()
+    x, s, g = wander(opt, f, x, lr, 3, key)[-1]
+    eager, jitted = opt.step(x, s, g, lr), eqx.filter_jit(opt.step)(x, s, g, lr)
+    for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
+
+
+def vmap_is_loop(make, values, key):
+    """`make(v)` with v traced under vmap equals a loop: hyper-parameters are traced."""
+    f, x = problem()
+    x, s, g = wander(make(values[0]), f, x, 1e-2, 3, key)[-1]
+    batched = jax.vmap(lambda v: make(v).step(x, s, g, 1e-2))(values)
+    for i, v in enumerate(values):
+        one = make(v).step(x, s, g, 1e-2)
+        for a, b in zip(jax.tree.leaves(batched), jax.tree.leaves(one), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-14)
+
+
+def tends_to_flow(opt, key, lr=1e-2):
+    """(x₊ − x)/ε → ẋ and (s₊ − s)/ε → ṡ, at first order in ε or exactly."""
+    f, x = problem()
+    x, s, g = wander(opt, f, x, lr, 3, key)[-1]
+
+    def gap(eps):
+        after = opt.step(x, s, g, eps)
+        rate = opt.flow(0.0, x, s, g, eps)
+        moved = tree.map(lambda a, b: (a - b) / eps, after, (x, s))
+        return max(
+            float(jnp.max(jnp.abs(a - b)))
+            for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(rate), strict=True)
+        )
+
+    gaps = [gap(eps) for eps in (1e-3, 5e-4)]
+    assert gaps[1] < 0.6 * gaps[0] + 1e-9, gaps
+
+
+def claim_is_jvp(opt, key, states=20, lr=1e-2, tol=1e-10):
+    """The claimed dissipation is −V̇ by jvp, and is ≥ 0."""
+    f, x = problem()
+    flow = dx.as_flow(opt, f, lr)
+    rate = eqx.filter_jit(dx.lie_derivative(flow.energy, flow.field))
+    for x, s, _ in wander(opt, f, x, lr, states, key):
+        v, dv = rate(0.3, (x, s))
+        d = flow.dissipation(0.3, (x, s))
+        assert np.isfinite(v)
+        assert abs(dv + d) <= tol * (1 + abs(d)), (dv, d)
+        assert d >= -tol
+
+
+def falls_along_diffrax(opt, horizon=3.0, lr=1e-2):
+    """Along a solve V falls and V + ∫D is constant, step by step."""
+    f, x = problem()
+    system = dx.WithWork(dx.as_flow(opt, f, lr))
+    sol = diffrax.diffeqsolve(
+        diffrax.ODETerm(system.field),
+        dx.Monitored(diffrax.Tsit5(), system),
+        0.0,
+        horizon,
+        None,
+        system.init(x),
+        stepsize_controller=diffrax.PIDController(rtol=1e-8, atol=1e-8),
+        saveat=diffrax.SaveAt(t1=True, solver_state=True),
+    )
+    v = dx.verdict(sol.solver_state.tally, "flow", "solver")
+    assert v.status == "holds", str(v)
+    assert v.rises == 0
+
+
+def balances(opt, key, steps=40, lr=1e-2, tol=1e-12):
+    """The exact balance on noisy steps, and by the naive definition of H₊ − H."""
+    f, x = problem()
+    value = jax.jit(f)
+    x_, s, _ = wander(opt, f, x, lr, 1, key)[0]
+    rows = []
+    for x1, s1, g in wander(opt, f, x, lr, steps, key)[1:]:
+        step = Step(jnp.int32(len(rows)), x_, s, g, lr, x1, s1, value(x_), value(x1))
+        rows.append(dx.monitor.observe(opt, step))
+        x_, s = x1, s1
+    rows = jax.tree.map(lambda *a: jnp.stack(a), *rows)
+    v = dx.verdict(rows, "balance")
+    assert v.status == "holds", str(v)
+    assert v.error <= tol
+    np.testing.assert_allclose(
+        rows.change[:-1] - jnp.diff(rows.energy), 0, atol=1e-12, err_msg="H₊ − H"
+    )
+
+
+def works_as_optax(make, every=0):
+    """inject_hyperparams, schedules, MultiSteps, a chain, jit, serialisation."""
+    f, x = problem()
+    extra = {} if every == 0 else {"value": f(x), "value_fn": f}
+    schedule = optax.cosine_decay_schedule(1e-2, 10)
+
+    def inject(learning_rate):
+        return dx.as_optax(make(), learning_rate, every=every)
+
+    for tx in (
+        dx.as_optax(make(), 1e-2, every=every),
+        dx.as_optax(make(), schedule, every=every),
+        optax.inject_hyperparams(inject)(learning_rate=1e-2),
+        optax.inject_hyperparams(inject)(learning_rate=schedule),
+        optax.MultiSteps(dx.as_optax(make(), 1e-2, every=every), 2),
+        optax.chain(optax.clip_by_global_norm(1.0), dx.as_optax(make(), 1e-2)),
+    ):
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic
+            tx = optax.with_extra_args_support(tx)
+            state = tx.init(x)
+            update = jax.jit(lambda g, s, p, tx=tx: tx.update(g, s, p, **extra))
+            p = x
+            for _ in range(3):
+                delta, new = update(jax.grad(f)(p), state, p)
+                same_structure(new, state)
+                same_structure(delta, p)
+                state, p = new, optax.apply_updates(p, delta)
+            buffer = io.BytesIO()
+            eqx.tree_serialise_leaves(buffer, state)
+            buffer.seek(0)
+            same_structure(eqx.tree_deserialise_leaves(buffer, state), state)
+        assert f(p) < f(x)

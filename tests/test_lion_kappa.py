@@ -1,0 +1,337 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import dynax as dx
+from dynax import kappa as K
+from dynax.flow import Step
+from dynax.monitor import observe
+
+from . import laws
+
+
+def _box(g):
+    return jax.tree.map(lambda a: -jnp.sign(a), g)
+
+
+KAPPAS = {
+    "l1": K.L1(),
+    "lp": K.Lp(1.5),
+    "lp-tree": K.Lp(3.0, scope="tree"),
+    "linf": K.LInf(),
+    "group": K.GroupL2(axis=0),
+    "topk": K.TopK(2),
+    "sparse": K.SparseL1(0.1),
+    "huber": K.Huber(0.3),
+    "softabs": K.SoftAbs(0.2),
+    "logcosh": K.LogCosh(2.0),
+    "half": K.HalfSquared(),
+    "half-lp": K.HalfSquaredLp(1.5),
+    "quartic": K.Quartic(),
+    "nuclear": K.nuclear(),
+    "spectral": K.spectral(),
+    "kyfan": K.ky_fan(2),
+    "smooth-nuclear": K.OrthogonallyInvariant(K.SoftAbs(0.2)),
+    "support": K.Support(_box, zero_in_domain=True),
+}
+SMOOTH = [k for k, v in KAPPAS.items() if v.smooth]
+every_kappa = pytest.mark.parametrize("name", KAPPAS)
+smooth_kappa = pytest.mark.parametrize("name", SMOOTH)
+
+
+def lion(name, **options):
+    return dx.LionKappa(KAPPAS[name], weight_decay=0.5, **options)
+
+
+@every_kappa
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_structure(name, dtype):
+    laws.keeps_structure(lion(name), dtype)
+
+
+@pytest.mark.parametrize("name", ["l1", "lp-tree", "nuclear", "softabs"])
+def test_jit(name, getkey):
+    laws.jit_is_eager(lion(name), getkey())
+
+
+@pytest.mark.parametrize("field", ["beta1", "beta2", "weight_decay"])
+def test_vmap(field, getkey):
+    options = {"weight_decay": 0.5}
+    values = jnp.array([0.2, 0.9])
+    laws.vmap_is_loop(
+        lambda v: dx.LionKappa(K.SoftAbs(0.2), **{**options, field: v}),
+        values,
+        getkey(),
+    )
+
+
+@every_kappa
+@pytest.mark.parametrize("decay", ["explicit", "implicit"])
+def test_limit(name, decay, getkey):
+    laws.tends_to_flow(lion(name, decay=decay), getkey())
+
+
+@smooth_kappa
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+def test_claim(name, lam, getkey):
+    opt = dx.LionKappa(KAPPAS[name], weight_decay=lam)
+    laws.claim_is_jvp(opt, getkey())
+
+
+@smooth_kappa
+def test_flow(name):
+    laws.falls_along_diffrax(
+        dx.LionKappa.from_flow(KAPPAS[name], 1.0, 0.5, 0.5, lr=1e-2)
+    )
+
+
+@every_kappa
+@pytest.mark.parametrize("decay", ["explicit", "implicit"])
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+def test_balance(name, decay, lam, getkey):
+    opt = dx.LionKappa(KAPPAS[name], weight_decay=lam, decay=decay)
+    laws.balances(opt, getkey())
+
+
+def test_balance_simplex(getkey):
+    f, x = laws.problem()
+    x = jax.tree.map(lambda a: jnp.full_like(a, 2 / a.size), x)
+    opt = dx.LionKappa(K.LogSumExp(0.5), weight_decay=0.5)
+    _, rows = dx.iterate(opt, f, x, 1e-2, steps=50)
+    v = dx.verdict(rows, "simplex")
+    assert v.status == "holds" and v.outside == 0, str(v)
+
+
+@pytest.mark.parametrize("name", ["l1", "lp", "nuclear", "softabs"])
+@pytest.mark.parametrize("decay", ["explicit", "implicit"])
+def test_explicit_is_implicit(name, decay):
+    """x₊ = x + ε(V − λx) is x₊ = x + ε'(V − λx₊) with ε' = ε/(1 − ελ)."""
+    f, x = laws.problem()
+    explicit, implicit = lion(name), lion(name, decay="implicit")
+    g = jax.grad(f)(x)
+    a, _ = explicit.step(x, explicit.init(x), g, 0.1)
+    b, _ = implicit.step(x, implicit.init(x), g, 0.1 / (1 - 0.1 * 0.5))
+    for u, v in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(u, v, rtol=1e-13)
+
+
+def test_lion_at_zero_decay_is_f_plus_c_kappa():
+    f, x = laws.problem()
+    opt = dx.LionKappa(K.L1())
+    m = jax.tree.map(jnp.sin, x)
+    c = 1e-2 * 0.9 / (1 - 0.99)
+    expected = f(x) + c * sum(jnp.sum(jnp.abs(a)) for a in jax.tree.leaves(m))
+    energy = opt.energy(0.0, x, dx.LionState(m), f(x), 1e-2)
+    np.testing.assert_allclose(energy, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("mask", [{"w": True, "b": False}, lambda p: {"w": 1, "b": 0}])
+def test_mask(mask, getkey):
+    laws.balances(lion("l1", decay_mask=mask), getkey())
+    f, x = laws.problem()
+    opt = lion("l1", decay_mask=mask)
+    twin = optax.lion(1e-2, weight_decay=0.5, mask={"w": True, "b": False})
+    _same_run(dx.as_optax(opt, 1e-2), twin, f, x)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+@pytest.mark.parametrize("mu_dtype", [None, jnp.bfloat16])
+def test_equals_optax(dtype, lam, mu_dtype):
+    f, x = laws.problem(dtype)
+    schedule = optax.linear_schedule(1e-2, 1e-3, 20)
+    opt = dx.LionKappa(weight_decay=lam, momentum_dtype=mu_dtype)
+    twin = optax.lion(schedule, weight_decay=lam, mu_dtype=mu_dtype)
+    _same_run(dx.as_optax(opt, schedule), twin, f, x)
+
+
+@pytest.mark.parametrize(
+    "kappa, mode",
+    [
+        (K.L1(), {"mode": "hard"}),
+        (K.LogCosh(3.0), {"mode": "smooth", "smooth_beta": 3.0}),
+        (K.Huber(1.0), {"mode": "refined"}),
+    ],
+)
+def test_equals_optax_modes(kappa, mode):
+    f, x = laws.problem()
+    twin = optax.chain(
+        optax.scale_by_lion(**mode),
+        optax.add_decayed_weights(0.5),
+        optax.scale_by_learning_rate(1e-2),
+    )
+    ours = dx.as_optax(dx.LionKappa(kappa, weight_decay=0.5), 1e-2)
+    _same_run(ours, twin, f, x, rtol=1e-12)
+
+
+def _same_run(ours, twin, f, x, steps=50, rtol=0.0):
+    """Bit for bit the same map (rtol = 0)."""
+
+    def train(tx):
+        def body(carry, _):
+            p, s = carry
+            with jax.numpy_dtype_promotion("standard"):
+                delta, s = tx.update(jax.grad(f)(p), s, p)
+                return (optax.apply_updates(p, delta), s), None
+
+        return jax.jit(
+            lambda p: jax.lax.scan(body, (p, tx.init(p)), length=steps)[0][0]
+        )(x)
+
+    for a, b in zip(*map(jax.tree.leaves, (train(ours), train(twin))), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("every", [0, 1, 2])
+def test_optax_laws(every):
+    laws.works_as_optax(lambda: lion("l1"), every)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("lr", [1e-2, 1e-3, 1e-4])
+def test_low_precision_audit(dtype, lr):
+    """float32, and a bfloat16 momentum: audited within the stated round-off model."""
+    f, x = laws.problem(jnp.float32)
+    _, rows = dx.iterate(lion("l1", momentum_dtype=dtype), f, x, lr, steps=200)
+    v = dx.verdict(rows, "low precision")
+    assert v.status == "holds", str(v)
+    if dtype == jnp.float32:
+        assert v.error <= 1e-3
+
+
+@pytest.mark.parametrize("name", ["l1", "lp", "nuclear", "linf", "topk", "group"])
+def test_phase_one_contracts(name):
+    """dist(λx_t) ≤ (1 − ελ)ᵗ dist(λx₀) from any start outside."""
+    f, x = laws.problem()
+    x = jax.tree.map(lambda a: a * 40, x)
+    opt = lion(name)
+    _, rows = dx.iterate(opt, f, x, 1e-2, steps=100)
+    v = dx.verdict(rows, "phase one")
+    assert v.status == "holds" and v.outside == 100, str(v)
+    bound = rows.distance[0] * (1 - 1e-2 * 0.5) ** jnp.arange(100.0)
+    assert jnp.max(rows.distance - bound) <= 1e-12
+
+
+# --- controls: what must be rejected ---------------------------------------------
+
+
+def _audit(claim, run, lr=1e-2, steps=100, claim_lr=None):
+    """Steps of `run`, held against `claim`."""
+    f, x = laws.problem()
+
+    def body(carry, k):
+        x, s = carry
+        g = jax.grad(f)(x)
+        x1, s1 = run.step(x, s, g, lr)
+        rate = lr if claim_lr is None else claim_lr
+        row = observe(claim, Step(k, x, s, g, rate, x1, s1, f(x), f(x1)))
+        return (x1, s1), row
+
+    rows = jax.lax.scan(body, (x, run.init(x)), jnp.arange(steps, dtype=jnp.int32))[1]
+    return dx.verdict(rows, "control")
+
+
+def test_right_claim_holds():
+    assert _audit(lion("l1"), lion("l1")).status == "holds"
+
+
+@pytest.mark.parametrize(
+    "claim, run, check",
+    [
+        (lion("l1", beta2=0.98), lion("l1"), "balance"),
+        (lion("l1", beta1=0.8), lion("l1"), "balance"),
+        (dx.LionKappa(weight_decay=0.45), lion("l1"), "balance"),
+        (lion("l1", beta1=0.99, beta2=0.9), lion("l1", beta1=0.99, beta2=0.9), "d2"),
+        (lion("l1"), lion("softabs"), "subgradient"),
+        (lion("nuclear"), lion("l1"), "subgradient"),
+    ],
+    ids=["beta2", "beta1", "decay", "swapped", "kappa", "nuclear"],
+)
+def test_wrong_claim_is_violated(claim, run, check):
+    v = _audit(claim, run)
+    assert v.status == "violated", str(v)
+    name = {"d2": "dissipation_2"}.get(check, check)
+    assert v.checks[name]["violations"] > 0, str(v)
+
+
+def test_wrong_learning_rate_is_violated():
+    assert _audit(lion("l1"), lion("l1"), claim_lr=1.05e-2).status == "violated"
+
+
+def test_theorem_bound():
+    """r ≤ (L/2)‖δ‖² with the true L; a tenth of the curvature seen is rejected."""
+    f, x = laws.problem()
+    hessian = jax.hessian(lambda v: f({"w": v[:6].reshape(2, 3), "b": v[6:]}))
+    quadratic = hessian(jnp.zeros(13)) + jnp.diag(
+        jnp.cos(jax.random.normal(jax.random.fold_in(jax.random.key(0), 1), (13,)))
+    )
+    smoothness = float(jnp.linalg.eigvalsh(quadratic)[-1]) + 1
+    for factor, status in ((1.0, "holds"), (0.02, "violated")):
+        _, rows = dx.iterate(
+            lion("l1"), f, x, 1e-2, steps=200, smoothness=factor * smoothness
+        )
+        v = dx.verdict(rows, "theorem")
+        assert v.status == status, str(v)
+
+
+def test_nan_is_undecided_from_its_step():
+    f, x = laws.problem()
+    batches = jnp.ones(30).at[17].set(jnp.nan)
+    _, rows = dx.iterate(lion("l1"), lambda x, b: b * f(x), x, 1e-2, batches=batches)
+    v = dx.verdict(rows, "nan")
+    assert (v.status, v.non_finite) == ("undecided", 17), str(v)
+
+
+# --- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, error, text",
+    [
+        (lambda: dx.LionKappa(kappa="l1"), TypeError, "kappa: given str"),
+        (lambda: dx.LionKappa(beta1=1.0), ValueError, "beta1: given 1.0"),
+        (lambda: dx.LionKappa(beta2=-0.1), ValueError, "beta2: given -0.1"),
+        (lambda: dx.LionKappa(beta2=float("nan")), ValueError, "beta2: given nan"),
+        (lambda: dx.LionKappa(weight_decay=-1.0), ValueError, "weight_decay: given -1"),
+        (lambda: dx.LionKappa(decay="both"), ValueError, "decay: given 'both'"),
+    ],
+)
+def test_bad_construction(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_bad_input():
+    f, x = laws.problem()
+    g = jax.grad(f)(x)
+    opt = lion("l1")
+    with pytest.raises(ValueError, match="weight_decay: given 0 with κ = LogSumExp"):
+        dx.LionKappa(K.LogSumExp(1.0)).init(x)
+    with pytest.raises(ValueError, match=r"learning_rate·weight_decay: given 3.0·0.5"):
+        opt.step(x, opt.init(x), g, 3.0)
+    lion("l1", decay="implicit").step(x, opt.init(x), g, 3.0)
+    with pytest.raises(ValueError, match="learning_rate: given -0.1"):
+        opt.step(x, opt.init(x), g, -0.1)
+    with pytest.raises(ValueError, match="decay_mask: given one that decays some"):
+        dx.LionKappa(
+            K.Lp(2.0, scope="tree"),
+            weight_decay=0.5,
+            decay_mask={"w": True, "b": False},
+        ).init(x)
+    with pytest.raises(ValueError, match="decay_mask: given"):
+        lion("l1", decay_mask={"w": True}).init(x)
+    with pytest.raises(TypeError, match=r"params\['b'\]: given int"):
+        opt.init({"w": x["w"], "b": jnp.arange(3)})
+    with pytest.raises(ValueError, match=r"params\['b'\]: given NaN or infinity"):
+        opt.init({"w": x["w"], "b": jnp.array([jnp.nan])})
+    with pytest.raises(ValueError, match="params: given a tree without arrays"):
+        opt.init({})
+
+
+def test_traced_nonsense_is_undecided():
+    """ελ ≥ 1 known only at run time is a code in the result, not a silent number."""
+    f, x = laws.problem()
+    _, rows = jax.jit(lambda lr: dx.iterate(lion("l1"), f, x, lr, steps=5))(3.0)
+    assert dx.verdict(rows, "nonsense").status == "undecided"
