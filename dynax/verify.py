@@ -19,8 +19,8 @@ from dynax.flow import (
     AbstractOptimizer,
     as_flow,
 )
-from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, lie_derivative, verdict
-from dynax.monitor import Monitored, WithWork, iterate, power
+from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, verdict
+from dynax.monitor import Monitored, WithWork, iterate, observe_flow
 from dynax.optim import LionKappa
 
 
@@ -172,11 +172,8 @@ def _pointwise(flow, x, states, key) -> Ledger:
     dtype = tree.widest(x)
     ts = jnp.arange(1, states + 1, dtype=dtype) * tree.cast(flow.lr, dtype)
 
-    def at(t, y):
-        v, dv = lie_derivative(flow.energy, flow.field)(t, y, None)
-        return v, dv, flow.dissipation(t, y), power(flow, t, y, None)
-
-    v, dv, d, size = jax.vmap(at)(ts, ys)
+    at = jax.vmap(lambda t, y: observe_flow(flow, t, y))(ts, ys)
+    v, dv, d, size = at.energy, at.rate, at.dissipation, at.power
     known = jnp.isfinite(v)
     u = (8 + float(np.log2(tree.size(x)))) * tree.eps(x) / 2
     allowed = u * jnp.max(jnp.where(known, size, 0))

@@ -3,8 +3,12 @@ import os
 import pathlib
 import zlib
 
-import jax
-import pytest
+
+# XLA takes its own cached programmes for those of another machine, loudly.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 
 jax.config.update("jax_enable_x64", True)
@@ -24,3 +28,11 @@ def getkey(request):
     seed = zlib.crc32(request.node.nodeid.encode())
     keys = (jax.random.fold_in(jax.random.key(seed), i) for i in itertools.count())
     return lambda: next(keys)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For hundreds of small programmes, each run once: most of their time is XLA's."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

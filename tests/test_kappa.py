@@ -40,12 +40,7 @@ from dynax.kappa import (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Hundreds of small programs, each run once: most of the time is XLA's."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def box(g):

@@ -3,8 +3,9 @@
 from dynax.monitor._diffrax import (
     Monitored as Monitored,
     MonitorState as MonitorState,
+    Point as Point,
     WithWork as WithWork,
-    power as power,
+    observe_flow as observe_flow,
 )
 from dynax.monitor._optax import (
     AuditState as AuditState,

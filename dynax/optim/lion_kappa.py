@@ -264,7 +264,8 @@ class LionKappa(AbstractBalancedOptimizer):
         with jax.ensure_compile_time_eval():
             origin = tree.map(lambda a: jnp.zeros(a.shape, a.dtype), x)
             distance = self.kappa.distance(origin)
-        if tree.is_concrete(distance) and distance > 0:
+            infinite = tree.is_concrete(distance) and bool(distance > 0)
+        if infinite:
             raise ValueError(
                 f"weight_decay: given 0 with κ = {type(self.kappa).__name__}, whose "
                 "conjugate is infinite at 0; accepted is λ > 0 for this κ."
