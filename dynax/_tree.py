@@ -128,8 +128,7 @@ def check_scalar(value, name: str) -> None:
     Raises:
         ValueError: it has a shape, or is not real floating.
     """
-    shape, dtype = jnp.shape(value), jnp.result_type(value)
-    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(
-            f"{name}: given shape {shape} and {dtype}; a real scalar loss accepted."
-        )
+    given = jax.tree.map(lambda v: f"{jnp.result_type(v)}{list(jnp.shape(v))}", value)
+    scalar = jax.tree.structure(value) == jax.tree.structure(0) and not jnp.shape(value)
+    if not scalar or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        raise ValueError(f"{name}: given {given}; one real scalar accepted.")

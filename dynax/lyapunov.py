@@ -120,6 +120,9 @@ class Tally(NamedTuple):
 
 def tally(rows: Ledger) -> Tally:
     """Fold a row, or rows stacked along leading axes (those of step < 0 are unused)."""
+    if rows.step.size == 0:
+        rows = jax.tree.map(lambda a: jnp.zeros((), a.dtype), rows)
+        rows = rows._replace(step=rows.step - 1)
     rows = jax.tree.map(jnp.ravel, rows)
     used = rows.step >= 0
     finite = rows.finite()

@@ -200,22 +200,23 @@ def _pointwise(flow, x, states, key) -> Ledger:
 
 @eqx.filter_jit
 def _limit(opt, f, x, lr) -> Ledger:
-    """‖(x₊ − x)/ε − ẋ‖ must shrink with ε; at ε/8 and ε/16, after a few steps."""
+    """‖(y₊ − y)/ε − ẏ‖ must shrink with ε, y = (x, s): at ε/8 and ε/16."""
     dtype = tree.widest(x)
 
+    x_, s = x, opt.init(x)
+    for _ in range(3):
+        x_, s = opt.step(x_, s, jax.grad(f)(x_), lr)
+    g, t = jax.grad(f)(x_), tree.cast(3 * lr, dtype)
+
     def error(eps):
-        x_, s = x, opt.init(x)
-        for _ in range(3):
-            x_, s = opt.step(x_, s, jax.grad(f)(x_), eps)
-        g = jax.grad(f)(x_)
-        delta, _ = opt.update(x_, s, g, eps)
-        dx, _ = opt.flow(jnp.asarray(3 * eps, dtype), x_, s, g, eps)
-        gap = tree.sub(tree.scale(1 / eps, delta), dx)
-        return tree.vdot(gap, gap) ** 0.5, tree.vdot(dx, dx) ** 0.5
+        delta, after = opt.update(x_, s, g, eps)
+        moved, rate = (delta, tree.sub(after, s)), opt.flow(t, x_, s, g, eps)
+        gap = tree.sub(tree.scale(1 / eps, moved), rate)
+        return tree.vdot(gap, gap) ** 0.5, tree.vdot(rate, rate) ** 0.5
 
     eps = jnp.asarray(lr, dtype) / 8
     (coarse, size), (fine, _) = error(eps), error(eps / 2)
-    reach = tree.vdot(x, x) ** 0.5
+    reach = tree.vdot((x_, s), (x_, s)) ** 0.5
     noise = 64 * tree.eps(x) * (size + reach / eps)
     zero = jnp.zeros((), dtype)
     return Ledger(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from dynax import _tree as tree
@@ -44,6 +45,9 @@ def iterate(
         raise ValueError(
             f"every: given {every}; a divisor of the {length} steps accepted."
         )
+    first = () if batches is None else (tree.map(lambda a: a[0], batches),)
+    out = jax.eval_shape(f, x, *first)
+    tree.check_scalar(tree.map(lambda s: np.zeros(s.shape, s.dtype), out), "f(x)")
     value_and_grad = jax.value_and_grad(f)
     dtype = tree.widest(x)
 
@@ -51,7 +55,6 @@ def iterate(
         k, x, state = carry
         data = () if batches is None else (batch,)
         value, grad = value_and_grad(x, *data)
-        tree.check_scalar(value, "f(x)")
         rate = _rate(learning_rate, k)
         x_next, state_next = opt.step(x, state, grad, rate)
         out = None
