@@ -152,5 +152,6 @@ def as_flow(
     """
     if not callable(f):
         raise TypeError(f"f: given {type(f).__name__}; a function x → loss accepted.")
-    kind = LyapunovFlow if isinstance(opt, AbstractLyapunovOptimizer) else Flow
-    return kind(opt, f, lr)
+    if isinstance(opt, AbstractLyapunovOptimizer):
+        return LyapunovFlow(opt, f, lr)
+    return Flow(opt, f, lr)

@@ -250,5 +250,6 @@ def _along(flow, x, horizon):
         max_steps=16_384,
         throw=False,
     )
+    assert solution.solver_state is not None
     ok = solution.result == diffrax.RESULTS.successful
     return solution.solver_state.tally, ok

@@ -163,7 +163,7 @@ class Monitored(diffrax.AbstractWrappedSolver):
         at = at._replace(power=jnp.maximum(at.power, before.power))
 
         between = self.interpolation_cls(t0=t0, t1=t1, **dense)
-        ts = t0 + h * jnp.array([0.25, 0.5, 0.75], h.dtype)
+        ts = t0 + h * jnp.array([0.25, 0.5, 0.75], jnp.result_type(h))
         inside = lambda t: flow.dissipation(t, between.evaluate(t)[0], args)
         d0, d4, (d1, d2, d3) = (
             before.dissipation,

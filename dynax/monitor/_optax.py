@@ -59,15 +59,16 @@ def as_optax(
     def init(params):
         return OptaxState(jnp.zeros((), jnp.int32), opt.init(params))
 
-    def update(grads, state, params=None, **extra):
+    def update(updates, state, params=None, **extra):
         del extra
+        grads = updates
         if params is None:
             raise ValueError("params: missing; update(grads, state, params) accepted.")
         tree.check_match(params, grads, "params", "grads")
         delta, inner = opt.update(
             params, state.state, grads, _rate(learning_rate, state.count)
         )
-        return delta, OptaxState(optax.safe_increment(state.count), inner)
+        return delta, OptaxState(_next(state.count), inner)
 
     tx = optax.GradientTransformationExtraArgs(init, update)
     if every == 0:
@@ -142,7 +143,8 @@ def audit(
         empty = empty._replace(step=jnp.asarray(-1, empty.step.dtype))
         return AuditState(zero, inner, empty, tally(empty))
 
-    def update(grads, state, params=None, *, value=None, value_fn=None, **extra):
+    def update(updates, state, params=None, *, value=None, value_fn=None, **extra):
+        grads = updates
         if params is None:
             raise ValueError("params: missing; update(grads, state, params) accepted.")
         for name, given in (("value", value), ("value_fn", value_fn)):
@@ -170,10 +172,14 @@ def audit(
             ledger, folded = draw()
         else:
             ledger, folded = jax.lax.cond(state.count % every == 0, draw, skip)
-        count = optax.safe_increment(state.count)
+        count = _next(state.count)
         return updates, AuditState(count, inner, ledger, folded)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _next(count: Count) -> Count:
+    return jnp.asarray(optax.safe_increment(count))
 
 
 def _rate(learning_rate: LearningRate, count: Count) -> Scalar | float:

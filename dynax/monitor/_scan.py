@@ -87,4 +87,5 @@ def iterate(
         lambda a: a.reshape(length // every, every, *a.shape[1:]), batches
     )
     (_, x, state), rows = jax.lax.scan(group, start, grouped, length=length // every)
+    assert rows is not None
     return (x, state), rows

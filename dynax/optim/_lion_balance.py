@@ -31,7 +31,7 @@ class Weights(NamedTuple):
     c: Array
     c_per_eps: Array
     a: Array
-    star: Array
+    conjugate: Array
 
 
 class Block(NamedTuple):
@@ -49,6 +49,10 @@ class Block(NamedTuple):
     m: Params
     m_next: Params
     grad: Params
+
+    @property
+    def trees(self) -> tuple[Params, ...]:
+        return self.x, self.x_next, self.m, self.m_next, self.grad
 
 
 class Values(NamedTuple):
@@ -81,24 +85,33 @@ def over(value, lam):
     return jnp.where(lam > 0, value / jnp.where(lam > 0, lam, 1), 0)
 
 
-def from_values(w: Weights, k: Values, gamma: float, gamma_m: float) -> dict:
+class Model(NamedTuple):
+    """The round-off of one block: u, u_m, and both times the depth of its sums."""
+
+    u: float
+    u_m: float
+    gamma: float
+    gamma_m: float
+
+
+def from_values(w: Weights, model: Model, k: Values) -> dict:
     """What κ and κ* contribute to each entry: entrywise, or as totals."""
-    size = w.star * (jnp.abs(k.y) + jnp.abs(k.y_next))
+    size = w.conjugate * (jnp.abs(k.y) + jnp.abs(k.y_next))
     heights = w.c * (jnp.abs(k.m) + jnp.abs(k.m_next))
     return {
-        "bregman_conjugate": w.star * (k.y - k.y_next),
+        "bregman_conjugate": w.conjugate * (k.y - k.y_next),
         "bregman_momentum": w.c * (k.m - k.m_next),
         "energy": over(k.y, w.lam) + w.c * (k.y + k.m),
         "gap": w.eps * (k.m_tilde + k.v),
         "stationarity": k.force + k.y,
-        "balance±": gamma * size + gamma_m * heights,
-        "x±": gamma * size,
-        "m±": gamma_m * heights,
-        "gap±": gamma * w.eps * jnp.abs(k.m_tilde),
+        "balance±": model.gamma * size + model.gamma_m * heights,
+        "x±": model.gamma * size,
+        "m±": model.gamma_m * heights,
+        "gap±": model.gamma * w.eps * jnp.abs(k.m_tilde),
     }
 
 
-def from_products(w: Weights, u, gamma, gamma_m, x, x_next, m, m_next, m_tilde, g, *s):
+def from_products(w: Weights, model: Model, x, x_next, m, m_next, m_tilde, g, *s):
     """What the products of x, m and g contribute to each entry (V, V₊, p = `s`)."""
     v, v_next, p = s
     delta, dm = x_next - x, m - m_next
@@ -115,6 +128,8 @@ def from_products(w: Weights, u, gamma, gamma_m, x, x_next, m, m_next, m_tilde, 
     pulls = jnp.abs(m_tilde) + jnp.abs(p)
     averages = w.c * (jnp.abs(v) + jnp.abs(v_next)) * am
     products = w.a * ad * (pulls + jnp.abs(m))
+    exact = products + jnp.abs(work) + w.c_per_eps * ax * jnp.abs(dm)
+    stored = averages + w.c * w.lam * am * ax
     return {
         "dissipation_1": d1,
         "dissipation_2": d2,
@@ -127,93 +142,103 @@ def from_products(w: Weights, u, gamma, gamma_m, x, x_next, m, m_next, m_tilde, 
         "stationarity": w.lam * x * g,
         "length": delta * delta,
         "reach": ax,
-        "balance±": 8
-        * u[0]
-        * (products + jnp.abs(work) + w.c_per_eps * ax * jnp.abs(dm))
-        + 8 * u[1] * (averages + w.c * w.lam * am * ax),
-        "x±": gamma * products + 4 * u[0] * w.a * ax * pulls,
-        "m±": gamma_m * averages,
-        "gap±": gamma * jnp.abs(eps_v * m_tilde) + 4 * u[0] * ax * jnp.abs(m_tilde),
+        "balance±": 8 * (model.u * exact + model.u_m * stored),
+        "x±": model.gamma * products + 4 * model.u * w.a * ax * pulls,
+        "m±": model.gamma_m * averages,
+        "gap±": (model.gamma * jnp.abs(eps_v) + 4 * model.u * ax) * jnp.abs(m_tilde),
     }
 
 
-def account(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
-    """Sums and maxima of one block; blocks add up, maxima combine by max."""
-    w, beta1, eps, *trees = block
-    dtype = w.c.dtype
-    u = eps[0] / 2, max(eps) / 2
+def _model(block: Block) -> Model:
+    u, u_m = block.eps[0] / 2, max(block.eps) / 2
     depth = rounding_depth(tree.size(block.x))
-    gammas = depth * u[0], depth * u[1]
-    b, b_ = tree.cast(beta1, dtype), tree.cast(1 - beta1, dtype)
+    return Model(u, u_m, depth * u, depth * u_m)
 
-    def look_ahead(m, g):
-        return b_ * -g + b * m
 
-    def observed_v(x, x_next):
-        step = x_next - x + w.eps * w.lam * x_next
-        return step * over(1.0, w.eps)
+def _look_ahead(block: Block, m, g):
+    b, b_ = (tree.cast(v, m.dtype) for v in (block.beta1, 1 - block.beta1))
+    return b_ * -g + b * m
 
-    def separable(*arrays):
-        """One parameter a lane: everything in one pass."""
-        x, x_next, m, m_next, g = (a.astype(dtype) for a in arrays)
-        m_tilde, y, y_next = look_ahead(m, g), w.lam * x, w.lam * x_next
-        v_seen = observed_v(x, x_next)
+
+def _observed_v(w: Weights, x, x_next):
+    """V = (δ + ελx₊)/ε, read off the step."""
+    return (x_next - x + w.eps * w.lam * x_next) * over(1.0, w.eps)
+
+
+def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
+    """Sums and maxima of one block, everything in one pass over memory."""
+    w, model = block.weights, _model(block)
+
+    def entries(*arrays):
+        x, x_next, m, m_next, g = (a.astype(w.c.dtype) for a in arrays)
+        m_tilde, y, y_next = _look_ahead(block, m, g), w.lam * x, w.lam * x_next
+        v_seen = _observed_v(w, x, x_next)
         phi, conjugate = kappa._phi, kappa._phi_conjugate
         values = Values(
-            *map(phi, (m, m_next, m_tilde, -g)),
-            star(conjugate(y), w.lam),
-            star(conjugate(y_next), w.lam),
-            conjugate(v_seen),
+            m=phi(m),
+            m_next=phi(m_next),
+            m_tilde=phi(m_tilde),
+            force=phi(-g),
+            y=star(conjugate(y), w.lam),
+            y_next=star(conjugate(y_next), w.lam),
+            v=conjugate(v_seen),
         )
-        p = jnp.where(w.lam > 0, kappa._grad_conjugate(y_next), 0)
+        p = star(kappa._grad_conjugate(y_next), w.lam)
         slopes = kappa._grad(m_tilde), kappa._grad(m_next), p
-        products = from_products(
-            w, u, *gammas, x, x_next, m, m_next, m_tilde, g, *slopes
-        )
-        sums = {k: products[k] + v for k, v in from_values(w, values, *gammas).items()}
-        far = kappa._excess(v_seen) - 4 * u[0] * over(jnp.abs(x_next), w.eps)
+        products = from_products(w, model, x, x_next, m, m_next, m_tilde, g, *slopes)
+        totals = from_values(w, model, values)
+        far = kappa._excess(v_seen) - 4 * model.u * over(jnp.abs(x_next), w.eps)
         maxima = {
             "before": kappa._excess(y),
             "after": kappa._excess(y_next),
             "v": far,
         }
-        return {**products, **sums}, maxima
+        return {k: v + totals.get(k, 0) for k, v in products.items()}, maxima
 
-    if isinstance(kappa, AbstractSeparable):
-        leaves = zip(*map(tree.leaves, trees), strict=True)
-        sums, maxima = _merge([one_pass(separable, *arrays) for arrays in leaves])
-        return sums, {**maxima, "v±": gammas[0]}
+    leaves = zip(*map(tree.leaves, block.trees), strict=True)
+    sums, maxima = _merge([one_pass(entries, *arrays) for arrays in leaves])
+    return sums, {**maxima, "v±": model.gamma}
 
-    x, x_next, m, m_next, g = (tree.map(lambda a: a.astype(dtype), t) for t in trees)
-    m_tilde, v_seen = tree.map(look_ahead, m, g), tree.map(observed_v, x, x_next)
+
+def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
+    """The same for a κ that couples parameters: its values are totals."""
+    w, model = block.weights, _model(block)
+    x, x_next, m, m_next, g = (
+        tree.map(lambda a: a.astype(w.c.dtype), t) for t in block.trees
+    )
+    m_tilde = tree.map(lambda m, g: _look_ahead(block, m, g), m, g)
+    v_seen = tree.map(lambda a, b: _observed_v(w, a, b), x, x_next)
     y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
     values = Values(
-        *map(kappa.value, (m, m_next, m_tilde, tree.map(jnp.negative, g))),
-        star(kappa.finite_conjugate(y), w.lam),
-        star(kappa.finite_conjugate(y_next), w.lam),
-        kappa.finite_conjugate(v_seen),
+        m=kappa.value(m),
+        m_next=kappa.value(m_next),
+        m_tilde=kappa.value(m_tilde),
+        force=kappa.value(tree.map(jnp.negative, g)),
+        y=star(kappa.finite_conjugate(y), w.lam),
+        y_next=star(kappa.finite_conjugate(y_next), w.lam),
+        v=kappa.finite_conjugate(v_seen),
     )
-    p = tree.map(lambda p: jnp.where(w.lam > 0, p, 0), kappa.grad_conjugate(y_next))
-    slopes = kappa.grad(m_tilde), kappa.grad(m_next), p
-    rows = zip(
-        *map(tree.leaves, (x, x_next, m, m_next, m_tilde, g, *slopes)), strict=True
-    )
-    sums, _ = _merge(
-        [
-            one_pass(lambda *a: (from_products(w, u, *gammas, *a), {}), *arrays)
-            for arrays in rows
-        ]
-    )
-    totals = from_values(w, values, *gammas)
-    sums = {k: v + totals.get(k, 0) for k, v in sums.items()}
+    p = tree.map(lambda p: star(p, w.lam), kappa.grad_conjugate(y_next))
+    trees = x, x_next, m, m_next, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
+    entries = lambda *arrays: (from_products(w, model, *arrays), {})
+    leaves = zip(*map(tree.leaves, trees), strict=True)
+    products, _ = _merge([one_pass(entries, *arrays) for arrays in leaves])
+    totals = from_values(w, model, values)
     maxima = {
         "before": kappa.distance(y),
         "after": kappa.distance(y_next),
         "v": kappa.distance(v_seen),
         # ‖·‖₁ bounds every dual norm in which a distance is stated
-        "v±": gammas[0] + 4 * u[0] * over(sums["reach"], w.eps),
+        "v±": model.gamma + 4 * model.u * over(products["reach"], w.eps),
     }
-    return sums, maxima
+    return {k: v + totals.get(k, 0) for k, v in products.items()}, maxima
+
+
+def account(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
+    """Sums and maxima of one block: sums of blocks add up, maxima combine by max."""
+    if isinstance(kappa, AbstractSeparable):
+        return separable(kappa, block)
+    return general(kappa, block)
 
 
 def ledger(

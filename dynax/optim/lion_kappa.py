@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, Step
-from dynax.kappa import L1, AbstractKappa
+from dynax.kappa import L1, AbstractArrayKappa, AbstractKappa
 from dynax.lyapunov import Ledger
 from dynax.optim import _lion_balance
 
@@ -160,7 +160,7 @@ class LionKappa(AbstractBalancedOptimizer):
             w = self._weights(lr, lam, total.dtype)
             m_tilde, y = self._average(self.beta1, m, g), tree.scale(lam, x_)
             v, p = self.kappa.grad(m_tilde), self.kappa.grad_conjugate(y)
-            p = tree.map(lambda p, w=w: jnp.where(w.lam > 0, p, 0), p)
+            p = tree.map(lambda p, w=w: _lion_balance.star(p, w.lam), p)
             d1 = tree.vdot(tree.sub(m_tilde, p), tree.sub(v, y))
             # (1/ε_c)(m̃ − m) = −γ(g + m): nothing is divided by ε_c
             gamma = tree.cast((1 - self.beta2) / lr, w.c.dtype)
@@ -238,7 +238,7 @@ class LionKappa(AbstractBalancedOptimizer):
             for lam, mask in ((self.weight_decay, on), (0.0, off))
             if any(tree.leaves(mask))
         ]
-        if len(parts) == 2 and self.kappa.scope != "leaf":
+        if len(parts) == 2 and not _sums_over_leaves(self.kappa):
             raise ValueError(
                 f"decay_mask: given one that decays some leaves only, with κ = "
                 f"{self.kappa}, which is not a sum over leaves; accepted is "
@@ -270,3 +270,7 @@ class LionKappa(AbstractBalancedOptimizer):
                 f"weight_decay: given 0 with κ = {type(self.kappa).__name__}, whose "
                 "conjugate is infinite at 0; accepted is λ > 0 for this κ."
             )
+
+
+def _sums_over_leaves(kappa: AbstractKappa) -> bool:
+    return isinstance(kappa, AbstractArrayKappa) and kappa.scope == "leaf"
