@@ -2,7 +2,7 @@
 
 import jaxlib
 
-from dynax import kappa as kappa, monitor as monitor, optim as optim
+from dynax import _tree as tree, kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import Claim as Claim
 from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
