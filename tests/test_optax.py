@@ -1,5 +1,10 @@
 """Lion-κ among optax's own: the same map, bit for bit, under all its wrappers."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,3 +76,13 @@ def _same_run(ours, twin, f, x, steps=50, rtol=0.0):
 @pytest.mark.parametrize("every", [0, 1, 2])
 def test_optax_laws(every):
     laws.works_as_optax(lambda: dx.LionKappa(weight_decay=0.5), every)
+
+
+def test_sharded_ledger_equals_unsharded():
+    """On a 2 × 4 mesh of virtual devices, in a process of its own."""
+    script = pathlib.Path(__file__).with_name("sharded.py")
+    flags = "--xla_force_host_platform_device_count=8"
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    run = [sys.executable, script]
+    done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout == "ok\n", done.stderr[-2000:]
