@@ -2,7 +2,7 @@
 
 import jaxlib
 
-from dynax import _tree as tree, kappa as kappa, monitor as monitor, optim as optim
+from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import Claim as Claim
 from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
@@ -35,6 +35,8 @@ from dynax.verify import (
     verify as verify,
 )
 
+
+tree = _tree
 
 if jaxlib.__version__ == "0.10.2":
     raise ImportError(

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
+
+from dynax._tree import widest
 
 
 LANES = 8192
@@ -19,23 +21,37 @@ LANES = 8192
 Entries = tuple[dict[str, Array], dict[str, Array]]
 
 
-def one_pass(entries: Callable[..., Entries], *arrays: Array) -> Entries:
-    """Σ and max of everything that `entries` makes of the arrays, elementwise.
+def one_pass(entries: Callable[..., Entries], *trees: PyTree) -> Entries:
+    """Σ and max of everything that `entries` makes of the trees, elementwise.
 
     Args:
         entries: (a₁, …, a_k) of one common shape → (what to sum, what to maximise), two
             dicts of arrays of that shape.
-        arrays: of one shape.
+        trees: of one structure and the same shapes.
 
     Returns:
         The two dicts with scalars: sums, maxima (≥ 0).
     """
-    flat = [a.ravel() for a in arrays]
-    n = flat[0].size
-    if n < 2 * LANES:
-        return _plain(entries, *flat)
+    rows = list(zip(*map(jax.tree.leaves, trees), strict=True))
+    large = [row for row in rows if row[0].size >= 2 * LANES]
+    small = [row for row in rows if row[0].size < 2 * LANES]
+    parts = [_one_array(entries, *row) for row in large]
+    if small:  # biases and the like: one vector, one set of sums
+        parts.append(_plain(entries, *map(_joined, zip(*small, strict=True))))
+    sums, maxima = parts[0]
+    for more, higher in parts[1:]:
+        sums = {k: v + more[k] for k, v in sums.items()}
+        maxima = {k: jnp.maximum(v, higher[k]) for k, v in maxima.items()}
+    return sums, maxima
+
+
+def _joined(column) -> Array:
+    return jnp.concatenate([a.ravel().astype(widest(column)) for a in column])
+
+
+def _one_array(entries, *arrays):
     return lax.platform_dependent(
-        *flat,
+        *(a.ravel() for a in arrays),
         cpu=lambda *a: _sliced(entries, *a),
         default=lambda *a: _plain(entries, *a),
     )

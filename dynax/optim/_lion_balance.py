@@ -141,7 +141,6 @@ def from_products(w: Weights, model: Model, x, x_next, m, m_next, m_tilde, g, *s
         "gap": -eps_v * m_tilde,
         "stationarity": w.lam * x * g,
         "length": delta * delta,
-        "reach": ax,
         "balance±": 8 * (model.u * exact + model.u_m * stored),
         "x±": model.gamma * products + 4 * model.u * w.a * ax * pulls,
         "m±": model.gamma_m * averages,
@@ -195,8 +194,7 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
         }
         return {k: v + totals.get(k, 0) for k, v in products.items()}, maxima
 
-    leaves = zip(*map(tree.leaves, block.trees), strict=True)
-    sums, maxima = _merge([one_pass(entries, *arrays) for arrays in leaves])
+    sums, maxima = one_pass(entries, *block.trees)
     return sums, {**maxima, "v±": model.gamma}
 
 
@@ -220,9 +218,12 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     )
     p = tree.map(lambda p: star(p, w.lam), kappa.grad_conjugate(y_next))
     trees = x, x_next, m, m_next, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
-    entries = lambda *arrays: (from_products(w, model, *arrays), {})
-    leaves = zip(*map(tree.leaves, trees), strict=True)
-    products, _ = _merge([one_pass(entries, *arrays) for arrays in leaves])
+
+    def entries(x, x_next, *others):
+        products = from_products(w, model, x, x_next, *others)
+        return {**products, "reach": jnp.abs(x_next)}, {}
+
+    products, _ = one_pass(entries, *trees)
     totals = from_values(w, model, values)
     maxima = {
         "before": kappa.distance(y),
