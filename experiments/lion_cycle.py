@@ -88,7 +88,7 @@ def run(phase, beta1=0.9, beta2=0.99, eps=1e-2, h=3.0, kick=0.0, steps=4000):
         "drift": drift,
         "loss": jnp.mean(f(x)),
         "multiplier": (m_t[2] - m.m) / kicked,
-        "x": x[:1000:2] / eps,
+        "x": x[1:1000:2] / eps,
         "balance": jnp.min(share),
     }
 
@@ -196,7 +196,7 @@ def figures(results) -> dict:
     figure, ((left, right),) = new_figure(1, 2)
     for name, phase in (("outside, a/ε = 0.451", 0), ("inside, a/ε = 0.453", 1)):
         x = results["edge"]["x"][phase]
-        left.plot(2 * np.arange(len(x)), x, label=name)
+        left.plot(1 + 2 * np.arange(len(x)), x, label=name)
     left.set(xlabel="step", ylabel="x/ε", title="Every second iterate")
     left.legend()
     for pair, out in results["pairs"].items():
