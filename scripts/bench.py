@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """What does the ledger cost?  Paired timings of whole training steps.
 
-Each case is a model; each row one way of training it with Lion. All rows of a case run
-in this process, in turn (A B C … A B C …), so that whatever else the machine does falls
-on all of them; compilation is timed apart. One repeat is one jitted `lax.scan` over all
-steps with its carry donated, so dispatching is not what is measured.
+Each case is a model; each row one way of training it with Lion. Every repeat of a row
+runs right beside one of plain optax.lion, in this process (A B, B A, A B …), so that
+whatever else the machine does falls on both; compilation is timed apart. One repeat is
+one jitted `lax.scan` over all steps, its carry donated: dispatching is not measured.
 
-    cost ×   time(this row) / time(plain optax.lion), of the same round: 1.05 = 5 % more
-    speed ×  its inverse, over 1 where dynax is the faster
+    cost ×   time(this row) / time(plain optax.lion) of a pair: 1.05 is 5 % more
+    CPU ×    the same in CPU time, all threads: less disturbed by a busy machine
+    speed ×  1 / cost, over 1 where dynax is the faster
+The row `optax.lion` is measured against itself: its spread is that of the machine.
 
 Rows:
     optax.lion       the yardstick
@@ -115,9 +117,9 @@ def naive(tx, opt):
     def init(params):
         return tx.init(params), jnp.zeros(())
 
-    def update(grads, state, params, *, value, **extra):
+    def update(updates, state, params=None, *, value=0.0, **extra):
         del extra
-        updates, inner = tx.update(grads, state[0], params)
+        updates, inner = tx.update(updates, state[0], params)
         m = dx.LionState.from_optax(state[0])
         return updates, (inner, opt.energy(0.0, params, m, value, LR))
 
@@ -130,9 +132,7 @@ def compiled(tx, case: Case):
         batch = jax.tree.map(lambda a: a[i % a.shape[0]], case.batches)
         value, grads = jax.value_and_grad(loss)(params, batch)
         value_fn = lambda p: loss(p, batch)
-        updates, state = tx.update(
-            grads, state, params, value=value, value_fn=value_fn
-        )
+        updates, state = tx.update(grads, state, params, value=value, value_fn=value_fn)
         return (optax.apply_updates(params, updates), state), value
 
     def train(carry):
@@ -168,23 +168,30 @@ def bench(case: Case, names: list[str] | None, repeats: int) -> dict[str, Any]:
         # the ledger is O(1): no array that plain Lion does not have
         assert row["arrays_in_state"] == peer["arrays_in_state"], name
 
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    def clock(name: str) -> tuple[float, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        carries[name], _ = jax.block_until_ready(runs[name](carries[name]))
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    seen: dict[str, list] = {name: [] for name in runs}
     for k in range(repeats):
-        order = list(runs)
-        for name in order[k % len(order) :] + order[: k % len(order)]:
-            before = time.perf_counter()
-            carries[name], _ = jax.block_until_ready(runs[name](carries[name]))
-            times[name].append((time.perf_counter() - before) / case.steps)
+        for name in runs:
+            if k % 2:  # the row, then the peer; in turn, to cancel drift
+                seen[name].append((clock(name), clock("optax.lion")))
+            else:
+                seen[name].append((clock("optax.lion"), clock(name))[::-1])
     for name, row in rows.items():
-        pairs = zip(times[name], times["optax.lion"], strict=True)
-        ratios = sorted(ours / theirs for ours, theirs in pairs)
-        row["ms_per_step"] = [1e3 * t for t in times[name]]
-        row["cost"] = {
-            "min": ratios[0],
-            "median": float(np.median(ratios)),
-            "max": ratios[-1],
-            "best_of_best": min(times[name]) / min(times["optax.lion"]),
-        }
+        times = np.array(seen[name])  # (repeat, ours or the peer's, wall or CPU)
+        ratios = times[:, 0] / times[:, 1]
+        row["ms_per_step"] = list(1e3 * times[:, 0, 0] / case.steps)
+        row["peer_ms_per_step"] = list(1e3 * times[:, 1, 0] / case.steps)
+        for k, clock_name in enumerate(("cost", "cpu_cost")):
+            row[clock_name] = {
+                "min": float(ratios[:, k].min()),
+                "median": float(np.median(ratios[:, k])),
+                "max": float(ratios[:, k].max()),
+                "best_of_best": float(times[:, 0, k].min() / times[:, 1, k].min()),
+            }
         row["target"] = TARGETS.get(name)
     return rows
 
@@ -194,7 +201,8 @@ def show(case: Case, rows: dict[str, Any]) -> None:
     print(f"\n  {case.about}, {case.steps} steps a repeat")
     print(
         f"  {'':<15} {'ms/step':>8} {'cost ×':>7} {'[min':>7} {'max]':>6} "
-        f"{'best/best':>9} {'speed ×':>8} {'target':>7} {'temp MiB':>9} {'scalars':>8}"
+        f"{'best/best':>9} {'CPU ×':>6} {'speed ×':>8} {'target':>7} "
+        f"{'temp MiB':>9} {'scalars':>8}"
     )
     for name, row in rows.items():
         cost = row["cost"]
@@ -203,8 +211,8 @@ def show(case: Case, rows: dict[str, Any]) -> None:
         print(
             f"  {name:<15} {min(row['ms_per_step']):8.3f} {cost['median']:7.3f} "
             f"{cost['min']:7.3f} {cost['max']:6.3f} {cost['best_of_best']:9.3f} "
-            f"{1 / cost['median']:8.3f} {target:>7} {row['temp_bytes'] / 2**20:9.2f} "
-            f"{extra:+8d}"
+            f"{row['cpu_cost']['median']:6.3f} {1 / cost['median']:8.3f} {target:>7} "
+            f"{row['temp_bytes'] / 2**20:9.2f} {extra:+8d}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from dynax.cli._claims import Claims, Report
+from dynax.cli._claims import STOPPED, Claims, Report
 from dynax.cli._files import UsageError
 from dynax.cli._verify import Verify
 
@@ -59,15 +60,23 @@ HELP = {"verify": VERIFY, "claims": CLAIMS, "report": REPORT}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process); its exit code."""
+    code = _main(sys.argv[1:] if argv is None else list(argv))
+    if code == STOPPED and argv is None:
+        sys.stdout.flush()
+        os._exit(code)  # not waiting for threads that still compute
+    return code
+
+
+def _main(argv: list[str]) -> int:
     try:
-        command = _parse(sys.argv[1:] if argv is None else list(argv))
+        command = _parse(argv)
         return command if isinstance(command, int) else command.main()
     except UsageError as error:
         print(f"dynax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dynax: stopped.", file=sys.stderr)
-        return 130
+        return STOPPED
 
 
 def _parse(argv: list[str]):
@@ -100,7 +109,7 @@ def _parse(argv: list[str]):
 def _commands(verb: str) -> Any:
     """The union of the commands; only the one asked about teaches with examples."""
 
-    def named(kind, name):
+    def named(kind, name) -> Any:
         text = HELP[name] if name == verb else HELP[name].partition("\n")[0]
         return Annotated[kind, tyro.conf.subcommand(name, description=text)]
 
@@ -112,17 +121,17 @@ def _sentence(box: str, argv: list[str]) -> str:
     if not argv or argv[0] not in HELP:
         given = f"given {argv[0]!r}" if argv else "none given"
         return f"command: {given}; accepted are {', '.join(HELP)}."
-    parts: list[list[str]] = [[]]
+    parts: list[list[str]] = [[]]  # title, message, and what else there is
     for line in box.splitlines():
         inner = line.strip(" │")
-        if inner and not inner.strip("─"):
+        if inner and (inner[0] in "╭╰" or not inner.strip("─-")):
             parts.append([])
-        elif inner and not inner.startswith(("╭", "╰")):
+        elif inner:
             parts[-1].append(inner)
-    said = [" ".join(p) for p in parts]
+    said = [" ".join(p) for p in parts[1:]]
     help = f"see `dynax {argv[0]} --help`"
     if found := re.match(r"Error parsing (\S+): .*?('[^']*')$", said[0]):
-        kind = re.search(rf"{found[1]} (\S+)", said[-2] if said[2:] else "")
+        kind = re.search(rf"{found[1]} (\S+)", " ".join(said[1:]))
         accepted = f"accepted is {kind[1]}" if kind else help
         return f"{found[1]}: given {found[2]}; {accepted}."
     if found := re.match(r"invalid choice (.*) for argument '(.*)'\. (.*)", said[0]):
@@ -132,4 +141,5 @@ def _sentence(box: str, argv: list[str]) -> str:
         return f"{found[2]}: given {found[1]}; {accepted}."
     if "TARGET" in said[0]:
         return "TARGET: none given; accepted is lion-kappa or FILE.py:NAME."
-    return f"{said[0].rstrip('.')}; {help}."
+    what = re.sub(r"Could not find valid parse for arguments:", "given", said[0])
+    return f"{what.removeprefix('Error parsing ').rstrip('.')}; {help}."

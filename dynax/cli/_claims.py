@@ -49,6 +49,8 @@ class Claims:
             raise UsageError("--full: given with --long; accepted is one of the two.")
         size = "long" if self.long else "full" if self.full else "quick"
         path = destination(self.json, "runs/claims-{}.json", "--json")
+        if self.record:
+            _record.read(self.dir)  # before an hour is spent
         outcomes, facts = _measure(self.dir, size, self.only)
         _print(outcomes)
         written = write(path, _as_json(outcomes, facts, size))
@@ -102,11 +104,11 @@ def _print(outcomes: list[Outcome]) -> None:
     table.add_column("claim", no_wrap=True)
     table.add_column("statement", ratio=1)
     table.add_column("measured", justify="right", no_wrap=True)
-    table.add_column("threshold")
+    table.add_column("threshold", max_width=26)
     table.add_column("verdict", no_wrap=True)
     for outcome in outcomes:
         table.add_row()
-        table.add_row("", Text(outcome.title, "bold"))
+        table.add_row("", Text(outcome.title or outcome.name, "bold"))
         for claim in arrange(outcome.claims):
             good = "green" if claim.holds else "bold red"
             table.add_row(
@@ -120,9 +122,9 @@ def _print(outcomes: list[Outcome]) -> None:
                 style="dim" if claim.control and claim.holds else "",
             )
         if outcome.status != "finished":
-            word = "FAILED" if outcome.status == "failed" else outcome.status
-            reason = Text(f"{outcome.name}: {outcome.error}")
-            table.add_row("", reason, "", "", Text(f"✗ {word}", "bold red"))
+            reason = Text(f"{outcome.name}.py: {outcome.error}")
+            style = "dim" if outcome.status == "not run" else "bold red"
+            table.add_row("", reason, "", "", Text(outcome.mark, style))
     console.print(table)
     summary = Summary.of(outcomes)
     style = "bold green" if summary.good else "bold red"
@@ -136,6 +138,7 @@ def _as_json(outcomes, facts, size) -> str:
             "name": o.name,
             "status": o.status,
             "error": o.error or None,
+            "traceback": o.trace or None,
             "title": o.title,
             "source": o.source,
             "seconds": round(o.seconds, 3),

@@ -7,15 +7,17 @@ import pathlib
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import matplotlib
 
 from dynax.cli._files import UsageError, describe, load
 from dynax.cli._progress import Progress
 from dynax.lyapunov import Verdict
-from dynax.report import Outcome
+from dynax.report import STYLE, Outcome
 
 
 def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[pathlib.Path]:
@@ -25,11 +27,15 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[pathlib.Path]:
     string in it that looks like the id counts.
     """
     if not folder.is_dir():
-        raise UsageError(f"--dir: given {folder}; accepted is a folder of experiments.")
+        raise UsageError(
+            f"folder of experiments: given {folder}, not a folder; accepted is one "
+            "with *.py files in it."
+        )
     files = [p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")]
     if not files:
         raise UsageError(
-            f"--dir: given {folder}; accepted is one with *.py files in it."
+            f"folder of experiments: given {folder}, which has none; accepted is one "
+            "with *.py files in it."
         )
     chosen = [f for f in files if not only or any(_may_hold(f, id) for id in only)]
     if not chosen:
@@ -72,7 +78,9 @@ def run_all(
         progress.begin(file.stem)
         outcomes.append(_run(file, size, progress, figures))
         end = outcomes[-1]
-        progress.end(f"{end.status} after {end.seconds:.1f} s")
+        progress.end(
+            f"{end.status} after {end.seconds:.1f} s", end.status == "finished"
+        )
     return outcomes
 
 
@@ -100,12 +108,14 @@ def _run(file, size, progress, figures) -> Outcome:
                 "seeds": _seeds(config),
             }
             if figures:
-                seen["figures"] = dict(module.figures(results))
+                with matplotlib.rc_context(STYLE):
+                    seen["figures"] = dict(module.figures(results))
         status, error = "finished", ""
     except KeyboardInterrupt:
         status, error = "interrupted", "stopped by the user"
     except (Exception, SystemExit) as raised:
         status, error = "failed", describe(raised, path)
+        seen["trace"] = traceback.format_exc()
     seconds = time.monotonic() - begun
     return Outcome(**seen, status=status, error=error, seconds=seconds)
 
@@ -125,7 +135,7 @@ def _importable(path: pathlib.Path):
 
 def _verdicts(results: Any, name: str = "") -> Iterable[tuple[str, Verdict]]:
     if isinstance(results, Verdict):
-        yield name, results
+        yield name or "verdict", results
         return
     if isinstance(results, dict):
         items = results.items()
@@ -136,7 +146,8 @@ def _verdicts(results: Any, name: str = "") -> Iterable[tuple[str, Verdict]]:
     else:
         return
     for key, value in items:
-        yield from _verdicts(value, f"{name} · {key}" if name else str(key))
+        path = [part for part in (name, str(key)) if part not in ("", "verdict")]
+        yield from _verdicts(value, " · ".join(path))
 
 
 def _seeds(config) -> Any:

@@ -62,11 +62,11 @@ class Progress:
         if time.monotonic() - self.spoken >= EVERY:
             self._line(f"{label}, {fraction:.0%}{self._left(fraction)}")
 
-    def end(self, note: str) -> None:
+    def end(self, note: str, more: bool = True) -> None:
         self.done += 1
         self.bars.update(self.all, completed=self.done)
         self.bars.update(self.one, completed=1)
-        self._line(f"{self.name}: {note}{self._left(0)}")
+        self._line(f"{self.name}: {note}{self._left(0) if more else ''}")
 
     def _left(self, fraction: float) -> str:
         share = (self.done + fraction) / self.total

@@ -14,8 +14,7 @@ SIZES = ("quick", "long", "full")
 
 def add(folder: pathlib.Path, outcomes: list[Outcome], facts, size: str) -> list[str]:
     """Add a run to the record and renew the table; lines that say what was done."""
-    path = folder / "record.json"
-    record = _read(path)
+    path, record = folder / "record.json", read(folder)
     claims = [
         {**plain(c.to_dict()), "experiment": o.name, "seeds": plain(o.seeds)}
         for o in outcomes
@@ -96,25 +95,28 @@ def _note(run, n: int) -> str:
 
 
 def _natural(key):
-    _, id, control, place = key
-    digits = re.match(r"(\D*)(\d*)(.*)", id)
-    prefix, number_, rest = digits.groups() if digits else (id, "", "")
-    return int(number_ or 0) if number_ else 10**9, control, prefix, rest, place, key[0]
+    """2 before 10, 2a before 2b, a control behind all claims of its number."""
+    experiment, id, control, place = key
+    prefix, digits, rest = re.findall(r"^(\D*)(\d*)(.*)", id)[0]
+    return prefix, int(digits or 0), control, rest, place, experiment
 
 
 def _escape(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _read(path: pathlib.Path):
+def read(folder: pathlib.Path):
+    """The record kept in `folder`, an empty one if there is none."""
+    path = folder / "record.json"
     if not path.exists():
         return {"runs": []}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(record["runs"], list)
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not isinstance(record.get("runs"), list):
         raise UsageError(
             f"--record: {path} is not a record; accepted is a JSON object with a list "
             '"runs", or no such file.'
-        ) from None
+        )
     return record

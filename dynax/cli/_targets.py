@@ -102,9 +102,10 @@ def lion_kappa(options, kappa: AbstractKappa) -> dynax.System:
 
     z = jnp.asarray(rng.standard_normal(shape), dtype)
     start = z
-    if options.weight_decay > 0:  # ∇κ(z)/λ lies in the constraint set, on its edge
-        edge = kappa.grad(z)
-        start = jnp.asarray(options.start_scale / options.weight_decay, dtype) * edge
+    if options.weight_decay > 0:  # the edge of the constraint set, seen from its centre
+        centre, edge = kappa.grad(jnp.zeros_like(z)), kappa.grad(z)
+        y = centre + jnp.asarray(options.start_scale, dtype) * (edge - centre)
+        start = y / jnp.asarray(options.weight_decay, dtype)
     optimizer.init(start)  # refuses a κ that these parameters do not suit
     return dynax.System(
         optimizer,

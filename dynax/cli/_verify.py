@@ -60,7 +60,7 @@ class Verify:
     ] = ()
     """lion-kappa: shape of the parameters (default: 20, or 5 4 for a matrix κ)."""
     start_scale: float = 0.9
-    """lion-kappa: the start, 1 on the edge of the constraint set, above 1 outside."""
+    """lion-kappa: the start: 0 at the centre of the constraint set, 1 on its edge."""
     steps: int = 1000
     """Of the map; ignored where the system brings batches."""
     seed: int = 0

@@ -24,6 +24,12 @@ a { color:var(--link); text-decoration:none; } a:hover { text-decoration:underli
 .good strong { color:var(--good); } .bad strong { color:var(--bad); }
 .source, .took, figcaption, .detail, .spread { color:var(--soft); font-size:.875rem; }
 .source { margin:0 0 .75rem; } .detail, .spread { display:block; font-size:.8rem; }
+.overview { list-style:none; margin:1.25rem 0 0; padding:0; }
+.overview li { padding:.15rem 0 .15rem 1.4rem; text-indent:-1.4rem; }
+.overview .v { display:inline-block; width:1.4rem; text-indent:0; }
+.said { color:var(--soft); font-size:.875rem; margin-left:.5rem; }
+.w { white-space:nowrap; }
+code { font:.9em ui-monospace,Menlo,Consolas,monospace; }
 .scroll { overflow-x:auto; margin-top:1.5rem; }
 table { border-collapse:collapse; width:100%; font-size:.9rem; }
 th, td { text-align:left; vertical-align:top; padding:.45rem .7rem .45rem 0;

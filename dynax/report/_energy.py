@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dynax.lyapunov import OUTSIDE, Ledger
-from dynax.report._style import COLORS, bins, new_figure, nothing, pick
+from dynax.report._style import COLORS, bins, new_figure, nothing, pick, styled
 
 
 NAMES = {
@@ -20,11 +20,14 @@ GAINS = ("residual",)
 SPARE = ("vermilion", "yellow", "grey")
 
 
+@styled
 def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
-    """The energy, its terms added up over time, and the defect against its tolerance.
+    """Where the energy went, in up to four panels over the same steps.
 
-    In the second panel losses are stacked below zero and gains above it; the black
-    line is H − H₀ itself. Shaded steps are in phase 1, outside the domain of κ*.
+    H itself; its terms added up from the start, losses stacked below zero and gains
+    above, with H − H₀ as a line; what each step consists of, as shares of Σ|terms|; and
+    the defect of the balance against its tolerance. Shaded steps are in phase 1,
+    outside the domain of κ*.
 
     Args:
         ledger: rows stacked along time, as from `dynax.iterate`.
@@ -33,36 +36,32 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
     """
     rows, keep = _used(ledger)
     equality = rows["checks"].get("balance", rows["checks"].get("identity"))
-    panels = 3 if equality is not None else 2
-    figure, grid = new_figure(
-        panels,
-        size=(7.6, 2.4 * panels + 0.4),
-        heights=[2, 2.6, 1.6][:panels],
-        sharex=True,
-    )
-    axes = grid[:, 0]
+    heights = [1.9]
+    if rows["terms"]:
+        heights += [2.4, 1.9]
+    if equality is not None:
+        heights += [1.6]
+    size = (7.6, 0.6 + sum(heights))
+    figure, grid = new_figure(len(heights), size=size, heights=heights, sharex=True)
+    axes = list(grid[:, 0])
     if not len(rows["step"]):
         for ax in axes:
             nothing(ax, "no audited steps")
         return figure
-    at = pick(len(rows["step"]))
-    step = rows["step"][at]
-
-    axes[0].plot(step, rows["energy"][at], color=COLORS["black"], label="H")
-    if loss is not None:
-        f = np.asarray(loss, float).ravel()[keep][at]
-        axes[0].plot(step, f, color=COLORS["vermilion"], label="f", lw=1)
-        axes[0].legend()
-    axes[0].set(ylabel="energy H", title=title or "Energy")
-    _stack(axes[1], rows, at)
+    last = axes[-1]
+    _energy(axes.pop(0), rows, title, None if loss is None else (loss, keep))
+    if rows["terms"]:
+        _stack(axes.pop(0), rows)
+        _shares(axes.pop(0), rows)
     if equality is not None:
-        _defect(axes[2], rows, equality)
-    for ax in axes:
-        _shade(ax, rows)
-    axes[-1].set_xlabel("step")
+        _defect(axes.pop(0), rows, equality)
+    last.set_xlabel("step")
+    begin, end = rows["step"][[0, -1]]
+    last.set_xlim(begin, max(end, begin + 1))
     return figure
 
 
+@styled
 def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
     """The distance to the domain over time, beside the contraction that was proved.
 
@@ -77,7 +76,8 @@ def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
     if not np.any(distance > 0):
         nothing(ax, "never outside: every audited step lies in the domain of κ*")
         return figure
-    at = pick(len(distance))
+    last = np.flatnonzero(distance > 0)[-1]
+    at = pick(min(last + 2, len(distance)))
     step, seen = rows["step"][at], np.where(distance > 0, distance, np.nan)[at]
     ax.plot(step, seen, ".-", ms=3, color=COLORS["blue"], label="measured")
     bound = _bound(rows)
@@ -90,9 +90,7 @@ def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
     ax.set_ylim(bottom=max(floor / 3, 1e-18))
     if np.any(distance == 0):
         entered = int(rows["step"][np.argmax(distance == 0)])
-        ax.axvline(entered, color=COLORS["green"], lw=1)
-        label = f" inside from step {entered}"
-        ax.text(entered, 0.9, label, transform=ax.get_xaxis_transform(), fontsize=8.5)
+        ax.axvline(entered, color=COLORS["green"], label=f"inside from step {entered}")
     ax.set(xlabel="step", ylabel="distance to the domain", title=title or "Phases")
     ax.legend(loc="lower left")
     return figure
@@ -120,28 +118,62 @@ def _used(ledger: Ledger):
     return rows, keep
 
 
-def _stack(ax, rows, at):
+def _energy(ax, rows, title, loss):
+    at = pick(len(rows["step"]))
     step = rows["step"][at]
-    spare = iter(SPARE)
-    below, above = np.zeros(len(at)), np.zeros(len(at))
-    for name, term in rows["terms"].items():
-        label, color = NAMES.get(name, (name, next(spare, "grey")))
-        total = np.cumsum(np.nan_to_num(term, nan=0, posinf=0, neginf=0))[at]
-        part = total if name in GAINS else -total
-        fill = {"color": COLORS[color], "alpha": 0.75, "lw": 0}
-        up, down = np.maximum(part, 0), np.minimum(part, 0)
-        if np.any(up):
-            ax.fill_between(step, above, above + up, **fill, label=label)
-            label = None
-        if np.any(down) or label:
-            ax.fill_between(step, below, below + down, **fill, label=label)
-        above, below = above + up, below + down
-    finite = np.nan_to_num(rows["change"], nan=0, posinf=0, neginf=0)
-    net = np.cumsum(finite)[at]
+    ax.plot(step, rows["energy"][at], color=COLORS["black"], label="H")
+    if loss is not None:
+        f = np.asarray(loss[0], float).ravel()[loss[1]][at]
+        ax.plot(step, f, color=COLORS["vermilion"], label="f", lw=1)
+    ax.set(ylabel="energy", title=title or "Energy")
+    _shade(ax, rows, "phase 1: outside")
+    bad = ~np.isfinite(rows["energy"] + rows["change"] + rows["defect"])
+    if np.any(bad):
+        begun = rows["step"][np.argmax(bad)]
+        look = {"color": COLORS["vermilion"], "ls": ":"}
+        ax.axvline(begun, **look, label=f"not finite from step {begun:.0f}")
+    _legend(ax)
+
+
+def _stack(ax, rows):
+    at = pick(len(rows["step"]))
+    step = rows["step"][at]
+    totals = {k: np.cumsum(v)[at] for k, v in rows["terms"].items()}
+    _areas(ax, step, totals)
+    net = np.cumsum(rows["change"])[at]
     ax.plot(step, net, color=COLORS["black"], lw=1.2, label="H − H₀")
+    ax.set(
+        ylabel="sum so far", title="Where the energy went: losses below, gains above"
+    )
+    _shade(ax, rows)
+    _legend(ax)
+
+
+def _shares(ax, rows):
+    edges = bins(len(rows["step"]), 160)
+    sums = {k: np.add.reduceat(_finite(v), edges) for k, v in rows["terms"].items()}
+    whole = sum(np.abs(v) for v in sums.values())
+    shares = {k: v / np.where(whole > 0, whole, 1) for k, v in sums.items()}
+    _areas(ax, rows["step"][edges], shares, step="post")
+    ax.set(ylabel="share", ylim=(-1.02, 1.02), title="The same, step by step")
+    _shade(ax, rows)
+
+
+def _areas(ax, x, terms, **kwargs):
+    spare = iter(SPARE)
+    below, above = np.zeros(len(x)), np.zeros(len(x))
+    for name, term in terms.items():
+        label, color = NAMES.get(name, (name, next(spare, "grey")))
+        part = term if name in GAINS else -term
+        fill = {"color": COLORS[color], "alpha": 0.85, "lw": 0, **kwargs}
+        up, down = np.maximum(part, 0), np.minimum(part, 0)
+        if np.any(down):
+            ax.fill_between(x, below, below + down, **fill, label=label)
+            label = None
+        if np.any(up) or label:
+            ax.fill_between(x, above, above + up, **fill, label=label)
+        above, below = above + up, below + down
     ax.axhline(0, color="#666666", lw=0.6)
-    ax.set(ylabel="added up", title="Where the energy went (losses below, gains above)")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=1.2)
 
 
 def _defect(ax, rows, equality):
@@ -156,32 +188,32 @@ def _defect(ax, rows, equality):
     shown = np.where(defect[at] > 0, defect[at], np.nan)
     ax.plot(step, shown, ".", ms=2.5, color=COLORS["blue"], label="|defect|")
     ax.plot(step, tolerance[at], color=COLORS["vermilion"], lw=1, label="tolerance")
-    if np.any(np.isfinite(shown)) or np.any(tolerance[at] > 0):
+    if np.any(defect[at] > 0) or np.any(tolerance[at] > 0):
         ax.set_yscale("log", nonpositive="mask")
     ax.set(ylabel="|defect|", title="What the balance does not account for")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), handlelength=1.2)
+    _shade(ax, rows)
+    _legend(ax)
 
 
-def _shade(ax, rows):
+def _legend(ax):
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), handlelength=1.2)
+
+
+def _shade(ax, rows, label=None):
     step, outside = rows["step"], rows["outside"]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], outside, [0]])))
     spans = edges.reshape(-1, 2)
     if len(spans) > 60:  # too many to tell apart: one band over all of them
         spans = np.array([[spans[0, 0], spans[-1, 1]]])
-    for first, last in spans:
-        end = step[min(last, len(step) - 1)]
-        ax.axvspan(step[first], end, color=COLORS["orange"], alpha=0.12, lw=0)
-    bad = ~np.isfinite(rows["energy"] + rows["change"] + rows["defect"])
-    if np.any(bad):
-        ax.axvline(step[np.argmax(bad)], color=COLORS["vermilion"], ls=":", lw=1.2)
-    if not ax.get_subplotspec().is_first_row():
-        return
-    place = {"transform": ax.get_xaxis_transform(), "fontsize": 8}
-    if len(spans):
-        ax.text(step[spans[0, 0]], 0.92, " phase 1: outside the domain", **place)
-    if np.any(bad):
-        begun = step[np.argmax(bad)]
-        ax.text(begun, 0.8, f" not finite from step {begun:.0f}", **place)
+    for first, after in spans:
+        end = step[min(after, len(step) - 1)]
+        look = {"color": COLORS["orange"], "alpha": 0.15, "lw": 0, "zorder": 3}
+        ax.axvspan(step[first], end, **look, label=label)
+        label = None
+
+
+def _finite(a):
+    return np.nan_to_num(a, nan=0, posinf=0, neginf=0)
 
 
 def _bound(rows):

@@ -57,6 +57,7 @@ def document(
 <h1>{escape(title)}</h1>
 <p class="banner {mood}"><strong>{headline}.</strong> {escape(str(summary))}.</p>
 </header>
+{_overview(outcomes)}
 {_table(outcomes)}
 {sections}
 <footer><h2>How this was made</h2><dl>{rows}</dl></footer>
@@ -101,9 +102,42 @@ def _image(figure, caption, prefix):
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}-", svg)
     svg = re.sub(r"\n\s*", "\n", svg)
+    svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda m: _shorter(m.group()), svg)
     name = escape(caption, quote=True)
     opening = f'<svg role="img" aria-label="{name}"'
     return svg.replace("<svg", opening, 1)
+
+
+def _shorter(attribute):
+    """Coordinates to a hundredth of a point."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute)
+
+
+def _text(text):
+    """Escaped, `code` as code, and numbers like 1e-9 kept in one piece."""
+    text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"[−-]?\d[\d.]*e[−-]\d+", r'<span class="w">\g<0></span>', text)
+
+
+def _overview(outcomes):
+    """One line an experiment, for those who read no further."""
+    lines = []
+    for k, outcome in enumerate(outcomes):
+        mark, mood, parts = "–", "absent", [outcome.mark[2:]]
+        if outcome.status != "not run":
+            one = Summary.of([outcome])
+            mark, mood = ("✓", "ok") if one.good else ("✗", "wrong")
+            parts = [str(one)] if outcome.status == "finished" else parts
+        found = [v.status for v in outcome.verdicts.values()]
+        if found:
+            counts = [f"{found.count(s)} {s}" for s in dict.fromkeys(found)]
+            parts.append(f"verdicts: {', '.join(counts)}")
+        lines.append(
+            f'<li class="{mood}"><span class="v">{mark}</span> '
+            f'<a href="#experiment-{k}">{escape(outcome.title or outcome.name)}</a> '
+            f'<span class="said">{escape("; ".join(parts))}</span></li>'
+        )
+    return f'<ul class="overview">{"".join(lines)}</ul>'
 
 
 def _table(outcomes):
@@ -129,19 +163,19 @@ def _rows(outcome, anchor):
             low, high = map(number, claim.spread)
             spread = f'<span class="spread">{low} … {high}</span>'
         label = '<span class="tag">control</span> ' if claim.control else ""
-        detail = f'<span class="detail">{escape(claim.detail)}</span>'
+        detail = f'<span class="detail">{_text(claim.detail)}</span>'
         yield (
             f'<tr class="{mood}"><td class="id">{escape(claim.id)}</td>'
-            f"<td>{label}{escape(claim.statement)}{detail if claim.detail else ''}</td>"
+            f"<td>{label}{_text(claim.statement)}{detail if claim.detail else ''}</td>"
             f'<td class="n">{number(claim.measured)}{spread}</td>'
-            f'<td class="t">{escape(claim.threshold)}</td>'
+            f'<td class="t">{_text(claim.threshold)}</td>'
             f'<td class="v">{mark}&nbsp;{escape(claim.verdict)}</td></tr>'
         )
     if outcome.status != "finished":
-        word = "FAILED" if outcome.status == "failed" else outcome.status
+        mood = "absent" if outcome.status == "not run" else "wrong"
         yield (
-            f'<tr class="wrong"><td></td><td colspan="3">{escape(outcome.error)}</td>'
-            f'<td class="v">✗&nbsp;{word}</td></tr>'
+            f'<tr class="{mood}"><td></td><td colspan="3">{escape(outcome.error)}</td>'
+            f'<td class="v">{outcome.mark}</td></tr>'
         )
 
 
@@ -156,7 +190,7 @@ def _section(outcome, index):
     error = (
         f'<p class="banner bad">{escape(outcome.error)}</p>' if outcome.error else ""
     )
-    source = f'<p class="source">{escape(outcome.source)}</p>' if outcome.source else ""
+    source = f'<p class="source">{_text(outcome.source)}</p>' if outcome.source else ""
     return (
         f'<section id="experiment-{index}">'
         f"<h2>{escape(outcome.title or outcome.name)}</h2>{source}"
@@ -171,6 +205,6 @@ def _prose(text):
     return "".join(
         f"<pre>{escape(inspect.cleandoc(block))}</pre>"
         if re.match(r"[ \t]", block)
-        else f"<p>{escape(block)}</p>"
+        else f"<p>{_text(block)}</p>"
         for block in (b.strip("\n") for b in blocks)
     )

@@ -26,7 +26,8 @@ class Outcome:
         figures: caption → matplotlib figure.
         seeds: used, if its configuration says so.
         seconds: of wall-clock time.
-        error: the reason of a status that is not `finished`.
+        error: the reason of a status that is not `finished`, in one line.
+        trace: the traceback, where there is one.
     """
 
     name: str
@@ -40,6 +41,13 @@ class Outcome:
     seeds: Any = None
     seconds: float = 0.0
     error: str = ""
+    trace: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The status for a table, in a word."""
+        marks = {"failed": "✗ FAILED", "interrupted": "✗ interrupted"}
+        return marks.get(self.status, f"– {self.status}")
 
 
 class Summary(NamedTuple):

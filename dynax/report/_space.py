@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynax.report._style import COLORS, new_figure, nothing, pick
+from dynax.report._style import COLORS, new_figure, nothing, pick, styled
 
 
+@styled
 def trajectory_figure(
     paths: Mapping[str, np.ndarray],
     *,
@@ -61,6 +62,7 @@ def trajectory_figure(
     return figure
 
 
+@styled
 def histogram_figure(
     weights, bound: float, *, title: str = "", bins: int = 81
 ) -> Figure:
@@ -113,7 +115,7 @@ def _window(curves):
 
 
 def _levels(ax, level, window):
-    grid = np.meshgrid(*(np.linspace(*side, 61) for side in window))
+    grid = np.meshgrid(*(np.linspace(low, high, 61) for low, high in window))
     z = np.asarray(level(*grid), float)
     z = np.where(np.isfinite(z), z, np.nan)
     lines = np.unique(np.nanquantile(z, np.linspace(0.02, 0.9, 10)))

@@ -1,8 +1,12 @@
 """The look of every figure: Okabe–Ito colours, thin lines, text left as text."""
 
+import functools
+from typing import Any
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 
 COLORS = {
@@ -19,13 +23,14 @@ COLORS = {
 
 CYCLE = ["blue", "vermilion", "green", "purple", "orange", "sky", "black"]
 
-STYLE = {
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": "#666666",
     "axes.grid": True,
     "axes.labelcolor": "#333333",
     "axes.labelsize": 9.5,
     "axes.linewidth": 0.7,
-    "axes.prop_cycle": matplotlib.cycler(color=[COLORS[c] for c in CYCLE]),
+    "axes.prop_cycle": cycler(color=[COLORS[c] for c in CYCLE]),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -51,20 +56,33 @@ STYLE = {
 POINTS = 400  # on a time axis: more than the pixels of a printed figure can tell apart
 
 
+def styled(draw):
+    """`draw`, with `STYLE` in force while it runs and undone after."""
+
+    @functools.wraps(draw)
+    def inner(*args, **kwargs):
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+@styled
 def new_figure(rows=1, columns=1, *, size=(7.6, 3.6), heights=None, **kwargs):
     """A figure in this style and its axes as a (rows, columns) array.
+
+    What is added later (titles, legends) follows it inside
+    `matplotlib.rc_context(dynax.report.STYLE)`, as everything does that an experiment's
+    `figures` draws for `dynax report`.
 
     Args:
         size: in inches; a report shows 7.6 in at full width.
         heights: relative heights of the rows.
         kwargs: of `Figure.subplots`, as `sharex=True`.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        ratios = {} if heights is None else {"height_ratios": heights}
-        axes = figure.subplots(
-            rows, columns, squeeze=False, gridspec_kw=ratios, **kwargs
-        )
+    figure = Figure(figsize=size, layout="constrained")
+    ratios = {} if heights is None else {"height_ratios": heights}
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios, **kwargs)
     return figure, axes
 
 

@@ -1,0 +1,447 @@
+"""The command line: exit codes, one sentence for bad input, files that are whole."""
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import pytest
+
+from dynax.cli import main
+from dynax.cli._experiments import matches
+from dynax.cli._targets import kappa_names, make_kappa
+from dynax.kappa import AbstractKappa, Support
+
+
+ROOT = pathlib.Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+SCRIPT = """
+import equinox as eqx
+import jax.numpy as jnp
+import dynax
+
+class Descent(dynax.AbstractOptimizer):
+    def init(self, x):
+        return dynax.LionState(0 * x)
+
+    def update(self, x, state, grad, lr):
+        return -lr * grad, state
+
+    def flow(self, t, x, state, grad, lr):
+        return -grad, dynax.LionState(0 * x)
+
+class Claimed(dynax.AbstractLyapunovOptimizer):
+    rate: float = eqx.field(static=True)
+
+    init, update, flow = Descent.init, Descent.update, Descent.flow
+
+    def energy(self, t, x, state, value, lr):
+        return value
+
+    def dissipation(self, t, x, state, grad, lr):
+        return self.rate * jnp.sum(grad**2)
+
+def loss(x):
+    return jnp.sum(x**2) / 2
+
+def broken_loss(x):
+    return jnp.sqrt(jnp.sum(x) - 1e6)
+
+start = jnp.ones(2)
+right = dynax.System(Claimed(1.0), loss, start, horizon=None)
+wrong = dynax.System(Claimed(0.9), loss, start, horizon=None)
+silent = dynax.System(Descent(), loss, start, horizon=None)
+
+def lost():
+    return dynax.System(Claimed(1.0), broken_loss, start, horizon=None)
+
+number = 3
+def raises():
+    raise RuntimeError("no\\nluck")
+def vector():
+    return dynax.System(Claimed(1.0), lambda x: x, start)
+def integers():
+    return dynax.System(Claimed(1.0), loss, jnp.arange(3))
+"""
+
+EXPERIMENT = '''
+"""Two sentences. The second one.
+
+    H = 0
+"""
+import dataclasses
+import numpy as np
+import dynax
+from dynax.report import new_figure
+
+TITLE, SOURCE = "Title of {name}", "a paper"
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seeds: tuple = (0, 1)
+
+SIZES = {{"quick": Config(), "long": Config((0,))}}
+
+def measure(config, progress):
+    progress(0.5, "half way")
+    {body}
+    progress(1.0, "done")
+    return {{"value": np.float32(0.25)}}
+
+def claims(results):
+    return [
+        dynax.Claim("{id}a", SOURCE, "x | y", results["value"], "≤ 1", {holds}),
+        dynax.Claim("{id}b", SOURCE, "NaN", np.nan, "≤ 1", True, spread=(0.0, 1.0)),
+        dynax.Claim("{id}z", SOURCE, "c × 0.9", 2.0, "> 1", {reject}, control=True),
+    ]
+
+def figures(results):
+    figure, axes = new_figure()
+    axes[0, 0].plot([0, 1])
+    return {{"a line": figure}}
+'''
+
+
+def add(folder, name, id="1", *, body="pass", holds=True, reject=True):
+    folder.mkdir(exist_ok=True)
+    values = {"name": name, "id": id, "body": body, "holds": holds, "reject": reject}
+    (folder / f"{name}.py").write_text(EXPERIMENT.format(**values), encoding="utf-8")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def script(here):
+    (here / "mine.py").write_text(SCRIPT, encoding="utf-8")
+    return here / "mine.py"
+
+
+def strict(path):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def sentence(capsys):
+    """The one line on stderr."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("dynax: "), err
+    return lines[0]
+
+
+# ------------------------------------------------------------------------- verify
+
+
+def test_verify_holds(here, capsys):
+    arguments = "verify lion-kappa --kappa l1 --dimension 3 --steps 40 --json v.json"
+    assert main(arguments.split()) == 0
+    out = capsys.readouterr().out
+    assert "HOLDS: LionKappa: exact energy balance" in out
+    assert out.rstrip().endswith(str(here / "v.json"))
+    found = strict(here / "v.json")
+    assert found["status"] == "holds" and found["exit_code"] == 0
+    assert found["options"]["dimension"] == [3] and found["versions"]["jax"]
+    assert found["verdicts"]["map"]["audited"] == 40
+
+
+@pytest.mark.parametrize(
+    "name, code, status",
+    [
+        ("right", 0, "holds"),
+        ("wrong", 1, "violated"),
+        ("lost", 3, "undecided"),
+        ("silent", 3, "no certificate"),
+    ],
+)
+def test_verify_script(script, capsys, name, code, status):
+    x64 = jax.config.jax_enable_x64
+    assert main(["verify", f"mine.py:{name}", "--steps", "5"]) == code
+    assert jax.config.jax_enable_x64 == x64
+    [path] = (script.parent / "runs").iterdir()
+    assert re.fullmatch(rf"verify-{name}-\d{{8}}-\d{{6}}\.json", path.name)
+    assert strict(path)["status"] == status
+    assert capsys.readouterr().out.split("\n\n")[-1].startswith(status)
+
+
+def test_verify_in_single_precision(script):
+    arguments = "verify mine.py:right --steps 5 --precision 32 --json v.json"
+    assert main(arguments.split()) == 0
+    assert "float32" in strict(script.parent / "v.json")["verdicts"]["map"]["origin"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("", "command: none given; accepted are verify, claims, report"),
+        ("vrfy", "command: given 'vrfy'; accepted are"),
+        ("verify", "TARGET: none given; accepted is lion-kappa or FILE.py:NAME"),
+        ("verify lion-kappa --stpes 3", "--stpes: not an argument of `dynax verify`"),
+        ("verify lion-kappa --steps many", "--steps: given 'many'; accepted is INT"),
+        ("verify lion-kappa --steps 0", "--steps: given 0; accepted is >= 1"),
+        ("verify lion-kappa --precision 16", "--precision: given '16'; accepted"),
+        ("verify lion-kappa --beta1 1.5", "--beta1: given 1.5; accepted is 0"),
+        ("verify lion-kappa --weight-decay -1", "--weight-decay: given -1.0; accept"),
+        ("verify lion-kappa --learning-rate 2", "accepted is ελ < 1 with decay="),
+        ("verify lion-kappa --dimension 0", "--dimension: given (0,); accepted are"),
+        ("verify lion-kappa --kappa hubert", "--kappa: given 'hubert'; accepted are"),
+        ("verify lion-kappa --kappa huber:-1", "--kappa: given 'huber:-1'; delta must"),
+        ("verify lion-kappa --kappa huber:a=1", "accepted after : is delta"),
+        ("verify lion-kappa --kappa l1:3", "accepted after : is none"),
+        ("verify lion-kappa --kappa top-k:0", "k must be an int >= 1"),
+        (
+            "verify lion-kappa --kappa log-sum-exp --weight-decay 0",
+            "--weight-decay: given 0 with κ = LogSumExp",
+        ),
+        ("verify mine", "target: given 'mine'; accepted is lion-kappa or FILE.py"),
+        ("verify gone.py:x", "target: given gone.py, which is not a file; accepted"),
+        ("verify mine.py:gone", "mine.py has no attribute 'gone'; accepted: right,"),
+        ("verify mine.py:number", "number of mine.py is a int; accepted is a dynax.S"),
+        ("verify mine.py:raises", "raised RuntimeError: no (mine.py, line"),
+        ("verify mine.py:vector", "raised ValueError: f(x): given"),
+        ("verify mine.py:integers", "start: given int64; real floating arrays"),
+        ("verify mine.py:right --beta1 0.5", "--beta1: given 0.5 with mine.py:right"),
+        ("verify bad.py:x", "importing bad.py raised SyntaxError"),
+        ("verify lion-kappa --json mine.py", "--json: given mine.py, which exists"),
+        ("claims --dir gone", "folder of experiments: given gone"),
+        ("claims --dir empty", "folder of experiments: given empty, which has none"),
+        ("claims --dir lab --only 7", "--only: given 7; accepted are claim ids, or of"),
+        ("claims --dir lab --long --full", "--full: given with --long"),
+        ("claims --dir lab --json mine.py", "--json: given mine.py, which exists"),
+        ("report", "folder of experiments: given experiments, not a folder"),
+        ("report --out mine.py", "--out: given mine.py, which exists; accepted is"),
+    ],
+)
+def test_bad_input_is_one_sentence(script, capsys, arguments, words):
+    (script.parent / "bad.py").write_text("x = (\n")
+    (script.parent / "empty").mkdir()
+    add(script.parent / "lab", "good")
+    kept = script.read_text(encoding="utf-8")
+    assert main(arguments.split()) == 2
+    assert words in sentence(capsys)
+    assert script.read_text(encoding="utf-8") == kept
+    assert not (script.parent / "runs").exists()
+
+
+@pytest.mark.parametrize("command", ["", "verify", "claims", "report"])
+def test_help_teaches(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"\n  dynax {command or 'verify lion-kappa --kappa huber:0.3'}" in out
+
+
+def test_every_kappa_can_be_named():
+    assert {"l1", "linf", "top-k", "ky-fan", "group-l2", "support"} <= set(
+        kappa_names()
+    )
+    for name in kappa_names():
+        assert isinstance(make_kappa(name), AbstractKappa)
+    assert make_kappa("huber:0.3").delta == 0.3
+    assert make_kappa("top-k:k=3,scope=tree").scope == "tree"
+    assert make_kappa("orthogonally-invariant:huber:0.3").vector_kappa.delta == 0.3
+
+
+def test_support_from_a_file(here):
+    (here / "sets.py").write_text("def ball(g):\n    return -g / abs(g)\n")
+    assert isinstance(make_kappa("support:sets.py:ball"), Support)
+
+
+# ------------------------------------------------------------------------- claims
+
+
+def claims(here, *arguments):
+    path = here / f"c{len(list(here.glob('c*.json')))}.json"
+    return main(["claims", "--dir", "lab", "--json", str(path), *arguments]), path
+
+
+def test_claims_hold(here, capsys):
+    add(here / "lab", "good")
+    code, path = claims(here)
+    assert code == 0
+    out, err = capsys.readouterr()
+    assert "2 of 2 claims hold; 1 of 1 controls rejected." in out
+    assert re.search(r"└ 1z +control: c × 0.9", out)
+    assert "good: started (1 of 1)" in err and "finished after" in err
+    found = strict(path)
+    [experiment] = found["experiments"]
+    assert [c["measured"] for c in experiment["claims"]] == [0.25, None, 2.0]
+    assert experiment["claims"][1]["spread"] == [0, 1]
+    assert found["good"] is True and experiment["seeds"] == [0, 1]
+    assert {"cpu", "cores", "device"} <= found["machine"].keys()
+    assert "commit" in found and found["size"] == "quick"
+
+
+@pytest.mark.parametrize("wrong", [{"holds": False}, {"reject": False}])
+def test_claims_fail(here, capsys, wrong):
+    add(here / "lab", "good")
+    add(here / "lab", "worse", "2", **wrong)
+    assert claims(here)[0] == 1
+    assert ("✗ FAILS" if "holds" in wrong else "✗ NOT REJECTED") in capsys.readouterr()[
+        0
+    ]
+
+
+def test_one_that_raises_does_not_stop_the_rest(here, capsys):
+    add(here / "lab", "a_broken", body="raise ValueError('[boom]\\nmore')")
+    add(here / "lab", "b_good", "2")
+    (here / "lab" / "c_no_import.py").write_text("import not_a_package\n")
+    (here / "lab" / "_shared.py").write_text("raise SystemExit\n")
+    code, path = claims(here)
+    assert code == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "a_broken.py: ValueError: [boom] (a_broken.py, line" in out
+    assert "✗ FAILED" in out and "ModuleNotFoundError: No module" in out
+    found = strict(path)
+    assert [e["status"] for e in found["experiments"]] == [
+        "failed",
+        "finished",
+        "failed",
+    ]
+    assert "Traceback" in found["experiments"][0]["traceback"]
+    assert found["hold"] == 2
+
+
+def test_interrupt_keeps_what_is_finished(here, capsys):
+    add(here / "lab", "a_good")
+    add(here / "lab", "b_long", "2", body="raise KeyboardInterrupt")
+    add(here / "lab", "c_good", "3")
+    (here / "README.md").write_text("<!-- results:begin --><!-- results:end -->")
+    code, path = claims(here, "--record")
+    assert code == 130
+    out, err = capsys.readouterr()
+    assert "not run: b_long, c_good" in out and "not recorded" in err
+    found = strict(path)
+    statuses = [e["status"] for e in found["experiments"]]
+    assert statuses == ["finished", "interrupted", "not run"]
+    assert len(found["experiments"][0]["claims"]) == 3 and found["good"] is False
+    assert not (here / "lab" / "record.json").exists()
+
+
+def test_interrupt_of_the_process(here):
+    add(here / "lab", "a_good")
+    wait = "import threading, time; threading.Thread(target=time.sleep, args=(99,))"
+    add(here / "lab", "b_long", "2", body=f"{wait}.start(); time.sleep(99)")
+    code = "from dynax.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", code, "claims", "--dir", "lab", "--json", "c.json"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for text in process.stderr:
+        if "b_long: started" in text:
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)  # though a thread of it sleeps on
+    assert process.returncode == 130 and "not run: b_long" in out
+    assert strict(here / "c.json")["hold"] == 2
+
+
+def test_only(here, capsys):
+    add(here / "lab", "one", "1")
+    add(here / "lab", "two", "12")
+    code, path = claims(here, "--only", "1a", "1z")
+    assert code == 0
+    found = strict(path)["experiments"]
+    assert [(e["name"], [c["id"] for c in e["claims"]]) for e in found] == [
+        ("one", ["1a", "1z"])
+    ]
+    code, path = claims(here, "--only", "two", "1")
+    found = strict(path)["experiments"]
+    assert [len(e["claims"]) for e in found] == [3, 3]
+    assert matches("2a", "2") and matches("2", "2") and not matches("20", "2")
+
+
+def test_a_size_an_experiment_lacks_is_not_run(here, capsys):
+    add(here / "lab", "good")
+    code, path = claims(here, "--full")
+    assert code == 1  # nothing was measured
+    assert "has no size full (it has quick, long)" in capsys.readouterr().out
+    assert strict(path)["experiments"][0]["status"] == "not run"
+
+
+def test_nothing_is_overwritten(here):
+    add(here / "lab", "good")
+    for _ in range(3):  # within a second
+        assert main(["claims", "--dir", "lab"]) == 0
+    written = list((here / "runs").iterdir())
+    assert len(written) == 3 and all(strict(p)["good"] for p in written)
+
+
+def test_record_and_readme(here, capsys):
+    add(here / "lab", "good")
+    head, tail = "# Mine\n\nkept\n\n", "\n\nkept too\n"
+    readme = here / "README.md"
+    old = "<!-- results:begin -->\noutdated\n<!-- results:end -->"
+    readme.write_text(head + old + tail, encoding="utf-8")
+    assert claims(here, "--record")[0] == 0
+    add(here / "lab", "good", holds=False)
+    assert claims(here, "--record", "--long")[0] == 1
+
+    record = strict(here / "lab" / "record.json")
+    assert [run["size"] for run in record["runs"]] == ["quick", "long"]
+    first = record["runs"][0]
+    assert (
+        first["claims"][0]["seeds"] == [0, 1] and first["claims"][0]["spread"] is None
+    )
+    assert {"machine", "versions", "commit", "date", "seconds"} <= first.keys()
+
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(head + "<!-- results:begin -->") and text.endswith(tail)
+    assert "outdated" not in text
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    assert rows[2] == (
+        "| 1a | x \\| y | ≤ 1 | ✓ 0.25 [1] | ✗ **FAILS** 0.25 [2] | not run |"
+    )
+    assert rows[4].startswith("| ↳ 1z | *control:* c × 0.9 | > 1 | ✓ 2 [1] |")
+    assert "- [1] size quick, " in text and "- [2] size long, " in text
+
+    readme.write_text("no place for a table", encoding="utf-8")
+    capsys.readouterr()
+    assert claims(here, "--record")[0] == 1
+    assert "no table renewed" in capsys.readouterr().out
+    assert readme.read_text(encoding="utf-8") == "no place for a table"
+
+
+def test_a_broken_record_is_left_alone(here, capsys):
+    add(here / "lab", "good")
+    (here / "lab" / "record.json").write_text("[]")
+    assert claims(here, "--record")[0] == 2
+    assert "is not a record; accepted is" in sentence(capsys)
+    assert (here / "lab" / "record.json").read_text() == "[]"
+
+
+# ------------------------------------------------------------------------- report
+
+
+def test_report(here, capsys):
+    add(here / "experiments", "good")
+    assert main(["report"]) == 0
+    out = capsys.readouterr().out
+    name = out.rstrip().splitlines()[-1].removeprefix("Report: ")
+    path = pathlib.Path(name)
+    assert path.is_absolute() and path.parent == here / "reports"
+    page = path.read_text(encoding="utf-8")
+    assert "Title of good" in page and "Two sentences. The second one." in page
+    assert 'aria-label="a line"' in page and "All claims hold" in page
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_report_of_failures(here, capsys):
+    add(here / "experiments", "bad", body="raise ValueError('boom')")
+    assert main(["report", "--out", "r.html"]) == 1
+    page = (here / "r.html").read_text(encoding="utf-8")
+    assert "ValueError: boom" in page and "Not everything holds" in page
+    assert capsys.readouterr().out.rstrip().endswith(f"Report: {here / 'r.html'}")

@@ -1,0 +1,246 @@
+"""Figures survive any ledger; the report is one file that holds all that was found."""
+
+import html.parser
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+
+from dynax import Claim, Ledger, report, verdict
+from dynax.lyapunov import Check
+
+
+def make_ledger(rows=300, *, outside=100, nan_from=None, unused=0, checks=True):
+    """A ledger of the shape that Lion-κ fills, contracting from outside by 1/1.05."""
+    t = np.arange(rows)
+    distance = np.where(t < outside, 3 * 0.9**t, 0.0)
+    after = np.append(distance[1:], distance[-1])
+    spent = np.exp(-t / 50)
+    kept = {
+        "balance": Check(np.full(rows, -1e-16), np.full(rows, 1e-14)),
+        "contraction": Check(distance / 1.05 - after, np.full(rows, 1e-15)),
+    }
+    ledger = Ledger(
+        step=np.where(t >= rows - unused, -1, t),
+        energy=50 * spent,
+        change=-spent,
+        predicted=-spent,
+        defect=np.full(rows, 1e-16),
+        scale=spent,
+        terms={
+            "residual": spent / 10,
+            "dissipation_1": np.where(t < 5, -spent, spent),
+            "dissipation_2": spent / 3,
+            "bregman_conjugate": 0 * spent,
+            "an unknown term": spent / 9,
+        },
+        phase=np.where(t < outside, 1, 2),
+        distance=distance,
+        stationarity=spent,
+        checks=kept if checks else {},
+    )
+    if nan_from is None:
+        return ledger
+    bad = np.where(t >= nan_from, np.nan, 0.0)
+
+    def spoil(a):
+        return a + bad if a.dtype.kind == "f" else a
+
+    return ledger._replace(
+        energy=spoil(ledger.energy),
+        change=spoil(ledger.change),
+        defect=spoil(ledger.defect),
+        distance=spoil(ledger.distance),
+        terms={k: spoil(v) for k, v in ledger.terms.items()},
+        checks={k: Check(spoil(c.margin), c.tolerance) for k, c in kept.items()},
+    )
+
+
+LEDGERS = {
+    "usual": make_ledger(),
+    "long": make_ledger(30_000),
+    "never outside": make_ledger(outside=0),
+    "all outside": make_ledger(outside=300),
+    "NaN": make_ledger(nan_from=50),
+    "all NaN": make_ledger(nan_from=0),
+    "one row": make_ledger(1),
+    "unused rows": make_ledger(unused=40),
+    "nothing audited": make_ledger(unused=300),
+    "no certificate": make_ledger(checks=False),
+}
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+@pytest.mark.parametrize("draw", [report.energy_figure, report.phase_figure])
+@pytest.mark.filterwarnings("error")
+def test_any_ledger_can_be_drawn(name, draw):
+    before = dict(matplotlib.rcParams)
+    text = report.figure_html(draw(LEDGERS[name], title=name), "caption", "f")
+    assert 500 < len(text) < 600_000
+    assert dict(matplotlib.rcParams) == before
+
+
+def line(figure, label):
+    found = [
+        ln for ax in figure.axes for ln in ax.get_lines() if label in ln.get_label()
+    ]
+    assert found, label
+    return found[0].get_xdata(), found[0].get_ydata()
+
+
+def test_the_bound_drawn_is_the_one_proved():
+    t, bound = line(report.phase_figure(make_ledger()), "proved bound")
+    known = np.isfinite(bound)
+    assert known.sum() >= 99
+    np.testing.assert_allclose(bound[known], 3 / 1.05 ** np.array(t)[known], rtol=1e-12)
+
+
+def test_control_a_single_violation_in_a_long_run_is_drawn():
+    ledger = make_ledger(30_000)
+    margin = ledger.checks["balance"].margin.copy()
+    margin[12_345] = -1e-3
+    tolerance = ledger.checks["balance"].tolerance
+    ledger.checks["balance"] = Check(margin, tolerance)
+    t, defect = line(report.energy_figure(ledger), "|defect|")
+    _, allowed = line(report.energy_figure(ledger), "tolerance")
+    assert list(t[defect > allowed]) == [12_345]
+
+
+def test_histogram_counts_what_lies_outside():
+    weights = np.array([-2.0, -1, 0, 0.5, 1, np.nan])
+    figure = report.histogram_figure({"Lion": weights, "none": np.array([])}, 1.0)
+    texts = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert texts == ["Lion: 20.0% of 5 outside", "none: 0.0% of 0 outside"]
+    assert report.histogram_figure(np.array([np.nan]), 1.0).axes
+
+
+@pytest.mark.filterwarnings("error")
+def test_trajectories():
+    turn = np.linspace(0, 2 * np.pi, 1000)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    paths = {f"κ{k}": circle * k / 5 for k in range(1, 6)}
+    paths["lost"] = np.full((7, 2), np.nan)
+    figure = report.trajectory_figure(
+        paths,
+        level=lambda x, y: x**2 + y,
+        outlines={"κ1": circle},
+        optima={"κ2": np.zeros(2)},
+        title="Six",
+    )
+    assert len(report.figure_html(figure, "six", "f")) < 200_000
+
+
+def claims():
+    return [
+        Claim("2", "a paper", "x < 1 & y", 3.14159e-9, "≤ 1e-8", True),
+        Claim("1a", "a paper", "first", 0.5, "≥ 1", False, spread=(0.1, 0.5)),
+        Claim("2z", "a paper", "wrong sign", 7.0, "> 1", True, control=True),
+        Claim("1z", "a paper", "wrong c", 0.0, "> 1", False, control=True, detail="d"),
+    ]
+
+
+def outcomes():
+    figures = {f"figure {k} <&>": report.energy_figure(make_ledger()) for k in "ab"}
+    return [
+        report.Outcome(
+            "one",
+            "finished",
+            "Title one",
+            "arXiv:0000.00000",
+            "What it is.\n\n    H = f < ∞\n\nWhat it shows.",
+            claims(),
+            {"run": verdict(make_ledger(), "the sentence judged")},
+            figures,
+        ),
+        report.Outcome("two", "failed", "Title two", error="ValueError: boom"),
+        report.Outcome("three", "not run", error="has no size full"),
+    ]
+
+
+class Parsed(html.parser.HTMLParser):
+    """Every attribute of every tag, and that each tag opened is closed."""
+
+    void = {"meta", "img", "link", "br", "path", "use", "rect", "circle"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.attributes, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, k, v) for k, v in attrs]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+
+def test_report_is_one_sound_file():
+    page = report.document(outcomes(), {"Machine": "a <cpu>"})
+    parsed = Parsed(page)
+    assert parsed.open == []
+    for tag, name, value in parsed.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith(("#", "data:")), (tag, name, value)
+    assert "<script" not in page and "@import" not in page and "url(http" not in page
+    ids = [v for _, k, v in parsed.attributes if k == "id"]
+    assert len(ids) == len(set(ids))
+    for tag, name, value in parsed.attributes:
+        if name in ("href", "xlink:href") and value.startswith("#"):
+            assert value[1:] in ids, (tag, value)
+    images = re.findall(r'<svg role="img" aria-label="([^"]+)"', page)
+    assert images == ["figure a &lt;&amp;&gt;", "figure b &lt;&amp;&gt;"]
+
+
+def test_report_holds_everything_found():
+    page = report.document(outcomes(), {"Machine": "a <cpu>"})
+    for text in ("x &lt; 1 &amp; y", "3.14e-09", "first", "wrong sign", "wrong c"):
+        assert text in page
+    assert "NOT REJECTED" in page and "ValueError: boom" in page
+    assert "has no size full" in page and "a &lt;cpu&gt;" in page
+    assert "1 of 2 claims hold; 1 of 2 controls rejected; raised an error: two" in page
+    assert "Not everything holds" in page and "All claims hold" not in page
+    assert "verdicts: 1 holds" in page and 'class="said">FAILED<' in page
+    assert "<pre>H = f &lt; ∞</pre>" in page and "the sentence judged" in page
+    place = [page.index(f'<td class="id">{id}</td>') for id in ("2", "2z", "1a", "1z")]
+    assert place == sorted(place)  # each control behind what it guards
+
+
+def test_a_figure_too_large_becomes_an_image():
+    figure, axes = report.new_figure()
+    noise = np.random.default_rng(0).standard_normal((200_000, 2))
+    axes[0, 0].scatter(*noise[:20_000].T, s=1)
+    text = report.figure_html(figure, "many", "f")
+    assert text.startswith('<figure><img alt="many" src="data:image/png;base64,')
+
+
+def test_summary_is_good_only_if_everything_is():
+    right = [c for c in claims() if c.holds]
+    good = report.Outcome("one", "finished", claims=right)
+    assert report.Summary.of([good]).good
+    for status in ("failed", "interrupted"):
+        assert not report.Summary.of([good, report.Outcome("x", status)]).good
+    assert report.Summary.of([good, report.Outcome("x", "not run")]).good
+    assert not report.Summary.of([]).good
+    assert not report.Summary.of(outcomes()).good
+    silent = report.Outcome("one", "finished", claims=claims()[3:])
+    assert not report.Summary.of([good, silent]).good
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (3.14159e-9, "3.14e-09"),
+        (0, "0"),
+        (12_000.0, "12,000"),
+        (1e300, "1e+300"),
+        (float("inf"), "inf"),
+        (float("nan"), "not a number"),
+        (np.float32(0.25), "0.25"),
+    ],
+)
+def test_number(value, text):
+    assert report.number(value) == text
