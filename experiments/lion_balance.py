@@ -184,15 +184,23 @@ def audit(step_kappa, claim_kappa, mask, f, L, s) -> dict:
     }
 
 
-def misweighed(kappa, f, factor, s):
-    """The relative defect when the ledger's c is off by `factor`, its a being kept."""
+def misweighed(kappa, f, s):
+    """The relative defects when the ledger's c is off by ±10 %, its a being kept."""
     opt, step = observed(kappa, kappa, None, f, s)
-    blocks = [
-        b._replace(weights=b.weights._replace(c=factor * b.weights.c))
-        for b in opt.blocks(step)
-    ]
-    row = _lion_balance.ledger(kappa, blocks, step.index, step.value, step.value_next)
-    return jnp.abs(row.defect) / row.scale
+
+    def defect(factor):
+        (block,) = opt.blocks(step)
+        wrong = block.weights._replace(c=factor * block.weights.c)
+        row = _lion_balance.ledger(
+            kappa,
+            [block._replace(weights=wrong)],
+            step.index,
+            step.value,
+            step.value_next,
+        )
+        return jnp.abs(row.defect) / row.scale
+
+    return jax.vmap(defect)(jnp.asarray([0.9, 1.1]))
 
 
 # Lion on a quadratic ------------------------------------------------------------------
@@ -244,7 +252,7 @@ RUNS = [  # ε, β₁, β₂, near: the false alarms, the control, and one run f
     (1e-2, 0.99, 0.9, 1.0),
     (1e-2, 0.9, 0.99, 0.0),
 ]
-OFF = [(name, c) for name in ("ℓ₁", "½ℓ₂²", "nuclear") for c in (0.9, 1.1)]
+OFF = ("ℓ₁", "½ℓ₂²", "nuclear")
 NS = "Newton–Schulz"
 CHEAP = {"xla_backend_optimization_level": 0}  # compiling is nearly all of the work
 BATCH = 100  # with ≳ 500 a batch, SVDs of one program can block each other on the CPU
@@ -276,11 +284,8 @@ def measure(config: Config, progress) -> dict:
         error = lambda s: audit(taken, claimed, mask, single, L, s)["error"]
         return compiled(rows, double[which]), compiled(error, short[which])
 
-    def tamper(case):
-        name, factor = case
-        return compiled(
-            functools.partial(misweighed, library[name][0], f, factor), double[0]
-        )
+    def tamper(name):
+        return compiled(functools.partial(misweighed, library[name][0], f), double[0])
 
     found = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -407,7 +412,7 @@ def claims(results) -> list[Claim]:
             "claim 1 with c off by ±10 %, a kept: share of states found out",
             min(float(np.mean(e > 1e-12)) for e in off.values()),
             "≥ 0.99 rejected",
-            f"κ = {', '.join(sorted({name for name, _ in OFF}))}",
+            f"κ = {', '.join(OFF)}",
         ),
         claim(
             "6c",
@@ -447,7 +452,7 @@ def figures(results) -> dict:
 
     alarm, axes = new_figure(1, 2, size=(7.6, 3.2), sharex=True)
     edges = np.linspace(-1.5, 1.5, 121)
-    last = ("(0.9, 0.99)", "(0.99, 0.9), control")
+    last = ("(0.9, 0.99)", "(0.99, 0.9)")
     groups = ((axes[0, 0], (0, 1, 2)), (axes[0, 1], (3,)))
     for (ax, which), betas in zip(groups, last, strict=True):
         for k in which:
@@ -456,10 +461,9 @@ def figures(results) -> dict:
             ax.hist(share, edges, density=True, histtype="step", label=label)
         ax.axvspan(1, 1.5, color=COLORS["vermilion"], alpha=0.15, lw=0)
         ax.axvline(0, color=COLORS["grey"], ls=":")
-        ax.set(xlabel="(H₊ − H) / (L/2)‖x₊ − x‖²", yscale="log")
-        ax.set_title(
-            f"β = {betas}: {max(runs['broken'][list(which)]):.1%} beyond the bound"
-        )
+        ax.set(xlabel="(H₊ − H) / (L/2)‖x₊ − x‖²", yscale="log", ylim=(1e-2, 30))
+        beyond = max(runs["broken"][k] for k in which)
+        ax.set_title(f"β = {betas}: {beyond:.1%} beyond the bound", fontsize=9.5)
         ax.legend(loc="upper left")
     title = "One run of Lion: where the energy goes"
     return {

@@ -206,10 +206,10 @@ def landing(kappa, b, lam, steps):
     return follow(opt, lambda x: x - b, jnp.zeros_like(b), rate, steps)
 
 
-def arrival(kappa, x, lr, lam, steps=400):
-    """Phase 1: the same f with b = 3, an optimum on the edge, at a constant ε."""
+def arrival(kappa, x, b, lr, lam, steps=400):
+    """Phase 1: the same f at a constant ε."""
     opt = LionKappa(kappa, weight_decay=lam)
-    return follow(opt, lambda x: x - 3, x, lambda _: lr, steps)
+    return follow(opt, lambda x: x - b, x, lambda _: lr, steps)
 
 
 def box_problem(seed, n):
@@ -235,28 +235,39 @@ def run(lr, weight_decay, beta1, beta2, seed, steps=2000, n=20) -> dict:
     }
 
 
-DUALS = {  # κ, and the norm whose ball is its domain, by NumPy
-    "ℓ₁: box": (K.L1(), lambda y: np.max(np.abs(y), axis=(-2, -1))),
-    "ℓ₁.₅: ℓ₃ ball": (K.Lp(1.5), lambda y: np.sum(np.abs(y) ** 3, (-2, -1)) ** (1 / 3)),
-    "nuclear: spectral ball": (K.nuclear(), lambda y: np.linalg.norm(y, 2, (-2, -1))),
+DUALS = {  # κ, the norm whose ball is its domain, and the power of x that ∇κ undoes
+    "ℓ₁: box": (K.L1(), lambda y: np.max(np.abs(y), axis=(-2, -1)), 1),
+    "ℓ₁.₅: ℓ₃ ball": (
+        K.Lp(1.5),
+        lambda y: np.sum(np.abs(y) ** 3, (-2, -1)) ** (1 / 3),
+        2,
+    ),
+    "nuclear: spectral ball": (
+        K.nuclear(),
+        lambda y: np.linalg.norm(y, 2, (-2, -1)),
+        1,
+    ),
 }
 RATES = (0.05, 1.5)  # ε of phase 1: a proper one, and the control ελ > 1
 
 
 def phase_one(config: Config) -> dict:
-    """dist(λx_t) from outside and from inside, for several starts, at both ε."""
+    """dist(λx_t) from several starts, at both ε. From outside, f pulls further out:
+    V stays λx/‖λx‖ and the bound is attained. From inside, f pulls to the edge."""
     rng = np.random.default_rng(config.seed)
     far = rng.normal(size=(config.starts, 4, 4)) * rng.uniform(
         3, 30, (config.starts, 1, 1)
     )
     found = {}
-    for name, (kappa, norm) in DUALS.items():
+    for name, (kappa, norm, power) in DUALS.items():
         inside = 0.9 * far / norm(far)[:, None, None] / LAM
-        starts = np.stack([np.concatenate([far, inside])] * 2)
-        every = jax.vmap(arrival, (None, 0, None, None))
-        program = jax.jit(jax.vmap(functools.partial(every, kappa), (0, 0, None)))
-        xs = program(jnp.asarray(starts), jnp.asarray(RATES), LAM)
-        xs = np.concatenate([starts[:, :, None], xs], axis=2)
+        starts = np.concatenate([far, inside])
+        pull = np.concatenate([1e3 * far * np.abs(far) ** (power - 1), 0 * far + 3])
+        every = jax.vmap(functools.partial(arrival, kappa), (0, 0, None, None))
+        program = jax.jit(jax.vmap(every, (None, None, 0, None)))
+        xs = program(jnp.asarray(starts), jnp.asarray(pull), jnp.asarray(RATES), LAM)
+        both = np.stack([starts] * 2)[:, :, None]
+        xs = np.concatenate([both, xs], axis=2)
         found[name] = np.maximum(norm(LAM * xs) - 1, 0)
     return found
 

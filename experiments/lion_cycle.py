@@ -179,7 +179,7 @@ def figures(results) -> dict:
         if edge < 0.5:
             for x in (edge, 1 - edge):
                 left.axvline(x, ls=":", **style)
-    left.set(xlabel="a/ε", ylabel="farthest from {a, a − ε}, in ε", ylim=(-0.1, 4.5))
+    left.set(xlabel="a/ε", ylabel="farthest from {a, a − ε}, in ε", ylim=(-0.1, 6.5))
     left.set_title("Cycles persist between the proved edges")
     left.legend(loc="upper left")
     right.plot(ratios, (ratios**2 + (1 - ratios) ** 2) / 4, ":", color=COLORS["black"])

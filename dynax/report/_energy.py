@@ -80,13 +80,17 @@ def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
     at = pick(min(last + 2, len(distance)))
     step, seen = rows["step"][at], np.where(distance > 0, distance, np.nan)[at]
     ax.plot(step, seen, ".-", ms=3, color=COLORS["blue"], label="measured")
+    floor = np.nanmin(seen)
     bound = _bound(rows)
     if bound is not None:
         proved = np.where(bound > 0, bound, np.nan)[at]
         label = "proved bound, dist₀ ∏ 1/(1+ελ)"
         ax.plot(step, proved, "--", color=COLORS["vermilion"], label=label)
+        slack = rows["checks"]["contraction"][1][at]
+        if np.nanmax(slack, initial=0) > floor / 10:
+            label = "round-off of a step, allowed for"
+            ax.plot(step, slack, ":", color=COLORS["grey"], label=label)
     ax.set_yscale("log", nonpositive="mask")
-    floor = np.nanmin(seen)
     ax.set_ylim(bottom=max(floor / 3, 1e-18))
     if np.any(distance == 0):
         entered = int(rows["step"][np.argmax(distance == 0)])

@@ -128,10 +128,13 @@ def _overview(outcomes):
             one = Summary.of([outcome])
             mark, mood = ("✓", "ok") if one.good else ("✗", "wrong")
             parts = [str(one)] if outcome.status == "finished" else parts
-        found = [v.status for v in outcome.verdicts.values()]
-        if found:
+        for control in (False, True):
+            named = outcome.verdicts.items()
+            found = [v.status for name, v in named if ("control" in name) == control]
             counts = [f"{found.count(s)} {s}" for s in dict.fromkeys(found)]
-            parts.append(f"verdicts: {', '.join(counts)}")
+            if counts:
+                of = "verdicts on controls" if control else "verdicts"
+                parts.append(f"{of}: {', '.join(counts)}")
         lines.append(
             f'<li class="{mood}"><span class="v">{mark}</span> '
             f'<a href="#experiment-{k}">{escape(outcome.title or outcome.name)}</a> '

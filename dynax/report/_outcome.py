@@ -22,7 +22,7 @@ class Outcome:
         status: `failed` when it raised; `interrupted` when the user stopped it.
         title, source, summary: what the file says of itself.
         claims: those it got to.
-        verdicts: by name.
+        verdicts: by name; those with "control" in it are expected not to hold.
         figures: caption → matplotlib figure.
         seeds: used, if its configuration says so.
         seconds: of wall-clock time.
