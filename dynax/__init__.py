@@ -1,6 +1,6 @@
 """dynax: optimizers and physics as dynamical systems with audited energies."""
 
-import jaxlib
+from jaxlib.version import __version__ as _jaxlib
 
 from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import Claim as Claim
@@ -38,7 +38,7 @@ from dynax.verify import (
 
 tree = _tree
 
-if jaxlib.__version__ == "0.10.2":
+if _jaxlib == "0.10.2":
     raise ImportError(
         "jaxlib 0.10.2 computes wrong numbers on CPU; "
         'run: pip install "jax!=0.10.2" "jaxlib!=0.10.2"'

@@ -16,7 +16,7 @@ from jaxtyping import Array, PyTree
 from dynax._tree import widest
 
 
-LANES = 8192
+LANES = 4096
 
 Entries = tuple[dict[str, Array], dict[str, Array]]
 

@@ -235,10 +235,10 @@ class Verdict:
             else:
                 text = "holds"
             if check["worst_step"] is not None:
-                text += (
-                    f"; worst {check['worst_margin']:+.2e} at step "
-                    f"{check['worst_step']} ({check['worst']:+.2g} tolerances)"
-                )
+                at, ratio = check["worst_step"], check["worst"]
+                text += f"; worst {check['worst_margin']:+.2e} at step {at}"
+                # a tolerance of zero: what is allowed is in the margin already
+                text += f" ({ratio:+.2g} tolerances)" if abs(ratio) < 1e20 else ""
             lines.append(f"  {name:<22} {text}")
         if {"balance", "identity"} & self.checks.keys():
             lines.append(

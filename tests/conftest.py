@@ -30,7 +30,7 @@ def getkey(request):
     return lambda: next(keys)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quick_compilation():
     """For hundreds of small programmes, each run once: most of their time is XLA's."""
     jax.config.update("jax_disable_most_optimizations", True)

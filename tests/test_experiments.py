@@ -22,7 +22,7 @@ import dynax
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 FILES = {p.stem: p for p in sorted(FOLDER.glob("[!_]*.py"))}
 TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow only
-    "lion_balance": {"states": 200, "steps": 4000},
+    "lion_balance": {"states": 200, "steps": 2000},
     "lion_constrained": {"starts": 8, "steps": 6000},
     "lion_muon": {"steps": 3000, "seeds": 1, "points": 200},
     "lion_cycle": {"ratios": 201},

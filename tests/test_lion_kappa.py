@@ -192,7 +192,7 @@ def test_right_claim_holds():
 @pytest.mark.parametrize(
     "claim, run, check",
     [
-        (lion("l1", beta2=0.98), lion("l1"), "balance"),
+        (lion("l1", beta2=0.98), lion("l1"), "momentum"),
         (lion("l1", beta1=0.8), lion("l1"), "balance"),
         (dx.LionKappa(weight_decay=0.45), lion("l1"), "balance"),
         (lion("l1", beta1=0.99, beta2=0.9), lion("l1", beta1=0.99, beta2=0.9), "d2"),

@@ -15,6 +15,9 @@ from dynax.lyapunov import NEVER, Check, Ledger
 from . import laws
 
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
 class HeavyBall(dx.AbstractLyapunovOptimizer):
     """ẋ = v,  v̇ = −γv − ∇f(x).   H = f + ½‖v‖²,   Ḣ = −γ‖v‖²."""
 

@@ -93,7 +93,7 @@ class Verify:
                 result = dynax.verify(system, steps=self.steps, seed=self.seed)
             except (TypeError, ValueError) as error:
                 raise UsageError(self._refusal(error)) from None
-        status = standing(result)
+        status = result.status
         for verdict in result.verdicts.values():
             lines = str(verdict).split("\n", 1)
             head = Text(lines[0])
@@ -141,14 +141,6 @@ class Verify:
             return _flag(first_line(error))
         file = pathlib.Path(self.target.rpartition(":")[0]).absolute()
         return f"target: auditing {self.target} raised {describe(error, file)}"
-
-
-def standing(result) -> str:
-    """The verdict on the whole: that a map tends to its flow certifies no energy."""
-    certified = [v.status for k, v in result.verdicts.items() if k != "limit"]
-    if result.status == "holds" and "holds" not in certified:
-        return "no certificate"
-    return result.status
 
 
 def _flag(message: str) -> str:

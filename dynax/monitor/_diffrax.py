@@ -110,9 +110,9 @@ class Monitored(diffrax.AbstractWrappedSolver):
     Tolerances: for `fall` and `balance` the solver's own local error estimate e of the
     step, carried into V as ⟨|∇V|, |e|⟩; for `balance` also that of W, and how far three
     other rules on the dense output (Simpson's on one and two panels, the trapezium on
-    four) differ from it, as at a kink of D the embedded estimate alone is blind; for
-    all four u(8 + log₂ n) times the numbers that were summed. With fixed steps there is
-    no e, and only the other two are allowed.
+    four) differ from it, as at a kink of D the embedded estimate alone is blind. These
+    are estimates, so twice their sum is allowed. For all four, u(8 + log₂ n) times the
+    numbers that were summed. With fixed steps there is no e, and only the rest counts.
     """
 
     solver: diffrax.AbstractSolver
@@ -195,8 +195,10 @@ class Monitored(diffrax.AbstractWrappedSolver):
         quadrature = jnp.abs(error[1]) + jnp.sum(jnp.abs(work - rules))
         rounding = u * (summed + jnp.abs(y1[1]))
         checks = {
-            "fall": Check(-change, local + u * summed),
-            "balance": Check(-jnp.abs(change + work), local + quadrature + rounding),
+            "fall": Check(-change, 2 * local + u * summed),
+            "balance": Check(
+                -jnp.abs(change + work), 2 * (local + quadrature) + rounding
+            ),
             "identity": Check(-jnp.abs(at.rate + at.dissipation), u * at.power),
             "dissipation": Check(at.dissipation, u * at.power),
         }

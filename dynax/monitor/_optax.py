@@ -155,23 +155,27 @@ def audit(
                 )
         tree.check_scalar(value, "value")
         tree.check_match(params, grads, "params", "grads")
-        updates, inner = tx.update(
-            grads, state.inner, params, value=value, value_fn=value_fn, **extra
-        )
 
-        def draw():
-            new = row(
-                state.count, params, state.inner, grads, updates, inner, value, value_fn
-            )
+        def transform():
+            given = {"value": value, "value_fn": value_fn, **extra}
+            return tx.update(grads, state.inner, params, **given)
+
+        def draw(delta, after):
+            seen = state.count, params, state.inner, grads, delta, after
+            new = row(*seen, value, value_fn)
             return new, merge(state.tally, tally(new))
 
-        def skip():
-            return state.ledger, state.tally
-
+        updates, inner = transform()
         if every == 1:
-            ledger, folded = draw()
+            ledger, folded = draw(updates, inner)
         else:
-            ledger, folded = jax.lax.cond(state.count % every == 0, draw, skip)
+            # the step is taken anew where it is audited: keeping its displacement and
+            # both momenta for a branch that rarely runs would cost every step a copy
+            ledger, folded = jax.lax.cond(
+                state.count % every == 0,
+                lambda: draw(*transform()),
+                lambda: (state.ledger, state.tally),
+            )
         count = _next(state.count)
         return updates, AuditState(count, inner, ledger, folded)
 

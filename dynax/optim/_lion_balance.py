@@ -6,9 +6,11 @@ round-off model with u the unit round-off of the parameters, u_m that of the mom
 
     products    k·u·Σ|aᵢ||bᵢ|  for every Σ aᵢbᵢ,  k = `rounding_depth`
     stored x₊   u|x₊| in x₊, hence u|x₊|/ε in the V that can be read off from it
-    stored m₊   u_m(|m| + |m₊|)
+    stored m₊   u_m|m₊| beside the 4u(|β₂m| + |(1−β₂)g|) of computing it
 
-The balance itself is an identity parameter by parameter, so its k is 8 for any n.
+The balance itself is an identity parameter by parameter, so its k is 8 for any n. It
+is drawn up with m₊ as computed. What rounding m₊ to a narrower dtype does to H is a
+term of its own; that nothing else was done to it, a check of its own.
 """
 
 from typing import NamedTuple
@@ -37,22 +39,22 @@ class Weights(NamedTuple):
 class Block(NamedTuple):
     """The part of one step whose leaves share a decay λ.
 
-    `eps` is the machine epsilon of the stored parameters and of the stored momentum,
-    `beta1` the look-ahead; δ = x₊ − x is taken as observed.
+    x₊ and the stored m₊ are as observed; `eps` is the coarsest of the parameters'.
     """
 
     weights: Weights
     beta1: ScalarLike
-    eps: tuple[float, float]
+    beta2: ScalarLike
+    eps: float
     x: Params
     x_next: Params
     m: Params
-    m_next: Params
+    m_stored: Params
     grad: Params
 
     @property
     def trees(self) -> tuple[Params, ...]:
-        return self.x, self.x_next, self.m, self.m_next, self.grad
+        return self.x, self.x_next, self.m, self.m_stored, self.grad
 
 
 class Values(NamedTuple):
@@ -86,12 +88,17 @@ def over(value, lam):
 
 
 class Model(NamedTuple):
-    """The round-off of one block: u, u_m, and both times the depth of its sums."""
+    """The round-off of one block: u, u times the depth of its sums, and u_m.
+
+    `tiny` is the absolute part of u_m, below the smallest normal momentum; `narrow`
+    says whether the momentum is stored in less precision than sums are made in.
+    """
 
     u: float
-    u_m: float
     gamma: float
-    gamma_m: float
+    u_m: float
+    tiny: float
+    narrow: bool
 
 
 def from_values(w: Weights, model: Model, k: Values) -> dict:
@@ -101,12 +108,12 @@ def from_values(w: Weights, model: Model, k: Values) -> dict:
     return {
         "bregman_conjugate": w.conjugate * (k.y - k.y_next),
         "bregman_momentum": w.c * (k.m - k.m_next),
-        "energy": over(k.y, w.lam) + w.c * (k.y + k.m),
+        "energy": over(1.0, w.lam) * k.y + w.c * (k.y + k.m),
         "gap": w.eps * (k.m_tilde + k.v),
         "stationarity": k.force + k.y,
-        "balance±": model.gamma * size + model.gamma_m * heights,
+        "balance±": model.gamma * (size + heights),
         "x±": model.gamma * size,
-        "m±": model.gamma_m * heights,
+        "m±": model.gamma * heights,
         "gap±": model.gamma * w.eps * jnp.abs(k.m_tilde),
     }
 
@@ -129,7 +136,6 @@ def from_products(w: Weights, model: Model, x, x_next, m, m_next, m_tilde, g, *s
     averages = w.c * (jnp.abs(v) + jnp.abs(v_next)) * am
     products = w.a * ad * (pulls + jnp.abs(m))
     exact = products + jnp.abs(work) + w.c_per_eps * ax * jnp.abs(dm)
-    stored = averages + w.c * w.lam * am * ax
     return {
         "dissipation_1": d1,
         "dissipation_2": d2,
@@ -141,22 +147,33 @@ def from_products(w: Weights, model: Model, x, x_next, m, m_next, m_tilde, g, *s
         "gap": -eps_v * m_tilde,
         "stationarity": w.lam * x * g,
         "length": delta * delta,
-        "balance±": 8 * (model.u * exact + model.u_m * stored),
+        "balance±": 8 * model.u * (exact + averages + w.c * w.lam * am * ax),
         "x±": model.gamma * products + 4 * model.u * w.a * ax * pulls,
-        "m±": model.gamma_m * averages,
+        "m±": model.gamma * averages,
         "gap±": (model.gamma * jnp.abs(eps_v) + 4 * model.u * ax) * jnp.abs(m_tilde),
     }
 
 
 def _model(block: Block) -> Model:
-    u, u_m = block.eps[0] / 2, max(block.eps) / 2
-    depth = rounding_depth(tree.size(block.x))
-    return Model(u, u_m, depth * u, depth * u_m)
+    u, stored = block.eps / 2, [jnp.finfo(a.dtype) for a in tree.leaves(block.m)]
+    u_m = max(float(info.eps) for info in stored) / 2
+    tiny = max(float(info.smallest_subnormal) for info in stored)
+    gamma = rounding_depth(tree.size(block.x)) * u
+    narrow = u_m > float(jnp.finfo(block.weights.c.dtype).eps) / 2
+    return Model(u, gamma, u_m, tiny, narrow)
 
 
-def _look_ahead(block: Block, m, g):
-    b, b_ = (tree.cast(v, m.dtype) for v in (block.beta1, 1 - block.beta1))
-    return b_ * -g + b * m
+def _average(beta, m, g):
+    """βm − (1−β)g: m̃ with β₁, m₊ with β₂."""
+    return tree.cast(1 - beta, m.dtype) * -g + tree.cast(beta, m.dtype) * m
+
+
+def _tampering(block: Block, model: Model, m, m_next, m_stored, g):
+    """How far the stored m₊ is from βm − (1−β)g, beyond what rounding explains."""
+    beta = tree.cast(block.beta2, m.dtype)
+    computing = 4 * model.u * (jnp.abs(beta * m) + jnp.abs((1 - beta) * g))
+    storing = model.u_m * jnp.abs(m_next) + model.tiny
+    return jnp.abs(m_stored - m_next) - computing - storing
 
 
 def _observed_v(w: Weights, x, x_next):
@@ -169,8 +186,9 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
     w, model = block.weights, _model(block)
 
     def entries(*arrays):
-        x, x_next, m, m_next, g = (a.astype(w.c.dtype) for a in arrays)
-        m_tilde, y, y_next = _look_ahead(block, m, g), w.lam * x, w.lam * x_next
+        x, x_next, m, m_stored, g = (a.astype(w.c.dtype) for a in arrays)
+        m_tilde, m_next = _average(block.beta1, m, g), _average(block.beta2, m, g)
+        y, y_next = w.lam * x, w.lam * x_next
         v_seen = _observed_v(w, x, x_next)
         phi, conjugate = kappa._phi, kappa._phi_conjugate
         values = Values(
@@ -186,12 +204,16 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
         slopes = kappa._grad(m_tilde), kappa._grad(m_next), p
         products = from_products(w, model, x, x_next, m, m_next, m_tilde, g, *slopes)
         totals = from_values(w, model, values)
-        far = kappa._excess(v_seen) - 4 * model.u * over(jnp.abs(x_next), w.eps)
+        far = kappa._excess(v_seen) - 4 * model.u * over(1.0, w.eps) * jnp.abs(x_next)
         maxima = {
             "before": kappa._excess(y),
             "after": kappa._excess(y_next),
             "v": far,
+            "m": _tampering(block, model, m, m_next, m_stored, g),
         }
+        if model.narrow:
+            change = phi(m_stored) - phi(m_next) - (m_stored - m_next) * y_next
+            products["rounding"] = w.c * change
         return {k: v + totals.get(k, 0) for k, v in products.items()}, maxima
 
     sums, maxima = one_pass(entries, *block.trees)
@@ -201,10 +223,11 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
 def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     """The same for a κ that couples parameters: its values are totals."""
     w, model = block.weights, _model(block)
-    x, x_next, m, m_next, g = (
+    x, x_next, m, m_stored, g = (
         tree.map(lambda a: a.astype(w.c.dtype), t) for t in block.trees
     )
-    m_tilde = tree.map(lambda m, g: _look_ahead(block, m, g), m, g)
+    m_tilde = tree.map(lambda m, g: _average(block.beta1, m, g), m, g)
+    m_next = tree.map(lambda m, g: _average(block.beta2, m, g), m, g)
     v_seen = tree.map(lambda a, b: _observed_v(w, a, b), x, x_next)
     y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
     values = Values(
@@ -219,13 +242,19 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     p = tree.map(lambda p: star(p, w.lam), kappa.grad_conjugate(y_next))
     trees = x, x_next, m, m_next, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
 
-    def entries(x, x_next, *others):
-        products = from_products(w, model, x, x_next, *others)
-        return {**products, "reach": jnp.abs(x_next)}, {}
+    def entries(m_stored, x, x_next, m, m_next, m_tilde, g, *slopes):
+        products = from_products(w, model, x, x_next, m, m_next, m_tilde, g, *slopes)
+        sums = {**products, "reach": jnp.abs(x_next)}
+        if model.narrow:
+            sums["rounding"] = -w.c * w.lam * (m_stored - m_next) * x_next
+        return sums, {"m": _tampering(block, model, m, m_next, m_stored, g)}
 
-    products, _ = one_pass(entries, *trees)
+    products, maxima = one_pass(entries, m_stored, *trees)
     totals = from_values(w, model, values)
+    if model.narrow:
+        totals["rounding"] = w.c * (kappa.value(m_stored) - values.m_next)
     maxima = {
+        **maxima,
         "before": kappa.distance(y),
         "after": kappa.distance(y_next),
         "v": kappa.distance(v_seen),
@@ -259,9 +288,12 @@ def ledger(
     names = "dissipation_1", "dissipation_2", "bregman_conjugate", "bregman_momentum"
     spent = {k: s[k] for k in names}
     predicted = rise - s["work"] - sum(spent.values())
+    terms = {"residual": rise - s["work"], **spent}
+    if "rounding" in s:
+        predicted, terms["rounding"] = predicted + s["rounding"], s["rounding"]
 
     size = sum(tree.size(b.x) for b in blocks)
-    u = max(b.eps[0] for b in blocks) / 2
+    u = max(b.eps for b in blocks) / 2
     slack = rounding_depth(size) * u * (2 + most["before"] + most["after"])
     out = jnp.maximum(most["before"], most["after"]) > slack
     inside = lambda margin: jnp.where(out, jnp.inf, margin)
@@ -274,6 +306,7 @@ def ledger(
         "dissipation_2": Check(s["dissipation_2"], s["m±"]),
         "bregman_conjugate": Check(inside(s["bregman_conjugate"]), s["x±"]),
         "bregman_momentum": Check(s["bregman_momentum"], s["m±"]),
+        "momentum": Check(-most["m"], jnp.zeros_like(rise)),
         "subgradient": Check(-s["gap"], s["gap±"]),
         "domain": Check(-most["v"], most["v±"] + jnp.zeros_like(rise)),
         "contraction": Check(jnp.min(jnp.stack(shrunk)), slack),
@@ -289,7 +322,7 @@ def ledger(
         predicted=predicted,
         defect=s["balance"],
         scale=jnp.abs(s["work"]) + sum(jnp.abs(v) for v in spent.values()),
-        terms={"residual": rise - s["work"], **spent},
+        terms=terms,
         phase=jnp.where(out, OUTSIDE, INSIDE),
         distance=most["before"],
         stationarity=s["stationarity"],

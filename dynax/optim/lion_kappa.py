@@ -70,6 +70,8 @@ class LionKappa(AbstractBalancedOptimizer):
             or a function that makes it; False leaves are not decayed. κ must then be a
             sum over leaves.
         momentum_dtype: store m in this dtype (bfloat16 halves it), as optax `mu_dtype`.
+            m₊ is computed in the gradients' precision and then rounded; optax 0.2
+            rounds β₂ first, so that 0.99 becomes 0.98828.
     """
 
     kappa: AbstractKappa = eqx.field(default_factory=L1)
@@ -182,12 +184,12 @@ class LionKappa(AbstractBalancedOptimizer):
         """The step, cut where λ changes: at most a decayed and an undecayed part."""
         trees = step.x, step.x_next, step.state.m, step.state_next.m, step.grad
         dtype = tree.widest(step.x)
-        roundings = tree.eps(step.x), tree.eps(step.state.m)
         return [
             _lion_balance.Block(
                 self._weights(self._implicit(step.lr, lam, dtype), lam, dtype),
                 self.beta1,
-                roundings,
+                self.beta2,
+                tree.eps(step.x),
                 *part,
             )
             for lam, part in self._parts(step.x, *trees)
