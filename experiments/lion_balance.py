@@ -2,14 +2,15 @@
 
     H₊ − H = −ε(aΔ₁ + bΔ₂) + r − (1/λ + c)·D_κ*(λx, λx₊) − c·D_κ(m, m₊)
 
-with r = f(x₊) − f(x) − ⟨g, x₊ − x⟩, and only r can be positive. H itself rises on two
-fifths of all correct steps, each time by less than (L/2)‖x₊ − x‖²: "H must fall" is a
+with r = f(x₊) − f(x) − ⟨g, x₊ − x⟩, and only r can be positive. H itself rises on up
+to half of all correct steps, each time by less than (L/2)‖x₊ − x‖²: "H must fall" is a
 false alarm, the balance and its signs are not. Wrong constants and a wrong method fail.
 """
 
 import concurrent.futures
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -32,14 +33,15 @@ SOURCE = "Chen, Liu, Liang, Liu, arXiv:2310.05898, Theorem 4.1 and its exact for
 class Config:
     states: int = 3000  # a κ: as many with g = ∇f and with any g, in every chunk
     chunks: int = 1
+    single: int = 3  # every third κ in float32 too
     steps: int = 10_000  # of Lion on the quadratic
     seed: int = 0
 
 
 SIZES = {
     "quick": Config(),
-    "long": Config(chunks=20, steps=100_000),
-    "full": Config(states=100_000, chunks=100, steps=1_000_000),
+    "long": Config(chunks=20, single=1, steps=100_000),
+    "full": Config(states=20_000, chunks=50, single=1, steps=200_000),
 }
 SPACE = {
     "lr": (1e-2, 1e-3, 1e-4),
@@ -54,7 +56,7 @@ MASK = {"w": True, "b": False}
 N = 16
 
 
-def kappas() -> dict[str, tuple[K.AbstractKappa, dict, dict | None]]:
+def kappas() -> Mapping[str, tuple[K.AbstractKappa, dict, dict | None]]:
     """Every row of the library: κ, the shapes it is given, and a mask of decay."""
 
     def simplex(g):
@@ -92,7 +94,7 @@ def kappas() -> dict[str, tuple[K.AbstractKappa, dict, dict | None]]:
 # One step from a random state, audited ------------------------------------------------
 
 
-def loss(seed: int, dtype=np.float64):
+def loss(seed: int, dtype: type = np.float64):
     """f(z) = ½zᵀQz + Σ cos(Wz + φ), Q indefinite, and L = ‖Q‖ + ‖W‖² ≥ ‖∇²f‖."""
     rng = np.random.default_rng(seed)
     Q = rng.normal(size=(N, N)) / 4
@@ -206,7 +208,7 @@ def misweighed(kappa, f, s):
 # Lion on a quadratic ------------------------------------------------------------------
 
 
-def rows_of(lr, beta1, beta2, weight_decay, seed, near=0.0, steps=1000, every=1):
+def rows_of(lr, beta1, beta2, weight_decay, seed, near=0.0, steps=1000):
     """min ½xᵀQx − bᵀx in a 20-d box, from anywhere or within ε of the solution."""
     keys = jax.random.split(jax.random.key(seed), 4)
     A, b = jax.random.normal(keys[0], (20, 20)), jax.random.normal(keys[1], (20,))
@@ -222,7 +224,6 @@ def rows_of(lr, beta1, beta2, weight_decay, seed, near=0.0, steps=1000, every=1)
         jnp.where(near > 0, jnp.clip(solution + shift, -side, side), anywhere),
         lr,
         steps=steps,
-        every=every,
         smoothness=L,
     )
     return rows
@@ -254,7 +255,9 @@ RUNS = [  # ε, β₁, β₂, near: the false alarms, the control, and one run f
 ]
 OFF = ("ℓ₁", "½ℓ₂²", "nuclear")
 NS = "Newton–Schulz"
-CHEAP = {"xla_backend_optimization_level": 0}  # compiling is nearly all of the work
+CHEAP: dict[str, str | bool] = {
+    "xla_backend_optimization_level": "0"
+}  # compiling is nearly all of the work
 BATCH = 100  # with ≳ 500 a batch, SVDs of one program can block each other on the CPU
 
 
@@ -262,7 +265,7 @@ def measure(config: Config, progress) -> dict:
     f, L = loss(config.seed)
     single, _ = loss(config.seed, np.float32)
 
-    def states(shapes, chunk=0, least=1e-3, dtype=np.float64):
+    def states(shapes, chunk=0, least=1e-3, dtype: type = np.float64):
         return draw(shapes, 2 * config.states, config.seed + chunk, least, dtype)
 
     double = [states(s) for s in (ONE, TWO)]
@@ -277,12 +280,15 @@ def measure(config: Config, progress) -> dict:
             mapped = jax.jit(lambda s: jax.lax.map(fn, s, batch_size=BATCH))
             return mapped.lower(s).compile(CHEAP)
 
-    def prepare(case):
-        taken, claimed, shapes, mask = case
+    thin = list(library)[:: config.single]
+
+    def prepare(name):
+        taken, claimed, shapes, mask = audits[name]
         which = shapes is TWO
         rows = functools.partial(audit, taken, claimed, mask, f, L)
         error = lambda s: audit(taken, claimed, mask, single, L, s)["error"]
-        return compiled(rows, double[which]), compiled(error, short[which])
+        first = compiled(rows, double[which])
+        return first, compiled(error, short[which]) if name in thin else None
 
     def tamper(name):
         return compiled(functools.partial(misweighed, library[name][0], f), double[0])
@@ -290,19 +296,21 @@ def measure(config: Config, progress) -> dict:
     found = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = pool.map(tamper, OFF)
-        programs = zip(audits.items(), pool.map(prepare, audits.values()), strict=True)
+        programs = zip(audits, pool.map(prepare, audits), strict=True)
         off = {
             case: np.asarray(p(double[0])) for case, p in zip(OFF, wrong, strict=True)
         }
-        for k, ((name, (_, _, shapes, _)), (rows, error)) in enumerate(programs):
+        for k, (name, (rows, error)) in enumerate(programs):
             progress(0.9 * k / len(audits), f"balance: {name}")
+            shapes = audits[name][2]
             which = shapes is TWO
             parts = [rows(double[which])]
             parts += [rows(states(shapes, k)) for k in range(1, config.chunks)]
             found[name] = jax.tree.map(lambda *a: np.concatenate(a), *parts)
-            found[name]["single"] = np.asarray(error(short[which]))
+            if error is not None:
+                found[name]["single"] = np.asarray(error(short[which]))
     progress(0.9, "Lion on a quadratic")
-    follow = functools.partial(rows_of, steps=config.steps, every=5)
+    follow = functools.partial(rows_of, steps=config.steps)
     lr, beta1, beta2, near = (jnp.asarray(a) for a in np.array(RUNS).T)
     every = jax.jit(jax.vmap(follow, (0, 0, 0, None, None, 0)))
     rows = every(lr, beta1, beta2, 1.0, config.seed, near)
@@ -327,7 +335,7 @@ def claims(results) -> list[Claim]:
     margin = {k: o["descent"][o["exact"]] for k, o in found.items()}
 
     def most(key):
-        return {name: float(np.max(o[key])) for name, o in found.items()}
+        return {name: float(np.max(o[key])) for name, o in found.items() if key in o}
 
     def claim(id, statement, measured, threshold, detail=""):
         spread = None
@@ -353,7 +361,13 @@ def claims(results) -> list[Claim]:
             f"; {len(found)} κ, {rows:,} random states, ε ≥ 1e-3, explicit and "
             "implicit decay, λ = 0 on a tenth",
         ),
-        claim("1a", "claim 1 in float32, ε ≥ 1e-4", most("single"), "≤ 1e-3"),
+        claim(
+            "1a",
+            "claim 1 in float32, ε ≥ 1e-4",
+            most("single"),
+            "≤ 1e-3",
+            f"; {len(most('single'))} of the κ",
+        ),
         claim(
             "1b",
             "claim 1 with H₊ − H from the definition of H, relative to |H| + |H₊|",
@@ -440,8 +454,8 @@ def figures(results) -> dict:
         ),
     )
     for key, pick, mark, color, label in marks:
-        values = [pick(found[name][key]) for name in names]
-        ax.plot(values, names, mark, ms=5, color=COLORS[color], label=label)
+        seen = [(pick(found[name][key]), name) for name in names if key in found[name]]
+        ax.plot(*zip(*seen, strict=True), mark, ms=5, color=COLORS[color], label=label)
     for bound, color in ((1e-12, "blue"), (1e-3, "orange")):
         ax.axvline(bound, ls="--", lw=1, color=COLORS[color])
     ax.set(

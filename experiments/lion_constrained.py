@@ -33,7 +33,7 @@ class Config:
 SIZES = {
     "quick": Config(),
     "long": Config(steps=100_000, starts=1000, box_steps=1_000_000),
-    "full": Config(steps=1_000_000, starts=10_000, box_steps=10_000_000, weights=2000),
+    "full": Config(steps=1_000_000, starts=2000, box_steps=1_000_000, weights=100),
 }
 SPACE = {
     "lr": (1e-2, 1e-3, 1e-4),

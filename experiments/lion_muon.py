@@ -6,6 +6,7 @@ less often than with the exact factor; only S(X) = ‖∇F‖_* + λ⟨X, ∇F�
 
 import dataclasses
 import functools
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,7 @@ class Config:
 SIZES = {
     "quick": Config(),
     "long": Config(steps=50_000, side=8, seeds=32),
-    "full": Config(steps=200_000, side=128, seeds=64, points=100_000),
+    "full": Config(steps=50_000, side=64, seeds=8, points=100_000),
 }
 SPACE = {
     "lr": (1e-1, 3e-2, 1e-2),
@@ -47,7 +48,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 class NewtonSchulz(K.AbstractNorm):
     """Practical Muon posing as a norm: for UVᵀ, five Newton–Schulz steps (optax)."""
 
-    scope = "leaf"
+    scope: ClassVar[Literal["leaf", "tree"]] = "leaf"
 
     def _value(self, m):
         return K.nuclear()._value(m)

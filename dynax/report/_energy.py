@@ -15,8 +15,9 @@ NAMES = {
     "dissipation": ("dissipation", "blue"),
     "work": ("dissipated work", "blue"),
     "residual": ("residual r", "orange"),
+    "rounding": ("rounding of m₊", "yellow"),
 }
-GAINS = ("residual",)
+GAINS = ("residual", "rounding")
 SPARE = ("vermilion", "yellow", "grey")
 
 
@@ -25,7 +26,7 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
     """Where the energy went, in up to four panels over the same steps.
 
     H itself; its terms added up from the start, losses stacked below zero and gains
-    above, with H − H₀ as a line; what each step consists of, as shares of Σ|terms|; and
+    above, with the sum of H₊ − H as a line; what each step consists of, as shares of Σ|terms|; and
     the defect of the balance against its tolerance. Shaded steps are in phase 1,
     outside the domain of κ*.
 
@@ -145,9 +146,10 @@ def _stack(ax, rows):
     totals = {k: np.cumsum(v)[at] for k, v in rows["terms"].items()}
     _areas(ax, step, totals)
     net = np.cumsum(rows["change"])[at]
-    ax.plot(step, net, color=COLORS["black"], lw=1.2, label="H − H₀")
+    ax.plot(step, net, color=COLORS["black"], lw=1.2, label="Σ (H₊ − H)")
     ax.set(
-        ylabel="sum so far", title="Where the energy went: losses below, gains above"
+        ylabel="sum so far",
+        title="Where the energy went, audited steps: losses below, gains above",
     )
     _shade(ax, rows)
     _legend(ax)
