@@ -16,7 +16,7 @@ from jaxtyping import Array, PyTree
 from dynax._tree import widest
 
 
-LANES = 4096
+LANES = 8192
 
 Entries = tuple[dict[str, Array], dict[str, Array]]
 

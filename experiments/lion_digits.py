@@ -157,7 +157,7 @@ def run(learning_rate=1e-3, weight_decay=0.1, seed=0):
         "violations": violations,
         "rises": tally.rises,
         "error": tally.error,
-        "reach": weight_decay * jnp.max(jnp.stack(top)),
+        "reach": given["weight_decay"] * jnp.max(jnp.stack(top)),
     }
 
 

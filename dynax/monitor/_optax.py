@@ -156,26 +156,28 @@ def audit(
         tree.check_scalar(value, "value")
         tree.check_match(params, grads, "params", "grads")
 
-        def transform():
+        def transform(grads, inner, params):
             given = {"value": value, "value_fn": value_fn, **extra}
-            return tx.update(grads, state.inner, params, **given)
+            return tx.update(grads, inner, params, **given)
 
         def draw(delta, after):
             seen = state.count, params, state.inner, grads, delta, after
             new = row(*seen, value, value_fn)
             return new, merge(state.tally, tally(new))
 
-        updates, inner = transform()
+        before = grads, state.inner, params
         if every == 1:
+            updates, inner = transform(*before)
             ledger, folded = draw(updates, inner)
         else:
-            # the step is taken anew where it is audited: keeping its displacement and
-            # both momenta for a branch that rarely runs would cost every step a copy
+            # The step is taken anew where it is audited: to keep the displacement and
+            # both momenta for a branch that rarely runs would cost every step a copy.
             ledger, folded = jax.lax.cond(
                 state.count % every == 0,
-                lambda: draw(*transform()),
+                lambda: draw(*transform(*before)),
                 lambda: (state.ledger, state.tally),
             )
+            updates, inner = transform(*before)
         count = _next(state.count)
         return updates, AuditState(count, inner, ledger, folded)
 

@@ -118,39 +118,36 @@ def from_values(w: Weights, model: Model, k: Values) -> dict:
     }
 
 
-def from_products(w: Weights, model: Model, x, x_next, m, m_next, m_tilde, g, *s):
-    """What the products of x, m and g contribute to each entry (V, V₊, p = `s`)."""
-    v, v_next, p = s
-    delta, dm = x_next - x, m - m_next
-    d1 = w.a * delta * (m_tilde - p)
-    d2 = w.c * dm * (v_next - v)
-    drop = jnp.where(w.lam > 0, w.a * delta * p, 0)
-    lift = -w.c * dm * v_next
-    work = g * delta
-    # c(κ(m₊) − κ(m)) and the κ* of H cancel against the two Bregman terms
-    coupling = w.c * w.lam * (dm * x_next - m * delta)
-    eps_v = delta + w.eps * w.lam * x_next
+def from_products(w: Weights, model: Model, x, x_next, m, dm, m_tilde, g, *s):
+    """What the products of x, m and g contribute to each entry (V, V₊, p = `s`).
 
-    ax, ad, am = jnp.abs(x_next), jnp.abs(delta), jnp.abs(m) + jnp.abs(m_next)
-    pulls = jnp.abs(m_tilde) + jnp.abs(p)
-    averages = w.c * (jnp.abs(v) + jnp.abs(v_next)) * am
-    products = w.a * ad * (pulls + jnp.abs(m))
-    exact = products + jnp.abs(work) + w.c_per_eps * ax * jnp.abs(dm)
+    dm = m − m₊. In the balance κ and κ* cancel against the two Bregman terms.
+    """
+    v, v_next, p = s
+    delta = x_next - x
+    pull, work = w.a * delta * p, g * delta
+    eps_v = delta + w.eps * w.lam * x_next
+    coupling = w.c * w.lam * (dm * x_next - m * delta)
+
+    ax, ad, am, adm = jnp.abs(x_next), jnp.abs(delta), jnp.abs(m), jnp.abs(dm)
+    atm, ap, av = jnp.abs(m_tilde), jnp.abs(p), jnp.abs(v)
+    momenta, pulls = w.c * (2 * am + adm), atm + ap
+    exact = w.a * ad * (atm + am) + jnp.abs(work) + w.c_per_eps * ax * adm
     return {
-        "dissipation_1": d1,
-        "dissipation_2": d2,
-        "bregman_conjugate": drop,
-        "bregman_momentum": lift,
+        "dissipation_1": w.a * delta * m_tilde - pull,
+        "dissipation_2": w.c * dm * (v_next - v),
+        "bregman_conjugate": pull,
+        "bregman_momentum": -w.c * dm * v_next,
         "work": work,
-        "balance": coupling + work + d1 + d2 + drop + lift,
+        "balance": coupling + work + w.a * delta * m_tilde - w.c * dm * v,
         "energy": -w.c * w.lam * m * x,
         "gap": -eps_v * m_tilde,
         "stationarity": w.lam * x * g,
         "length": delta * delta,
-        "balance±": 8 * model.u * (exact + averages + w.c * w.lam * am * ax),
-        "x±": model.gamma * products + 4 * model.u * w.a * ax * pulls,
-        "m±": model.gamma * averages,
-        "gap±": (model.gamma * jnp.abs(eps_v) + 4 * model.u * ax) * jnp.abs(m_tilde),
+        "balance±": 8 * model.u * (exact + momenta * (av + w.lam * ax)),
+        "x±": w.a * (model.gamma * ad * (pulls + am) + 4 * model.u * ax * pulls),
+        "m±": model.gamma * momenta * (av + jnp.abs(v_next)),
+        "gap±": (model.gamma * jnp.abs(eps_v) + 4 * model.u * ax) * atm,
     }
 
 
@@ -163,9 +160,9 @@ def _model(block: Block) -> Model:
     return Model(u, gamma, u_m, tiny, narrow)
 
 
-def _average(beta, m, g):
-    """βm − (1−β)g: m̃ with β₁, m₊ with β₂."""
-    return tree.cast(1 - beta, m.dtype) * -g + tree.cast(beta, m.dtype) * m
+def _fall(beta, m, g):
+    """(1−β)(m + g): m − m̃ with β₁, m − m₊ with β₂."""
+    return tree.cast(1 - beta, m.dtype) * (m + g)
 
 
 def _tampering(block: Block, model: Model, m, m_next, m_stored, g):
@@ -187,7 +184,8 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
 
     def entries(*arrays):
         x, x_next, m, m_stored, g = (a.astype(w.c.dtype) for a in arrays)
-        m_tilde, m_next = _average(block.beta1, m, g), _average(block.beta2, m, g)
+        dm = _fall(block.beta2, m, g)
+        m_tilde, m_next = m - _fall(block.beta1, m, g), m - dm
         y, y_next = w.lam * x, w.lam * x_next
         v_seen = _observed_v(w, x, x_next)
         phi, conjugate = kappa._phi, kappa._phi_conjugate
@@ -202,7 +200,7 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
         )
         p = star(kappa._grad_conjugate(y_next), w.lam)
         slopes = kappa._grad(m_tilde), kappa._grad(m_next), p
-        products = from_products(w, model, x, x_next, m, m_next, m_tilde, g, *slopes)
+        products = from_products(w, model, x, x_next, m, dm, m_tilde, g, *slopes)
         totals = from_values(w, model, values)
         far = kappa._excess(v_seen) - 4 * model.u * over(1.0, w.eps) * jnp.abs(x_next)
         maxima = {
@@ -226,8 +224,9 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     x, x_next, m, m_stored, g = (
         tree.map(lambda a: a.astype(w.c.dtype), t) for t in block.trees
     )
-    m_tilde = tree.map(lambda m, g: _average(block.beta1, m, g), m, g)
-    m_next = tree.map(lambda m, g: _average(block.beta2, m, g), m, g)
+    dm = tree.map(lambda m, g: _fall(block.beta2, m, g), m, g)
+    m_tilde = tree.map(lambda m, g: m - _fall(block.beta1, m, g), m, g)
+    m_next = tree.sub(m, dm)
     v_seen = tree.map(lambda a, b: _observed_v(w, a, b), x, x_next)
     y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
     values = Values(
@@ -240,10 +239,11 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
         v=kappa.finite_conjugate(v_seen),
     )
     p = tree.map(lambda p: star(p, w.lam), kappa.grad_conjugate(y_next))
-    trees = x, x_next, m, m_next, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
+    trees = x, x_next, m, dm, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
 
-    def entries(m_stored, x, x_next, m, m_next, m_tilde, g, *slopes):
-        products = from_products(w, model, x, x_next, m, m_next, m_tilde, g, *slopes)
+    def entries(m_stored, x, x_next, m, dm, m_tilde, g, *slopes):
+        m_next = m - dm
+        products = from_products(w, model, x, x_next, m, dm, m_tilde, g, *slopes)
         sums = {**products, "reach": jnp.abs(x_next)}
         if model.narrow:
             sums["rounding"] = -w.c * w.lam * (m_stored - m_next) * x_next

@@ -26,9 +26,9 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
     """Where the energy went, in up to four panels over the same steps.
 
     H itself; its terms added up from the start, losses stacked below zero and gains
-    above, with the sum of H₊ − H as a line; what each step consists of, as shares of Σ|terms|; and
-    the defect of the balance against its tolerance. Shaded steps are in phase 1,
-    outside the domain of κ*.
+    above, with the sum of H₊ − H as a line; what each step consists of, as shares of
+    Σ|terms|; and the defect of the balance against its tolerance. Shaded steps are in
+    phase 1, outside the domain of κ*.
 
     Args:
         ledger: rows stacked along time, as from `dynax.iterate`.
