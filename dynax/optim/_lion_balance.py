@@ -6,7 +6,7 @@ round-off model with u the unit round-off of the parameters, u_m that of the mom
 
     products    k·u·Σ|aᵢ||bᵢ|  for every Σ aᵢbᵢ,  k = `rounding_depth`
     stored x₊   u|x₊| in x₊, hence u|x₊|/ε in the V that can be read off from it
-    stored m₊   u_m|m₊| beside the 4u(|β₂m| + |(1−β₂)g|) of computing it
+    stored m₊   u_m|m₊| beside the 4u(|m| + |(1−β₂)g|) of computing it
 
 The balance itself is an identity parameter by parameter, so its k is 8 for any n. It
 is drawn up with m₊ as computed. What rounding m₊ to a narrower dtype does to H is a
@@ -167,8 +167,8 @@ def _fall(beta, m, g):
 
 def _tampering(block: Block, model: Model, m, m_next, m_stored, g):
     """How far the stored m₊ is from βm − (1−β)g, beyond what rounding explains."""
-    beta = tree.cast(block.beta2, m.dtype)
-    computing = 4 * model.u * (jnp.abs(beta * m) + jnp.abs((1 - beta) * g))
+    share = tree.cast(1 - block.beta2, m.dtype)
+    computing = 4 * model.u * (jnp.abs(m) + jnp.abs(share * g))
     storing = model.u_m * jnp.abs(m_next) + model.tiny
     return jnp.abs(m_stored - m_next) - computing - storing
 
