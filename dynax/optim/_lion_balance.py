@@ -119,11 +119,12 @@ def from_values(w: Weights, model: Model, k: Values) -> dict:
 
 
 def from_products(w: Weights, model: Model, x, x_next, m, dm, m_tilde, g, *s):
-    """What the products of x, m and g contribute to each entry (V, V₊, p = `s`).
+    """What the products of x, m and g contribute to each entry (V, V₊, p, ΔV = `s`).
 
-    dm = m − m₊. In the balance κ and κ* cancel against the two Bregman terms.
+    dm = m − m₊; ΔV is how much V may move when m̃ is rounded otherwise than here. In the
+    balance κ and κ* cancel against the two Bregman terms.
     """
-    v, v_next, p = s
+    v, v_next, p, dv = s
     delta = x_next - x
     pull, work = w.a * delta * p, g * delta
     eps_v = delta + w.eps * w.lam * x_next
@@ -144,7 +145,8 @@ def from_products(w: Weights, model: Model, x, x_next, m, dm, m_tilde, g, *s):
         "gap": -eps_v * m_tilde,
         "stationarity": w.lam * x * g,
         "length": delta * delta,
-        "balance±": 8 * model.u * (exact + momenta * (av + w.lam * ax)),
+        "balance±": 8 * model.u * (exact + momenta * (av + w.lam * ax))
+        + w.c * adm * dv,
         "x±": w.a * (model.gamma * ad * (pulls + am) + 4 * model.u * ax * pulls),
         "m±": model.gamma * momenta * (av + jnp.abs(v_next)),
         "gap±": (model.gamma * jnp.abs(eps_v) + 4 * model.u * ax) * atm,
@@ -158,6 +160,11 @@ def _model(block: Block) -> Model:
     gamma = rounding_depth(tree.size(block.x)) * u
     narrow = u_m > float(jnp.finfo(block.weights.c.dtype).eps) / 2
     return Model(u, gamma, u_m, tiny, narrow)
+
+
+def _average(beta, m, g):
+    """βm − (1−β)g, in the order of the optimizer."""
+    return tree.cast(1 - beta, m.dtype) * -g + tree.cast(beta, m.dtype) * m
 
 
 def _fall(beta, m, g):
@@ -185,7 +192,7 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
     def entries(*arrays):
         x, x_next, m, m_stored, g = (a.astype(w.c.dtype) for a in arrays)
         dm = _fall(block.beta2, m, g)
-        m_tilde, m_next = m - _fall(block.beta1, m, g), m - dm
+        m_tilde, m_next = _average(block.beta1, m, g), m - dm
         y, y_next = w.lam * x, w.lam * x_next
         v_seen = _observed_v(w, x, x_next)
         phi, conjugate = kappa._phi, kappa._phi_conjugate
@@ -199,7 +206,9 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
             v=conjugate(v_seen),
         )
         p = star(kappa._grad_conjugate(y_next), w.lam)
-        slopes = kappa._grad(m_tilde), kappa._grad(m_next), p
+        tau = 4 * model.u * (jnp.abs(m) + jnp.abs(g))
+        dv = jnp.abs(kappa._grad(m_tilde + tau) - kappa._grad(m_tilde - tau))
+        slopes = kappa._grad(m_tilde), kappa._grad(m_next), p, dv
         products = from_products(w, model, x, x_next, m, dm, m_tilde, g, *slopes)
         totals = from_values(w, model, values)
         far = kappa._excess(v_seen) - 4 * model.u * over(1.0, w.eps) * jnp.abs(x_next)
@@ -225,7 +234,8 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
         tree.map(lambda a: a.astype(w.c.dtype), t) for t in block.trees
     )
     dm = tree.map(lambda m, g: _fall(block.beta2, m, g), m, g)
-    m_tilde = tree.map(lambda m, g: m - _fall(block.beta1, m, g), m, g)
+    m_tilde = tree.map(lambda m, g: _average(block.beta1, m, g), m, g)
+    rounded_otherwise = tree.map(lambda m, g: m - _fall(block.beta1, m, g), m, g)
     m_next = tree.sub(m, dm)
     v_seen = tree.map(lambda a, b: _observed_v(w, a, b), x, x_next)
     y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
@@ -239,7 +249,9 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
         v=kappa.finite_conjugate(v_seen),
     )
     p = tree.map(lambda p: star(p, w.lam), kappa.grad_conjugate(y_next))
-    trees = x, x_next, m, dm, m_tilde, g, kappa.grad(m_tilde), kappa.grad(m_next), p
+    v, v_otherwise = kappa.grad(m_tilde), kappa.grad(rounded_otherwise)
+    dv = tree.map(lambda a, b: 8 * jnp.abs(a - b), v, v_otherwise)
+    trees = x, x_next, m, dm, m_tilde, g, v, kappa.grad(m_next), p, dv
 
     def entries(m_stored, x, x_next, m, dm, m_tilde, g, *slopes):
         m_next = m - dm
