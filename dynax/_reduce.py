@@ -38,6 +38,11 @@ def one_pass(entries: Callable[..., Entries], *trees: PyTree) -> Entries:
     parts = [_one_array(entries, *row) for row in large]
     if small:  # biases and the like: one vector, one set of sums
         parts.append(_plain(entries, *map(_joined, zip(*small, strict=True))))
+    return merged(parts)
+
+
+def merged(parts: list[Entries]) -> Entries:
+    """Sums added up, maxima combined by max."""
     sums, maxima = parts[0]
     for more, higher in parts[1:]:
         sums = {k: v + more[k] for k, v in sums.items()}
@@ -92,8 +97,5 @@ def _sliced(entries, *flat):
     sums, maxima = _plain(lambda: lanes)
     if n % LANES == 0:
         return sums, maxima
-    more, higher = _plain(entries, *(a[slices * LANES :] for a in flat))
-    return (
-        {k: v + more[k] for k, v in sums.items()},
-        {k: jnp.maximum(v, higher[k]) for k, v in maxima.items()},
-    )
+    rest = _plain(entries, *(a[slices * LANES :] for a in flat))
+    return merged([(sums, maxima), rest])

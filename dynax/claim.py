@@ -33,6 +33,30 @@ class Claim:
     spread: tuple[float, float] | None = None
     detail: str = ""
 
+    @classmethod
+    def judged(
+        cls,
+        source: str,
+        id: str,
+        statement: str,
+        measured: float,
+        threshold: str,
+        detail: str = "",
+        spread: tuple[float, float] | None = None,
+        *,
+        control: bool | None = None,
+    ) -> "Claim":
+        """The claim whose `threshold` text, "≤ 1e-9 …" or "≥ 5 …", is the condition.
+
+        Unless said, a control is what has an id that ends in x, y or z; its threshold
+        is the one at which it counts as rejected.
+        """
+        sign, bound = threshold.split()[:2]
+        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
+        control = id[-1] in "xyz" if control is None else control
+        what = id, source, statement, float(measured), threshold
+        return cls(*what, bool(holds), control, spread, detail)
+
     @property
     def verdict(self) -> str:
         if self.control:

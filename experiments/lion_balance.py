@@ -343,13 +343,9 @@ def claims(results) -> list[Claim]:
             name = max(measured, key=measured.__getitem__)
             spread = min(measured.values()), measured[name]
             measured, detail = measured[name], f"worst: {name}{detail}"
-        sign, bound = threshold.split()[:2]
-        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
         control = id[-1] in "xyz" or id[0] == "6"
-        return Claim(
-            id, SOURCE, statement, float(measured), threshold, bool(holds), control,
-            spread, detail
-        )  # fmt: skip
+        row = id, statement, measured, threshold, detail, spread
+        return Claim.judged(SOURCE, *row, control=control)
 
     return [
         claim(

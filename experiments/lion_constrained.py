@@ -368,14 +368,7 @@ def claims(results) -> list[Claim]:
         bound = (1 - faster * RATES[0] * LAM) ** np.arange(d.shape[-1]) * d[:, :1]
         return float(np.max(d - bound))
 
-    def claim(id, statement, measured, threshold, detail="", spread=None):
-        sign, bound = threshold.split()[:2]
-        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
-        control = id[-1] in "xyz"
-        return Claim(
-            id, SOURCE, statement, float(measured), threshold, bool(holds), control,
-            spread, detail
-        )  # fmt: skip
+    claim = functools.partial(Claim.judged, SOURCE)
 
     return [
         claim(

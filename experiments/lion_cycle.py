@@ -112,14 +112,7 @@ def claims(results) -> list[Claim]:
     first = POINTS[0]
     seen = ", ".join(f"{v:.4f}" for v in ends.get(first, ()))
 
-    def claim(id, statement, measured, threshold, detail="", spread=None):
-        sign, bound = threshold.split()[:2]
-        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
-        control = id[-1] in "xyz"
-        return Claim(
-            id, SOURCE, statement, float(measured), threshold, bool(holds), control,
-            spread, detail
-        )  # fmt: skip
+    claim = functools.partial(Claim.judged, SOURCE)
 
     return [
         claim(

@@ -137,14 +137,7 @@ def claims(results) -> list[Claim]:
     low, high = float(image.min()), float(image.max())
     ended = ", ".join(f"{v:.2f}" for v in five["sigma"][0])
 
-    def claim(id, statement, measured, threshold, detail="", spread=None):
-        sign, bound = threshold.split()[:2]
-        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
-        control = id[-1] in "xyz"
-        return Claim(
-            id, SOURCE, statement, float(measured), threshold, bool(holds), control,
-            spread, detail
-        )  # fmt: skip
+    claim = functools.partial(Claim.judged, SOURCE)
 
     return [
         claim(

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax import _tree as tree
-from dynax._reduce import one_pass, rounding_depth
+from dynax._reduce import merged, one_pass, rounding_depth
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.kappa import AbstractKappa, AbstractSeparable
 from dynax.lyapunov import INSIDE, OUTSIDE, Check, Ledger
@@ -293,7 +293,7 @@ def ledger(
 ) -> Ledger:
     """One ledger row from the blocks of a step."""
     parts = [account(kappa, block) for block in blocks]
-    s, most = _merge(parts)
+    s, most = merged(parts)
     rows = list(zip(blocks, (maxima for _, maxima in parts), strict=True))
     f, f_next = value.astype(s["work"].dtype), value_next.astype(s["work"].dtype)
     rise = f_next - f
@@ -340,11 +340,3 @@ def ledger(
         stationarity=s["stationarity"],
         checks=checks,
     )
-
-
-def _merge(parts: list[tuple[dict, dict]]) -> tuple[dict, dict]:
-    sums, maxima = parts[0]
-    for more, higher in parts[1:]:
-        sums = {k: v + more[k] for k, v in sums.items()}
-        maxima = {k: jnp.maximum(v, higher[k]) for k, v in maxima.items()}
-    return sums, maxima
