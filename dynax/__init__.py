@@ -30,6 +30,7 @@ from dynax.monitor import (
     iterate as iterate,
 )
 from dynax.optim import LionKappa as LionKappa, LionState as LionState
+from dynax.sweep import open_sweep as open_sweep, sweep as sweep
 from dynax.verify import (
     System as System,
     verify as verify,

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dynax.cli import _experiments, _record
-from dynax.cli._files import UsageError, destination, provenance, to_json, write
+from dynax.cli._files import UsageError, destination, to_json, write
 from dynax.cli._progress import Progress
 from dynax.report import Outcome, Summary, arrange, document, number
+from dynax.sweep.provenance import provenance
 
 
 Path = Annotated[pathlib.Path, tyro.conf.arg(metavar="PATH")]

@@ -1,14 +1,10 @@
-"""Files written whole or not at all, and the facts that belong into them."""
+"""Files written whole or not at all, and scripts of the user's."""
 
-import datetime
-import importlib.metadata
 import importlib.util
 import json
 import math
 import os
 import pathlib
-import platform
-import subprocess
 import sys
 import tempfile
 from typing import Any
@@ -16,13 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from dynax.sweep.provenance import now
+
 
 class UsageError(Exception):
     """One sentence: the argument, what was given, what is accepted."""
-
-
-def now() -> datetime.datetime:
-    return datetime.datetime.now().astimezone()
 
 
 def destination(given: pathlib.Path | None, default: str, argument: str):
@@ -88,68 +82,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, bool | int | str | None) else str(value)
-
-
-def provenance(folder: pathlib.Path) -> dict[str, Any]:
-    """Machine, versions, commit and date: what a result is worth nothing without."""
-    return {
-        "date": now().isoformat(timespec="seconds"),
-        "machine": _machine(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("jax", "jaxlib", "optax", "diffrax")},
-            "dynax": _version("dynax-lab"),
-        },
-        "commit": _commit(folder),
-    }
-
-
-def _machine() -> dict[str, Any]:
-    device = jax.devices()[0]
-    usable = getattr(os, "sched_getaffinity", None)
-    return {
-        "cpu": _cpu(),
-        "cores": len(usable(0)) if usable else os.cpu_count(),
-        "device": device.device_kind if device.platform != "cpu" else "cpu",
-        "devices": jax.device_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _cpu() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit(folder: pathlib.Path) -> str | None:
-    def git(*args):
-        done = subprocess.run(
-            ["git", "-C", str(folder), *args],
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = commit and git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return f"{commit} with local changes" if changed else commit
 
 
 def load(path: pathlib.Path, name: str):

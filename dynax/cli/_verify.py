@@ -19,10 +19,10 @@ from dynax.cli._files import (
     describe,
     destination,
     first_line,
-    provenance,
     to_json,
     write,
 )
+from dynax.sweep.provenance import provenance
 
 
 CODES = {"holds": 0, "violated": 1, "undecided": 3, "no certificate": 3}

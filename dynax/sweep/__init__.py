@@ -1,0 +1,26 @@
+"""Sweeps: one function, many points, on whatever machines there are.
+
+    from dynax.sweep import sweep
+    space = {"learning_rate": np.geomspace(1e-4, 1e-1, 9), "seed": range(8)}
+    ds = sweep(run, space, "runs/a")
+
+Nothing here knows anything else of dynax: `run` is any pure function of numbers.
+"""
+
+from dynax.sweep.dataset import export as export, open_sweep as open_sweep
+from dynax.sweep.engine import Progress as Progress, Worker as Worker
+from dynax.sweep.local import Local as Local, sweep as sweep
+from dynax.sweep.points import (
+    Range as Range,
+    Search as Search,
+    Space as Space,
+    Static as Static,
+    Table as Table,
+    halton as halton,
+    integers as integers,
+    log_uniform as log_uniform,
+    random as random,
+    sobol as sobol,
+    uniform as uniform,
+)
+from dynax.sweep.store import MEANINGS as MEANINGS, StoreError as StoreError

@@ -1,0 +1,255 @@
+"""A store as an `xarray.Dataset` whose arrays are read when they are used."""
+
+import collections
+import math
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from dynax.sweep.store import MEANINGS, MISSING, Part, Store, StoreError
+
+
+def open_sweep(path):
+    """The results in a store, finished or not, as an `xarray.Dataset`.
+
+    Dimensions are those of the space, with the values along them as coordinates, then
+    those of the outputs. Values are read when they are used, so the results need not
+    fit in memory. A point without a result has NaN (the least integer, False) and a
+    `status` that says why; `ds.where(ds.status == 0)` keeps the rest.
+
+    Args:
+        path: the folder given to `sweep` as its store.
+
+    Returns:
+        The dataset as the store is now; its attributes say how complete it is (`done`,
+        `failed`, `complete`) and of what origin.
+
+    Raises:
+        StoreError: if there is no store.
+        ImportError: without xarray, which the extra `experiments` brings.
+    """
+    try:
+        import xarray as xr
+        from xarray.core import indexing
+    except ImportError:
+        raise ImportError(
+            'open_sweep needs xarray: pip install "dynax-lab[experiments]"'
+        ) from None
+    store = Store.open(path)
+    given = store.manifest["experiment"]["space"]
+    coords, shape, blocks = _coordinates(given, store)
+    units = store.manifest.get("units") or {}
+    for name, (dim, values) in coords.items():
+        attrs = {"units": units[name]} if name in units else {}
+        coords[name] = (dim, values, attrs)
+    plans = [store.plan(s) for s in range(blocks)]
+    outputs = next((p["outputs"] for p in plans if p and "outputs" in p), {})
+    parts, block = store.parts(), math.prod(shape.values()) // blocks
+    reader = _Reader(store, parts, block)
+    variables = {}
+    for name, out in {"status": {"shape": [], "dtype": "int8"}, **outputs}.items():
+        inner = _inner_dims(name, out["shape"], store.manifest.get("dims") or {})
+        wrapped = _lazy(reader, name, tuple(shape.values()), out)
+        attrs: dict[str, Any] = {"units": units[name]} if name in units else {}
+        if name == "status":
+            attrs = {
+                "flag_values": np.array(list(MEANINGS), np.int8),
+                "flag_meanings": "; ".join(MEANINGS.values()),
+            }
+        data = indexing.LazilyIndexedArray(wrapped)
+        variables[name] = ((*shape, *inner), data, attrs)
+    done = sum(part.count for part in parts)
+    attrs = {
+        **_summary(store, plans, parts),
+        "points": block * blocks,
+        "done": done,
+        "complete": int(done == block * blocks),
+    }
+    return xr.Dataset(variables, coords, attrs)
+
+
+def failures(path, most: int = 1000) -> list[tuple[int, str, str]]:
+    """(number, what the code means, what it said) of the first `most` failed points."""
+    store, found = Store.open(path), []
+    block = _block(store)
+    for part in store.parts():
+        values = store.read(part)
+        said = dict(zip(values["@failed"].tolist(), values["@said"], strict=True))
+        for at in np.flatnonzero(values["status"]):
+            number = part.structure * block + part.first + int(at)
+            meaning = MEANINGS[int(values["status"][at])]
+            found.append((number, meaning, str(said.get(int(at), ""))))
+            if len(found) >= most:
+                return found
+    for structure in range(len(list((store.path / "plans").glob("*.json")))):
+        plan = store.plan(structure)
+        if plan and "error" in plan:
+            found.append((structure * block, "could not be compiled", plan["error"]))
+    return found
+
+
+def export(path, to) -> pathlib.Path:
+    """Gather a store into one file: NetCDF if `to` ends in .nc, Zarr if in .zarr.
+
+    Raises:
+        StoreError: if `to` exists or ends in something else.
+    """
+    to = pathlib.Path(to).absolute()
+    if to.suffix not in (".nc", ".zarr"):
+        raise StoreError(f"to: given {to.name}; accepted is NAME.nc or NAME.zarr.")
+    if to.exists():
+        raise StoreError(f"to: given {to}, which exists; accepted is a new path.")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    ds = open_sweep(path)
+    for variable in ds.variables.values():
+        if variable.dtype.kind in "OU":
+            variable.attrs.setdefault("description", "static argument, by its label")
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as folder:
+        made = pathlib.Path(folder) / to.name
+        if to.suffix == ".nc":
+            ds.to_netcdf(made, engine="h5netcdf")
+        else:
+            ds.to_zarr(made, consolidated=False)
+        os.replace(made, to) if to.suffix == ".nc" else shutil.move(made, to)
+    return to
+
+
+def _coordinates(space, store):
+    """name → (dimension, values); dimension → length; the number of structures."""
+    coords: dict[str, Any] = {}
+    shape, blocks = {}, 1
+    for dim, given in space.items():
+        if "static" in given:
+            coords[dim] = (dim, np.array(given["static"]))
+            shape[dim] = len(given["static"])
+            blocks *= shape[dim]
+        elif "table" in given:
+            coords |= {k: (dim, np.array(v)) for k, v in given["table"].items()}
+            shape[dim] = len(next(iter(given["table"].values())))
+        elif "search" in given:
+            shape[dim] = given["count"]
+            rounds = store.rounds()
+            for name in given["search"]:
+                asked = [r[name] for r in rounds]
+                values = np.full(given["count"], np.nan)
+                if asked:
+                    values[: sum(map(len, asked))] = np.concatenate(asked)
+                coords[name] = (dim, values)
+        else:
+            coords[dim] = (dim, np.array(given["values"]))
+            shape[dim] = len(given["values"])
+    return coords, shape, blocks
+
+
+def _block(store):
+    _, shape, blocks = _coordinates(store.manifest["experiment"]["space"], store)
+    return math.prod(shape.values()) // blocks
+
+
+def _inner_dims(name, shape, dims):
+    return tuple(dims.get(name) or [f"{name}_{k}" for k in range(len(shape))])
+
+
+def _summary(store, plans, parts):
+    begun = store.manifest["begun"]
+    batches = sorted({p["batch"] for p in plans if p and "batch" in p})
+    return {
+        "run": store.manifest["experiment"]["run"],
+        "seed": store.manifest["experiment"]["seed"],
+        "bits": store.manifest["experiment"]["bits"],
+        "batch": ", ".join(map(str, batches)),
+        "parts": len(parts),
+        "begun": begun["date"],
+        "commit": begun["commit"] or "",
+        "versions": ", ".join(f"{k} {v}" for k, v in begun["versions"].items()),
+        "store": str(store.path),
+    }
+
+
+class _Reader:
+    """Rows of the parts, by the number of the point; keeps the last few parts read."""
+
+    def __init__(self, store: Store, parts: list[Part], block: int):
+        self.store, self.parts = store, parts
+        self.starts = np.array([p.structure * block + p.first for p in parts], np.int64)
+        self.ends = self.starts + np.array([p.count for p in parts], np.int64)
+        self.recent: collections.OrderedDict[int, Any] = collections.OrderedDict()
+
+    def part(self, k: int) -> dict[str, np.ndarray]:
+        if k not in self.recent:
+            if len(self.recent) >= 8:
+                self.recent.popitem(last=False)
+            self.recent[k] = self.store.read(self.parts[k])
+        self.recent.move_to_end(k)
+        return self.recent[k]
+
+    def rows(self, name: str, points: np.ndarray, out: np.ndarray, inner) -> None:
+        """Fill out[j] with the output of points[j], where there is one."""
+        if not len(self.parts):
+            return
+        of = np.searchsorted(self.starts, points, side="right") - 1
+        there = (of >= 0) & (points < self.ends[np.maximum(of, 0)])
+        for k in np.unique(of[there]):
+            chosen = np.flatnonzero(there & (of == k))
+            values = self.part(int(k))[name][points[chosen] - self.starts[k]]
+            for axis, key in enumerate(inner):
+                values = np.take(values, key, axis=axis + 1)
+            out[chosen] = values
+
+
+def _lazy(reader, name, outer, spec):
+    from xarray.backends import BackendArray
+    from xarray.core import indexing
+
+    class Lazy(BackendArray):
+        """All points of one output: an array that is read piece by piece."""
+
+        def __init__(self):
+            self.shape = (*outer, *spec["shape"])
+            self.dtype = np.dtype(_storable(spec["dtype"]))
+
+        def __getitem__(self, key):
+            outer_support = indexing.IndexingSupport.OUTER
+            return indexing.explicit_indexing_adapter(
+                key, self.shape, outer_support, self.take
+            )
+
+        def take(self, key):
+            full = [
+                np.atleast_1d(np.arange(n)[k])
+                for n, k in zip(self.shape, key, strict=True)
+            ]
+            space, inner = full[: len(outer)], full[len(outer) :]
+            points = np.ravel_multi_index(np.ix_(*space), outer).ravel()
+            found = np.full(
+                (len(points), *map(len, inner)), _missing(name, self.dtype), self.dtype
+            )
+            reader.rows(name, points, found, inner)
+            found = found.reshape([len(k) for k in full])
+            drop = tuple(
+                0 if np.ndim(k) == 0 and not isinstance(k, slice) else slice(None)
+                for k in key
+            )
+            return found[drop]
+
+    return Lazy()
+
+
+def _storable(dtype):
+    """NumPy has no bfloat16 of its own; what it cannot read is shown as float32."""
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        return np.dtype(np.float32)
+
+
+def _missing(name, dtype) -> Any:
+    if name == "status":
+        return MISSING
+    if dtype.kind in "fc":
+        return np.nan
+    return np.iinfo(dtype).min if dtype.kind == "i" else dtype.type(0)

@@ -1,0 +1,204 @@
+"""`sweep`, and the engine that works on the devices of this machine."""
+
+import dataclasses
+import inspect
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dynax.sweep.dataset import open_sweep
+from dynax.sweep.engine import Executor, Job, Progress, Worker, work
+from dynax.sweep.points import Space
+from dynax.sweep.provenance import provenance
+from dynax.sweep.search import search
+from dynax.sweep.store import Store
+from dynax.sweep.watch import supervise
+
+
+@dataclasses.dataclass(frozen=True)
+class Local:
+    """Points run on the local devices of this process.
+
+    Args:
+        worker: this process's share, `Worker(index, count)`. Found out if not given:
+            the task of a Slurm array, or the process of an initialised
+            `jax.distributed` (a TPU slice, a Slurm step, MPI, Kubernetes).
+        devices: to be used; all local ones if not given.
+    """
+
+    worker: Worker | None = None
+    devices: Sequence[jax.Device] | None = None
+
+    def __call__(self, job: Job, store: Store, progress: Callable) -> None:
+        worker = self.worker or which_worker()
+        if job.space.search is not None:
+            if worker.count > 1:
+                raise ValueError(
+                    f"worker: given {worker.count} workers for a search; accepted is "
+                    "one, as each round is decided on by the results of those before."
+                )
+            search(job, store, progress)
+        elif job.time_limit is not None:
+            supervise(job, store, worker, progress)
+        else:
+            devices = list(self.devices) if self.devices else None
+            work(job, store, worker, progress, Executor(job, devices))
+
+
+def which_worker(env: Mapping[str, str] = os.environ) -> Worker:
+    """Of a Slurm array, else of `jax.distributed`, else 0 of 1."""
+    if "SLURM_ARRAY_TASK_ID" in env:
+        index, least, step = (
+            int(env.get(f"SLURM_ARRAY_TASK_{name}", default))
+            for name, default in (("ID", 0), ("MIN", 0), ("STEP", 1))
+        )
+        most = int(env.get("SLURM_ARRAY_TASK_MAX", index))
+        return Worker((index - least) // step, (most - least) // step + 1)
+    return Worker(jax.process_index(), jax.process_count())
+
+
+def sweep(
+    run: Callable[..., Mapping[str, Any]],
+    space: Space | Mapping[str, Any],
+    store: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    dims: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+    batch: int | None = None,
+    chunk: int | None = None,
+    memory: int | None = None,
+    time_limit: float | None = None,
+    engine: Callable[[Job, Store, Callable], None] | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    command: Mapping[str, Any] | None = None,
+):
+    """Run `run` at every point of a space, and keep what it returns.
+
+    Killed at any moment and started again with the same arguments, it goes on where it
+    was. With the same `batch`, the numbers are the same to the last bit for any number
+    of devices, workers and interruptions; another batch changes them by round-off.
+
+    Args:
+        run: point → dict of arrays, pure, as `run(learning_rate=…, seed=…)`. Numbers
+            come as traced scalars. An argument `key`, unless it is in the space, is a
+            random key that depends on `seed` and on the number of the point only.
+        space: dimension → values, see `dynax.sweep.points`.
+        store: a folder, new or of this same sweep; if not given, the results are held
+            in memory and nothing can be resumed.
+        seed: of the random keys.
+        dims: output → names of its axes, as {"loss": ["step"]}.
+        units: of arguments and outputs.
+        batch: points side by side on each device; by default what fits in `memory`.
+        chunk: points to a part of the store; by default about a second's worth.
+        memory: bytes that the programme may need on each device; by default 1 GiB on a
+            CPU, half of what is free elsewhere.
+        time_limit: seconds that a batch may take; points beyond it are given up. `run`
+            must then be importable: it runs in a process that can be killed.
+        engine: who computes: `Local()`, `Ray(…)` or `Submitit(…)`.
+        progress: called now and then with a `Progress`; `print` will do.
+        command: what the manifest keeps on how to start this sweep again.
+
+    Returns:
+        `open_sweep(store)`: an `xarray.Dataset`.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was given and is accepted.
+        StoreError: the store holds another experiment, is in use, or cannot be written.
+    """
+    job = make_job(run, space, seed, batch, chunk, memory, time_limit)
+    if store is None:
+        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+            place = pathlib.Path(folder) / "store"
+            found = sweep(
+                run,
+                job.space,
+                place,
+                seed=seed,
+                dims=dims,
+                units=units,
+                batch=batch,
+                chunk=chunk,
+                memory=memory,
+                time_limit=time_limit,
+                engine=engine,
+                progress=progress,
+            ).load()
+            del found.attrs["store"]
+            return found
+    manifest = {
+        "experiment": {
+            "run": getattr(run, "__name__", type(run).__name__),
+            "space": job.space.describe(),
+            "seed": seed,
+            "bits": 64 if job.x64 else 32,
+            "matmul": job.precision or "default",
+        },
+        "dims": {k: list(v) for k, v in (dims or {}).items()},
+        "units": dict(units or {}),
+        "begun": provenance(_home(run)),
+        "command": command,
+    }
+    place = Store.create(store, manifest)
+    (engine or Local())(job, place, progress or (lambda p: None))
+    return open_sweep(place.path)
+
+
+def make_job(
+    run: Any, space, seed=0, batch=None, chunk=None, memory=None, time_limit=None
+):
+    """What `sweep` computes, its arguments checked."""
+    space = Space.of(space)
+    if not callable(run):
+        raise TypeError(f"run: given {type(run).__name__}; accepted is a function.")
+    for name, value in {"batch": batch, "chunk": chunk, "memory": memory}.items():
+        if value is not None and (value != int(value) or value < 1):
+            raise ValueError(f"{name}: given {value}; accepted is an integer >= 1.")
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit: given {time_limit}; accepted is seconds > 0.")
+    if batch is not None and chunk is not None:
+        chunk = -(-chunk // batch) * batch
+    parameters = inspect.signature(run).parameters
+    names = [n for dim in space.dims for n in space.names[dim]]
+    taken = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in names:
+        if name not in parameters and not taken:
+            raise ValueError(
+                f"space: given {name}, which run does not take; accepted are "
+                f"{', '.join(parameters)}."
+            )
+    keyed = "key" in parameters and "key" not in names
+    for name, parameter in parameters.items():
+        plain = parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        missing = parameter.default is parameter.empty and name not in names
+        if plain and missing and name != "key":
+            raise ValueError(
+                f"space: {name} is not given, and run has no default for it; accepted "
+                f"is a space with {name} in it."
+            )
+    return Job(
+        run,
+        space,
+        seed,
+        keyed,
+        jnp.result_type(float) == jnp.float64,
+        getattr(jax.config, "jax_default_matmul_precision", None),
+        batch,
+        chunk,
+        memory,
+        time_limit,
+    )
+
+
+def _home(run):
+    file = getattr(sys.modules.get(run.__module__), "__file__", None)
+    return pathlib.Path(file).parent if file else pathlib.Path.cwd()

@@ -1,0 +1,263 @@
+"""One structure of a sweep, compiled: `shard_map` over devices of a loop over batches.
+
+Each device takes batches one after another and vmaps `run` over the points of a batch.
+The number of batches is an argument of the program and the body of the loop is fenced
+off, so the arithmetic of a batch is the same however many batches, devices or workers
+there are, and there is no communication between devices.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, PartitionSpec as P
+
+from dynax.sweep.store import RAISED
+
+
+CALL_BYTES = 2**24  # of outputs that one call may hold on a device
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OOM"
+
+
+class Failure(NamedTuple):
+    """Why a point has no result: a code of `store.MEANINGS`, and a line of text."""
+
+    code: int
+    text: str
+
+
+class OutputError(Exception):
+    """`run` returned what cannot be stored: one sentence."""
+
+
+class Program:
+    """`run` of one structure for batches of one size.
+
+    Args:
+        run: the user's function.
+        static: its Python arguments.
+        kinds: its traced arguments, `int` or `float` of each.
+        seed: of the random key, for a `run` that has an argument `key`.
+        batch: points run side by side on a device.
+        points: how many there are to run in all.
+        devices: local ones.
+
+    Attributes:
+        outputs: name → shape and dtype of one point.
+        fingerprint: of the programme of one point.
+        rows: batches that a device takes in one call, at most.
+        compile_seconds: that it took.
+    """
+
+    def __init__(
+        self,
+        run: Callable[..., Mapping[str, Any]],
+        static: Mapping[str, Any],
+        kinds: Mapping[str, type],
+        *,
+        seed: int,
+        keyed: bool,
+        batch: int,
+        points: int,
+        devices: Sequence[Any],
+    ):
+        self.batch, self.devices = batch, devices
+        self.kinds = {k: jnp.result_type(kind) for k, kind in kinds.items()}
+
+        def point(index, numbers):
+            key = jax.random.fold_in(jax.random.key(seed), index)
+            out = run(**static, **numbers, **({"key": key} if keyed else {}))
+            return _outputs(out)
+
+        def shard(count, index, numbers):
+            def body(i, buffer):
+                take = lambda a: lax.dynamic_slice_in_dim(a, i * batch, batch)
+                given = jax.tree.map(take, (index, numbers))
+                found = jax.vmap(point)(*lax.optimization_barrier(given))
+                put = lambda b, a: lax.dynamic_update_slice_in_dim(b, a, i * batch, 0)
+                return jax.tree.map(put, buffer, lax.optimization_barrier(found))
+
+            empty = {
+                k: jnp.zeros((rows * batch, *o.shape), o.dtype)
+                for k, o in self.outputs.items()
+            }
+            return lax.fori_loop(0, count[0], body, empty)
+
+        traced = jax.jit(point).trace(*self._like(()))
+        self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
+        text = traced.lower().as_text()
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        n = len(devices)
+        fit = CALL_BYTES // (batch * self.point_bytes)
+        self.rows = rows = max(1, min(64, fit, -(-points // (n * batch))))
+        mesh = Mesh(np.array(devices), ("points",), axis_types=(AxisType.Auto,))
+        spread = jax.shard_map(
+            shard,
+            mesh=mesh,
+            in_specs=(P("points"), P("points"), P("points")),
+            out_specs=P("points"),
+            check_vma=False,
+        )
+        count = jax.ShapeDtypeStruct((n,), jnp.int32)
+        lowered = jax.jit(spread).lower(count, *self._like((n * rows * batch,)))
+        begun = time.perf_counter()
+        self._call = lowered.compile()
+        self.compile_seconds = time.perf_counter() - begun
+
+    def _like(self, shape):
+        make = lambda dtype: jax.ShapeDtypeStruct(shape, dtype)
+        return make(jnp.uint32), {k: make(dtype) for k, dtype in self.kinds.items()}
+
+    @property
+    def point_bytes(self) -> int:
+        """Bytes of the outputs of one point."""
+        sizes = (o.size * o.dtype.itemsize for o in self.outputs.values())
+        return max(1, sum(sizes))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a call needs on each device, by XLA's own account."""
+        m: Any = self._call.memory_analysis()
+        parts = (
+            m.argument_size_in_bytes,
+            m.output_size_in_bytes,
+            m.temp_size_in_bytes,
+            m.generated_code_size_in_bytes,
+        )
+        return sum(parts) - m.alias_size_in_bytes
+
+    def start(self, index: np.ndarray, numbers: Mapping[str, np.ndarray]) -> list[Any]:
+        """Begin computing the points; hand the result to `finish`."""
+        n, b, rows = len(self.devices), self.batch, self.rows
+        begun = []
+        for at in range(0, len(index), n * rows * b):
+            have = min(n * rows * b, len(index) - at)
+            batches = -(-have // b)
+            # the batches in equal shares, each share a run of consecutive points
+            shares = [batches // n + (d < batches % n) for d in range(n)]
+            rest = np.concatenate([[0], np.cumsum(shares)[:-1]])
+            lanes = np.arange(rows * b)
+            place = np.minimum(rest[:, None] * b + lanes, have - 1).ravel() + at
+            given = {k: numbers[k][place].astype(t) for k, t in self.kinds.items()}
+            out = self._call(
+                np.array(shares, np.int32), index[place].astype(np.uint32), given
+            )
+            begun.append((shares, have, out))
+        return begun
+
+    def finish(self, begun: list[Any]) -> dict[str, np.ndarray]:
+        """The outputs, a row a point, waiting for them so that Ctrl-C is heard."""
+        b, rows = self.batch, self.rows
+        pieces = []
+        for shares, have, out in begun:
+            wait(out)
+            host = jax.device_get(out)
+            keep = np.concatenate(
+                [d * rows * b + np.arange(k * b) for d, k in enumerate(shares)]
+            )[:have]
+            pieces.append({k: np.asarray(v)[keep] for k, v in host.items()})
+        return {k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}
+
+    def isolate(
+        self,
+        index: np.ndarray,
+        numbers: Mapping[str, np.ndarray],
+        known: Callable[[tuple[int, ...]], Failure | None] = lambda lanes: None,
+        before: Callable[[tuple[int, ...]], None] = lambda lanes: None,
+    ) -> tuple[dict[str, np.ndarray], dict[int, Failure]]:
+        """The outputs of the points of one batch, and how the others failed.
+
+        A batch that fails is halved until the point at fault is alone. A point keeps
+        its place, so that its numbers stay the same to the last bit; the place of a
+        point left out is taken by one that is not.
+
+        Args:
+            index, numbers: of the points.
+            known: how the given places failed together before, if they did.
+            before: called with the places about to be run.
+        """
+        places = np.arange(len(index))
+        found: dict[str, np.ndarray] = {
+            k: np.zeros((len(index), *o.shape), o.dtype)
+            for k, o in self.outputs.items()
+        }
+        failures: dict[int, Failure] = {}
+
+        def solve(lanes):
+            failure = known(lanes)
+            if failure is None:
+                use = np.where(np.isin(places, lanes), places, lanes[0])
+                before(lanes)
+                try:
+                    given = {k: v[use] for k, v in numbers.items()}
+                    out = self.finish(self.start(index[use], given))
+                except Exception as error:
+                    if is_out_of_memory(error) and self.batch > 1:
+                        raise
+                    failure = Failure(RAISED, reason(error))
+                else:
+                    for k, v in out.items():
+                        found[k][list(lanes)] = v[list(lanes)]
+                    return
+            if len(lanes) == 1:
+                failures[lanes[0]] = failure
+                return
+            half = len(lanes) // 2
+            solve(lanes[:half])
+            solve(lanes[half:])
+
+        solve(tuple(places.tolist()))
+        return found, failures
+
+
+def wait(tree) -> None:
+    """Until all arrays are there; Ctrl-C and signals are heard meanwhile."""
+    pause = 1e-4
+    for leaf in jax.tree.leaves(tree):
+        while not leaf.is_ready():
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and any(word in str(error) for word in OUT_OF_MEMORY)
+    )
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # a Python exception inside a compiled programme is the last line of its traceback
+    at = next((k for k, line in enumerate(lines) if "Traceback" in line), None)
+    text = (lines[-1] if at is not None else lines[0]) if lines else ""
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _outputs(out):
+    if not isinstance(out, Mapping) or not out:
+        raise OutputError(
+            f"run: returned {type(out).__name__}; accepted is a dict of arrays."
+        )
+    found = {}
+    for name, value in out.items():
+        try:
+            found[str(name)] = jnp.asarray(value)
+        except (TypeError, ValueError):
+            raise OutputError(
+                f"run: returned {type(value).__name__} as {name}; accepted is an array."
+            ) from None
+        if not jnp.issubdtype(found[str(name)].dtype, jnp.number) and (
+            found[str(name)].dtype != jnp.bool_
+        ):
+            raise OutputError(
+                f"run: returned {found[str(name)].dtype} as {name}; accepted are "
+                "numbers and booleans (of a random key, its key_data)."
+            )
+    return dict(sorted(found.items()))
