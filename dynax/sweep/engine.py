@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -104,10 +104,18 @@ class Chunk(NamedTuple):
     begun: Any
 
 
+class Planner(Protocol):
+    """Whoever can tell the batch and chunk of a structure."""
+
+    space: Space
+
+    def plan(self, structure: int, workers: int) -> dict[str, Any]: ...
+
+
 class Executor:
     """Computes chunks of a job on the devices of this process."""
 
-    def __init__(self, job: Job, devices: list[jax.Device] | None = None):
+    def __init__(self, job: Job, devices: list[Any] | None = None):
         self.job, self.space = job, job.space
         self.devices = devices or jax.local_devices()
         self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
@@ -294,7 +302,7 @@ def _part(out, failures: Mapping[int, Failure], count, program, devices):
     }
 
 
-def memory_limit(device: jax.Device) -> int:
+def memory_limit(device: Any) -> int:
     """Bytes that a call may use by default: half of what is free, 1 GiB on a CPU."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
@@ -328,24 +336,35 @@ def work(
         note = f"{len(aside)} damaged parts are computed again" if aside else ""
         meter = Meter(job, store, worker, executor, progress, note)
         meter(force=True)
-        broken: list[Exception] = []
-        for structure in range(len(job.space.structures)):
-            try:
-                plan = agree(executor, store, structure, worker.count)
-            except (OutputError, StoreError):
-                raise
-            except Exception as error:
-                broken.append(error)
-                text = {"error": reason(error), "points": job.space.block}
-                store.set_plan(structure, text)
-                continue
+        for structure, plan in planned(executor, store, worker.count):
             _compute(executor, store, structure, plan, worker, meter)
         meter(force=True)
-        if len(broken) == len(job.space.structures):
-            raise broken[0]
 
 
-def agree(executor: Executor, store: Store, structure: int, workers: int):
+def planned(executor: Planner, store: Store, workers: int):
+    """(structure, plan) one by one, leaving out structures that cannot be compiled.
+
+    Raises:
+        the error of the first one, at the end, when none of them can.
+    """
+    broken: list[Exception] = []
+    structures = range(len(executor.space.structures))
+    for structure in structures:
+        try:
+            plan = agree(executor, store, structure, workers)
+        except (OutputError, StoreError):
+            raise
+        except Exception as error:
+            broken.append(error)
+            text = {"error": reason(error), "points": executor.space.block}
+            store.set_plan(structure, text)
+            continue
+        yield structure, plan
+    if len(broken) == len(structures):
+        raise broken[0]
+
+
+def agree(executor: Planner, store: Store, structure: int, workers: int):
     """The plan of a structure: the one in the store, or a new one put there.
 
     Raises:
@@ -369,15 +388,16 @@ def agree(executor: Executor, store: Store, structure: int, workers: int):
     return plan
 
 
-def same_program(executor: Executor, store: Store, structure: int, plan) -> None:
+def same_program(executor: Executor, structure: int, plan) -> None:
     """Refuse to add to results of another programme."""
     found = executor.program(structure, plan["batch"]).fingerprint
     if found != plan["fingerprint"]:
         raise StoreError(
-            f"store: {store.path} holds results of another `run`: its programme for "
+            "store: it holds results of another `run`: the programme for "
             f"{plan['structure'] or 'this experiment'} has the fingerprint "
-            f"{plan['fingerprint']} there, {found} here (the code, its data or the "
-            "version of jax has changed); accepted is the same or another folder."
+            f"{plan['fingerprint']} there, {found} here (the code, its data, the kind "
+            "of device or the version of jax has changed); accepted is the same or "
+            "another folder."
         )
 
 
@@ -396,7 +416,7 @@ def _compute(executor, store, structure, plan, worker, meter):
     ]
     if not mine:
         return
-    same_program(executor, store, structure, plan)
+    same_program(executor, structure, plan)
     # one chunk is computed while the one before it is written
     under_way = None
     for chunk in itertools.chain(mine, [None]):

@@ -33,7 +33,7 @@ class Local:
     """
 
     worker: Worker | None = None
-    devices: Sequence[jax.Device] | None = None
+    devices: Sequence[Any] | None = None
 
     def __call__(self, job: Job, store: Store, progress: Callable) -> None:
         worker = self.worker or which_worker()
@@ -185,8 +185,9 @@ def make_job(
                 f"space: {name} is not given, and run has no default for it; accepted "
                 f"is a space with {name} in it."
             )
+    function: Any = run
     return Job(
-        run,
+        function,
         space,
         seed,
         keyed,

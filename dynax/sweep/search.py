@@ -55,7 +55,7 @@ def search(job: Job, store: Store, progress: Callable[[Progress], object]) -> No
                 values = store.read(there[first])
             else:
                 plan = _plan(executor, store, spec.parallel * inner)
-                same_program(executor, store, 0, plan)
+                same_program(executor, 0, plan)
                 values = executor.end(executor.begin(0, plan, first, points))
                 _check(spec, values)
                 store.write(0, first, values)
