@@ -135,7 +135,8 @@ class Store:
             for entry in sorted(entries, key=lambda e: e.name):
                 with contextlib.suppress(ValueError, FileNotFoundError):
                     s, first, count, size, _ = entry.name[1:].split("-")
-                    if entry.stat().st_size == int(size):
+                    whole = entry.stat().st_size == int(size)
+                    if whole and entry.name.endswith(".npz"):
                         path = pathlib.Path(entry.path)
                         part = Part(int(s), int(first), int(count), path)
                         found.setdefault(part.name, part)

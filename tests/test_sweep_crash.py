@@ -1,0 +1,176 @@
+"""Whatever happens to a sweep, its store stays usable, its numbers end up the same.
+
+The oracle is a sweep that nothing happened to, compared bit by bit.
+"""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dynax.sweep import Local, Worker, open_sweep, sweep
+from dynax.sweep.store import Store
+from tests.sweep_worker import BATCH, CHUNK, POINTS, SEEDS, run, space
+
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = [sys.executable, str(ROOT / "tests" / "sweep_worker.py")]
+PARTS = POINTS * SEEDS // CHUNK
+
+
+def start(store, *options, **extra):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+    command = [*SCRIPT, str(store), *options]
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process, code=0, timeout=120):
+    out, err = process.communicate(timeout=timeout)
+    assert process.returncode == code, (process.returncode, out, err[-3000:])
+    return out
+
+
+def same(a, b):
+    assert set(a.data_vars) == set(b.data_vars)
+    for name in a.data_vars:
+        x, y = a[name].values, b[name].values
+        assert x.dtype == y.dtype
+        assert x.tobytes() == y.tobytes(), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Computed by one process that nothing happened to."""
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    finish(start(store))
+    found = open_sweep(store).load()
+    assert found.attrs["complete"]
+    assert set(np.unique(found.status)) == {0, 1}
+    return found
+
+
+def test_kill_9_twenty_times(tmp_path, undisturbed):
+    """At random moments, of starting, compiling, computing and writing alike."""
+    store, rng = tmp_path / "store", random.Random(7)
+    kills, counts = 0, []
+    while kills < 20:
+        process = start(store, "--slow", "0.05")
+        limit = time.monotonic() + rng.uniform(0.5, 4.5)
+        while time.monotonic() < limit and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "done before it could be killed"
+        kills += 1
+        counts.append(len(list(store.glob("parts/*.npz"))))
+        if counts[-1] > PARTS // 2:  # take some away, so that there is work left
+            for part in Store.open(store).parts()[::2]:
+                part.path.unlink()
+    assert max(counts) > 2, "control: nothing was ever finished before a kill"
+    finish(start(store))
+    same(open_sweep(store).load(), undisturbed)
+
+
+def test_control_another_seed_is_noticed(tmp_path, undisturbed):
+    other = sweep(run, space(), seed=1, batch=BATCH, chunk=CHUNK).load()
+    with pytest.raises(AssertionError):
+        same(other, undisturbed)
+
+
+def test_damaged_parts_are_computed_again(tmp_path, undisturbed):
+    """One cut short, one with a flipped bit, one a left-over temporary file."""
+    store = tmp_path / "store"
+    finish(start(store))
+    first, second, third = Store.open(store).parts()[:3]
+    first.path.write_bytes(first.path.read_bytes()[:-100])
+    data = bytearray(second.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    second.path.write_bytes(data)
+    third.path.rename(third.path.with_name(".tmp-abc"))
+    finish(start(store))
+    same(open_sweep(store).load(), undisturbed)
+    assert len(list(store.glob("parts/*.damaged"))) == 2
+
+
+def test_two_processes_race_for_a_new_store(tmp_path, undisturbed):
+    """As the same worker, one of them works and the other is told so."""
+    store = tmp_path / "store"
+    both = [start(store, "--slow", "0.05") for _ in range(2)]
+    outs = [p.communicate(timeout=120) for p in both]
+    assert sorted(p.returncode for p in both) == [0, 2], outs
+    loser = outs[[p.returncode for p in both].index(2)][0]
+    assert "worker 0 of 1 is already at work" in loser
+    same(open_sweep(store).load(), undisturbed)
+
+
+def test_two_processes_share_a_new_store(tmp_path, undisturbed):
+    """As workers 0 and 1 of 2, started at the same moment; and one dies."""
+    store = tmp_path / "store"
+    both = [start(store, "--worker", f"{i}/2", "--slow", "0.05") for i in range(2)]
+    while len(list(store.glob("parts/*.npz"))) < 4:
+        time.sleep(0.02)
+    both[1].kill()
+    finish(both[0])
+    both[1].communicate()
+    assert not open_sweep(store).attrs["complete"]
+    finish(start(store, "--worker", "1/2"))
+    same(open_sweep(store).load(), undisturbed)
+
+
+def test_number_of_workers_may_change(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    options = {"batch": BATCH, "chunk": CHUNK, "dims": {"curve": ["step"]}}
+    sweep(run, space(), store, engine=Local(Worker(2, 5)), **options)
+    sweep(run, space(), store, engine=Local(Worker(0, 3)), **options)
+    found = sweep(run, space(), store, **options)
+    assert undisturbed.attrs["bits"] == 32 and found.attrs["bits"] == 64
+    assert found.attrs["complete"]
+
+
+@pytest.mark.parametrize("how", ["quota", "tmpfs"])
+def test_full_disk(tmp_path, undisturbed, how):
+    """One sentence, nothing lost, and it goes on once there is room."""
+    store = tmp_path / "disk" / "store"
+    store.parent.mkdir()
+    if how == "tmpfs":
+        mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(store.parent)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("mounting a small disk is not allowed here")
+    try:
+        limit = ["--file-size", "1500"] if how == "quota" else []
+        said = finish(start(store, *limit), code=2)
+        assert "StoreError: store: cannot write to" in said and "is safe" in said
+        assert not list(store.glob("**/.tmp-*")), "litter"
+        if how == "tmpfs":
+            assert 0 < len(Store.open(store).parts()) < PARTS
+            subprocess.run(
+                ["mount", "-o", "remount,size=50m", store.parent], check=True
+            )
+        finish(start(store))
+        same(open_sweep(store).load(), undisturbed)
+    finally:
+        if how == "tmpfs":
+            subprocess.run(["umount", "-l", store.parent], check=True)
+
+
+def test_ctrl_c(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    process = start(store, "--slow", "0.05")
+    while len(list(store.glob("parts/*.npz"))) < 3:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    process.communicate(timeout=20)
+    assert time.monotonic() - begun < 5
+    assert process.returncode not in (0, -signal.SIGKILL)
+    assert not open_sweep(store).attrs["complete"]
+    finish(start(store))
+    same(open_sweep(store).load(), undisturbed)
