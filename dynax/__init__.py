@@ -2,7 +2,13 @@
 
 from jaxlib.version import __version__ as _jaxlib
 
-from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
+from dynax import (
+    _tree,
+    kappa as kappa,
+    monitor as monitor,
+    optim as optim,
+    sweep as sweep,
+)
 from dynax.claim import Claim as Claim
 from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
@@ -30,7 +36,6 @@ from dynax.monitor import (
     iterate as iterate,
 )
 from dynax.optim import LionKappa as LionKappa, LionState as LionState
-from dynax.sweep import open_sweep as open_sweep, sweep as sweep
 from dynax.verify import (
     System as System,
     verify as verify,

@@ -1,0 +1,33 @@
+"""What all benchmarks say of the machine, and how they write down what they found."""
+
+import json
+import os
+import pathlib
+import platform
+from typing import Any
+
+import jax
+import optax
+
+
+def machine() -> dict[str, Any]:
+    cpu = pathlib.Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    models = {line.split(":")[1].strip() for line in lines if "model name" in line}
+    return {
+        "cpu": ", ".join(sorted(models)) or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg()[0],
+        "device": jax.devices()[0].device_kind,
+        "backend": jax.default_backend(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "optax": optax.__version__,
+    }
+
+
+def write(path: str | None, result: dict[str, Any]) -> None:
+    """All numbers as JSON, where a file was asked for."""
+    if path:
+        pathlib.Path(path).write_text(json.dumps(result, indent=2) + "\n")
+        print(f"  wrote {path}")
