@@ -14,8 +14,11 @@ from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
     AbstractLyapunovOptimizer as AbstractLyapunovOptimizer,
     AbstractOptimizer as AbstractOptimizer,
+    AbstractRatedFlow as AbstractRatedFlow,
+    AbstractRatedMap as AbstractRatedMap,
     Flow as Flow,
     LyapunovFlow as LyapunovFlow,
+    Minimum as Minimum,
     as_flow as as_flow,
 )
 from dynax.lyapunov import (

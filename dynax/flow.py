@@ -94,6 +94,65 @@ class AbstractBalancedOptimizer(AbstractLyapunovOptimizer):
         """
 
 
+class Minimum(NamedTuple):
+    """A minimiser x* and f* = f(x*): what a rate of convergence is measured against."""
+
+    x: Params
+    value: Scalar
+
+
+class AbstractRatedFlow(AbstractOptimizer):
+    """A method whose flow has a V ≥ 0 that falls at a proved rate on a class of f.
+
+    V may depend on the minimum, which only an experiment knows, so this is no
+    certificate for a training run; its law is V̇ ≤ −decay.
+    """
+
+    @abc.abstractmethod
+    def lyapunov(
+        self,
+        t: ScalarLike,
+        x: Params,
+        state: State,
+        f: Callable[[Params], Scalar],
+        minimum: Minimum,
+        lr: ScalarLike,
+    ) -> Scalar:
+        """V along the flow."""
+
+    @abc.abstractmethod
+    def decay(
+        self,
+        t: ScalarLike,
+        x: Params,
+        state: State,
+        f: Callable[[Params], Scalar],
+        minimum: Minimum,
+        lr: ScalarLike,
+    ) -> Scalar:
+        """The proved lower bound of −V̇, as √μ·V."""
+
+
+class AbstractRatedMap(AbstractOptimizer):
+    """A method whose map has a V_k ≥ 0 with V_{k+1} ≤ factor·V_k on a class of f."""
+
+    @abc.abstractmethod
+    def potential(
+        self,
+        k: ScalarLike,
+        x: Params,
+        state: State,
+        f: Callable[[Params], Scalar],
+        minimum: Minimum,
+        lr: ScalarLike,
+    ) -> Scalar:
+        """V before step k = 0, 1, …; f may be evaluated wherever the proof does."""
+
+    @abc.abstractmethod
+    def factor(self, k: ScalarLike, lr: ScalarLike) -> Scalar:
+        """The proved bound of V_{k+1}/V_k, at most 1."""
+
+
 class AbstractFlow(eqx.Module):
     """ẏ = field(t, y, args), y = (x, state): plug `field` into `diffrax.ODETerm`."""
 

@@ -211,3 +211,79 @@ def works_as_optax(make, every=0):
             buffer.seek(0)
             same_structure(eqx.tree_deserialise_leaves(buffer, state), state)
         assert f(p) < f(x)
+
+
+def convex(key, n=6, spread=30.0):
+    """A random smooth, strongly convex, non-quadratic f with its constants and minimum.
+
+    f(x) = ½(x−c)ᵀQ(x−c) + Σ w·log cosh(x), curvatures in [μ, L]; the minimum is found
+    by Newton's method to the last digits.
+    """
+    keys = jax.random.split(key, 5)
+    basis = jnp.linalg.qr(jax.random.normal(keys[0], (n, n)))[0]
+    inner = jnp.exp(jax.random.uniform(keys[1], (n,)) * jnp.log(spread))
+    eigenvalues = jnp.concatenate([jnp.ones(1), inner[1:-1], jnp.full(1, spread)])
+    q, c = basis * eigenvalues @ basis.T, jax.random.normal(keys[2], (n,))
+    weight = jax.random.uniform(keys[3], (n,)) * spread / 4
+
+    def f(x):
+        bowl = 0.5 * (x - c) @ q @ (x - c)
+        return bowl + jnp.sum(weight * (jnp.logaddexp(x, -x) - jnp.log(2.0)))
+
+    def newton(x, _):
+        return x - jnp.linalg.solve(jax.hessian(f)(x), jax.grad(f)(x)), None
+
+    best = jax.lax.scan(newton, jnp.zeros(n), length=60)[0]
+    mu, smoothness = jnp.ones(()), spread + jnp.max(weight)
+    return (
+        f,
+        mu,
+        smoothness,
+        dx.Minimum(best, f(best)),
+        jax.random.normal(keys[4], (n,)),
+    )
+
+
+def rate_of_flow(opt, f, minimum, x, key, *, lr=1.0, times=(0.5, 2.0, 9.0), tol=1e-9):
+    """V̇ + decay ≤ 0 by jvp, at random states and times; the largest value over V."""
+    state = opt.init(x)
+    field = dx.as_flow(opt, f, lr).field
+    worst = -np.inf
+    for k, t in enumerate(times):
+        keys = jax.random.split(jax.random.fold_in(key, k), 200)
+
+        @jax.jit
+        @jax.vmap
+        def gap(key, t=t):
+            leaves, treedef = jax.tree.flatten((x, state))
+            parts = jax.random.split(key, len(leaves))
+            draw = [
+                3 * jax.random.normal(p, a.shape, a.dtype)
+                for p, a in zip(parts, leaves, strict=True)
+            ]
+            y = jax.tree.unflatten(treedef, draw)
+            v = lambda t, y, args: opt.lyapunov(t, *y, f, minimum, lr)
+            value, rate = dx.lie_derivative(v, field)(t, y)
+            return (rate + opt.decay(t, *y, f, minimum, lr)) / (1 + jnp.abs(value))
+
+        worst = max(worst, float(jnp.max(gap(keys))))
+    assert worst <= tol, worst
+    return worst
+
+
+def rate_of_map(opt, f, minimum, x, *, lr, steps=200, tol=1e-9):
+    """V_{k+1} ≤ factor·V_k along a run; the largest excess over V_0."""
+
+    def body(carry, k):
+        x, state = carry
+        v = opt.potential(k, x, state, f, minimum, lr)
+        carry = opt.step(x, state, jax.grad(f)(x), lr)
+        after = opt.potential(k + 1, *carry, f, minimum, lr)
+        return carry, (v, after - opt.factor(k, lr) * v)
+
+    run = jax.jit(lambda c: jax.lax.scan(body, c, jnp.arange(steps, dtype=float)))
+    v, excess = run((x, opt.init(x)))[1]
+    assert np.all(np.isfinite(v)) and np.all(v >= -tol * v[0])
+    worst = float(np.max(excess) / v[0])
+    assert worst <= tol, worst
+    return worst
