@@ -2,7 +2,8 @@
 
 Cases:
     peers    seconds for all points, from nothing to numbers in hand (compile apart):
-             dynax     sweep(run, space, store), results on disk
+             dynax     sweep(run, space, store), results on disk; a device a core
+             dynax-1   the same on one device
              loop      a Python loop over a jitted optax loop, numbers as arguments
              closed    the same with learning rate and decay closed over, so that each
                        point compiles: as it is often written; measured on some points
@@ -37,7 +38,7 @@ import numpy as np
 import optax
 
 from benchmarks.common import machine, write
-from dynax.sweep import Worker, sweep
+from dynax.sweep import Local, Worker, sweep
 from dynax.sweep.engine import Executor, chunks, work
 from dynax.sweep.local import make_job
 from dynax.sweep.provenance import provenance
@@ -88,11 +89,12 @@ def points():
     ]
 
 
-def dynax_sweep() -> tuple[float, float, np.ndarray]:
+def dynax_sweep(devices=None) -> tuple[float, float, np.ndarray]:
     """(seconds, of which compiling, the results)."""
+    local = Local(devices=devices)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        ds = sweep(run, SPACE, pathlib.Path(folder) / "store")
+        ds = sweep(run, SPACE, pathlib.Path(folder) / "store", engine=local)
         last = ds["last"].values.ravel()
         seconds = time.perf_counter() - begun
         plan = json.loads((pathlib.Path(folder) / "store/plans/000.json").read_text())
@@ -151,7 +153,12 @@ def tune(count=24) -> tuple[float, float, np.ndarray] | None:
 
 def peers(repeats: int) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    timed: dict[str, Callable] = {"dynax": dynax_sweep, "loop": loop}
+    timed: dict[str, Callable] = {
+        "dynax": dynax_sweep,
+        "dynax-1": lambda: dynax_sweep(jax.local_devices()[:1]),
+        "loop": loop,
+    }
+    sweep(run, {"learning_rate": [0.1], "weight_decay": [0.1], "seed": [0]})  # imports
     seen: dict[str, list] = {name: [] for name in timed}
     for k in range(repeats):
         for name in list(timed)[:: 1 if k % 2 else -1]:
@@ -322,6 +329,7 @@ def main(argv: list[str]) -> None:
     if args.child:
         child(args.child, args.steps)
         return
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     result: dict[str, Any] = {"machine": machine(), "repeats": args.repeats}
     print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
     for name in args.case:
