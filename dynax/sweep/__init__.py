@@ -8,8 +8,8 @@ Nothing here knows anything else of dynax: `run` is any pure function of numbers
 """
 
 from dynax.sweep.dataset import export as export, open_sweep as open_sweep
-from dynax.sweep.engine import Progress as Progress, Worker as Worker
 from dynax.sweep.local import Local as Local, sweep as sweep
+from dynax.sweep.meter import Progress as Progress, Worker as Worker
 from dynax.sweep.on_ray import Ray as Ray
 from dynax.sweep.on_slurm import Submitit as Submitit
 from dynax.sweep.points import (

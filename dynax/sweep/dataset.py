@@ -167,7 +167,19 @@ def _summary(store, plans, parts):
         "commit": begun["commit"] or "",
         "versions": ", ".join(f"{k} {v}" for k, v in begun["versions"].items()),
         "store": str(store.path),
+        **_objective(store.manifest["experiment"]["space"]),
     }
+
+
+def _objective(space):
+    """What a search looked for."""
+    for given in space.values():
+        if "search" in given:
+            return {
+                "objective": given["objective"],
+                "maximize": int(given["maximize"]),
+            }
+    return {}
 
 
 class _Reader:

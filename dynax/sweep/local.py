@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from dynax.sweep.dataset import open_sweep
-from dynax.sweep.engine import Executor, Job, Progress, Worker, work
+from dynax.sweep.engine import work
+from dynax.sweep.executor import Executor, Job
+from dynax.sweep.meter import Progress, Worker
 from dynax.sweep.points import Space
 from dynax.sweep.provenance import provenance
 from dynax.sweep.search import search

@@ -13,16 +13,9 @@ from typing import Any
 
 import jax
 
-from dynax.sweep.engine import (
-    Executor,
-    Job,
-    Meter,
-    Progress,
-    Worker,
-    chunks,
-    planned,
-    same_program,
-)
+from dynax.sweep.engine import chunks, planned, same_program
+from dynax.sweep.executor import Executor, Job
+from dynax.sweep.meter import Meter, Progress, Worker
 from dynax.sweep.store import Store
 
 

@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dynax.sweep.engine import Job, Progress, Worker, work
+from dynax.sweep.engine import work
+from dynax.sweep.executor import Job
+from dynax.sweep.meter import Progress, Worker
 from dynax.sweep.store import Store
 
 

@@ -7,7 +7,7 @@ from dynax.sweep.points import Range, Static, integers, log_uniform, uniform
 
 FORMS = (
     "log:1e-4:1e-1:9, linear:0:1:5, range:0:8, 0,0.1,1, static:32,64 or name,name; "
-    "without the count, log:1e-4:1e-1 is a range to be sampled or searched"
+    "without the count, log:1e-4:1e-1 and int:1:9 are ranges to be sampled or searched"
 )
 
 
@@ -22,6 +22,8 @@ def axis(text: str) -> tuple[str, np.ndarray | Static | Range]:
         raise ValueError(f"given {text!r}; accepted is NAME=VALUES: {FORMS}")
     form, colon, spec = rest.partition(":")
     try:
+        if "" in (spec if colon and form == "static" else rest).split(","):
+            raise ValueError("an empty value")
         if colon and form in ("log", "linear", "int", "range"):
             return name, _form(form, spec.split(":"))
         if colon and form == "static":
@@ -35,19 +37,28 @@ def axis(text: str) -> tuple[str, np.ndarray | Static | Range]:
 
 
 def _form(form, parts):
-    values = [float(p) for p in parts]
-    if form == "range" and len(values) in (1, 2, 3):
-        return np.arange(*map(int, values))
-    if form == "int" and len(values) == 2:
-        return integers(*map(int, values))
-    if len(values) == 2:
-        return (log_uniform if form == "log" else uniform)(*values)
-    if len(values) != 3 or int(values[2]) < 1:
-        raise ValueError("not LOW:HIGH:COUNT")
-    low, high, count = float(values[0]), float(values[1]), int(values[2])
+    if form == "range" and len(parts) in (1, 2, 3):
+        bounds = [_whole(p) for p in parts]
+        if not len(range(*bounds)):
+            raise ValueError("no values")
+        return np.arange(*bounds)
+    if form == "int" and len(parts) == 2:
+        return integers(*map(_whole, parts))
+    if len(parts) == 2:
+        return (log_uniform if form == "log" else uniform)(*map(float, parts))
+    if form in ("int", "range") or len(parts) != 3 or _whole(parts[2]) < 1:
+        raise ValueError("not LOW:HIGH or LOW:HIGH:COUNT")
+    low, high, count = float(parts[0]), float(parts[1]), _whole(parts[2])
     if form == "log" and min(low, high) <= 0:
         raise ValueError("a logarithmic axis needs positive ends")
     return (np.geomspace if form == "log" else np.linspace)(low, high, count)
+
+
+def _whole(text):
+    value = number(text)
+    if isinstance(value, str) or value % 1:
+        raise ValueError(f"{text} is not an integer")
+    return int(value)
 
 
 def number(text: str) -> int | float | str:

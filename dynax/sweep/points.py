@@ -163,7 +163,7 @@ class Search:
 
 def random(count: int, *, seed: int = 0, **ranges: Range) -> Table:
     """`count` independent draws from the ranges."""
-    u = np.random.default_rng(seed).random((count, len(ranges)))
+    u = np.random.default_rng(_seed(seed)).random((count, len(ranges)))
     return _drawn(u, ranges)
 
 
@@ -171,7 +171,7 @@ def halton(count: int, *, seed: int = 0, **ranges: Range) -> Table:
     """`count` points of a scrambled Halton sequence over the ranges."""
     from scipy.stats import qmc
 
-    return _drawn(qmc.Halton(len(ranges), rng=seed).random(count), ranges)
+    return _drawn(qmc.Halton(len(ranges), rng=_seed(seed)).random(count), ranges)
 
 
 def sobol(count: int, *, seed: int = 0, **ranges: Range) -> Table:
@@ -180,7 +180,16 @@ def sobol(count: int, *, seed: int = 0, **ranges: Range) -> Table:
 
     if count < 1 or count & (count - 1):
         raise ValueError(f"sobol: given count = {count}; accepted is a power of two.")
-    return _drawn(qmc.Sobol(len(ranges), rng=seed).random(count), ranges)
+    return _drawn(qmc.Sobol(len(ranges), rng=_seed(seed)).random(count), ranges)
+
+
+def _seed(seed):
+    if isinstance(seed, Range):
+        raise TypeError(
+            "seed: given a range; accepted is an integer, and to vary an argument "
+            "called seed, a dimension of its own."
+        )
+    return seed
 
 
 def _drawn(u, ranges):
@@ -327,7 +336,13 @@ def _dimension(name, given):
         )
     if isinstance(given, Static | Table | Search):
         return given
-    values = list(given) if not isinstance(given, str | bytes | Mapping) else [given]
+    try:
+        several = not isinstance(given, str | bytes | Mapping)
+        values = list(given) if several else [given]
+    except TypeError:
+        raise TypeError(
+            f"{name}: given {given!r}; accepted is a sequence, as of numbers."
+        ) from None
     if values and all(_is_number(v) for v in values):
         return _numbers(name, values)
     return Static(values)

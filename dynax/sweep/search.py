@@ -10,15 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dynax.sweep.engine import (
-    Executor,
-    Job,
-    Meter,
-    Progress,
-    Worker,
-    agree,
-    same_program,
-)
+from dynax.sweep.engine import agree, same_program
+from dynax.sweep.executor import Executor, Job
+from dynax.sweep.meter import Meter, Progress, Worker
 from dynax.sweep.points import Range, Search
 from dynax.sweep.store import DONE, Store, StoreError
 

@@ -13,7 +13,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from dynax.sweep.engine import Executor, Job, Progress, Worker, work
+from dynax.sweep.engine import work
+from dynax.sweep.executor import Executor, Job
+from dynax.sweep.meter import Progress, Worker
 from dynax.sweep.program import Failure
 from dynax.sweep.store import RAISED, TIME_LIMIT, Store, StoreError, replace
 

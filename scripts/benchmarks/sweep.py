@@ -39,7 +39,8 @@ import optax
 
 from benchmarks.common import machine, write
 from dynax.sweep import Local, Worker, sweep
-from dynax.sweep.engine import Executor, chunks, work
+from dynax.sweep.engine import chunks, work
+from dynax.sweep.executor import Executor
 from dynax.sweep.local import make_job
 from dynax.sweep.provenance import provenance
 from dynax.sweep.store import Store
@@ -146,7 +147,7 @@ def tune(count=24) -> tuple[float, float, np.ndarray] | None:
     begun = time.perf_counter()
     found = tuner.fit()
     seconds = (time.perf_counter() - begun) * POINTS / count
-    last = np.array([r.metrics["last"] for r in found])
+    last = np.array([(r.metrics or {})["last"] for r in found])
     ray.shutdown()
     return seconds, float("nan"), last
 

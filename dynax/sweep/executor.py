@@ -1,0 +1,256 @@
+"""A job, and how chunks of it are planned and computed on the devices of a process."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dynax.sweep.points import Space
+from dynax.sweep.program import Failure, Program, is_out_of_memory
+from dynax.sweep.store import DONE, NOT_FINITE
+
+
+CHUNK_SECONDS = 1.0  # of work between two parts
+CHUNK_BYTES = 2**26  # of outputs in a part, at most
+BATCH = {"cpu": 64}  # points side by side to begin with; 256 elsewhere
+LARGEST_BATCH = 4096
+MOST_PARTS = 5000  # of a structure
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is to be computed, and within which limits; can be sent to another process.
+
+    Args:
+        run: the user's function.
+        space: its points.
+        seed: of the random keys.
+        keyed: whether `run` has an argument `key`.
+        x64: whether floats are of 64 bits.
+        precision: of matrix products, jax's `default_matmul_precision`.
+        batch, chunk: points, chosen by measurement where None.
+        memory: bytes that a call may need on each device; measured where None.
+        time_limit: seconds that a batch may take.
+    """
+
+    run: Callable[..., Mapping[str, Any]]
+    space: Space
+    seed: int = 0
+    keyed: bool = False
+    x64: bool = False
+    precision: str | None = None
+    batch: int | None = None
+    chunk: int | None = None
+    memory: int | None = None
+    time_limit: float | None = None
+
+
+class Chunk(NamedTuple):
+    """A chunk under way: its results, once `Executor.end` has waited for them."""
+
+    structure: int
+    first: int
+    count: int
+    program: Program
+    begun: Any
+
+
+class Executor:
+    """Computes chunks of a job on the devices of this process."""
+
+    def __init__(self, job: Job, devices: list[Any] | None = None):
+        self.job, self.space = job, job.space
+        self.devices = devices or jax.local_devices()
+        self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
+        self.watch: Callable[[int, int], Mapping[str, Any]] | None = None
+        self._programs: dict[int, Program] = {}
+
+    def program(self, structure: int, batch: int) -> Program:
+        """Compiled; after running out of memory, for the smaller batch found then."""
+        known = self._programs.get(structure)
+        if known is not None and known.batch <= batch:
+            return known
+        job, space = self.job, self.space
+        with self.settings():
+            made = Program(
+                job.run,
+                space.structures[structure],
+                {name: space.kind(name) for name in space.numbers},
+                seed=job.seed,
+                keyed=job.keyed,
+                batch=batch,
+                points=space.block,
+                devices=self.devices,
+            )
+        while len(self._programs) >= 4:
+            self._programs.pop(next(iter(self._programs)))
+        self._programs[structure] = made
+        return made
+
+    def settings(self):
+        """The precision of the job, for the thread that enters it."""
+        return _Settings(self.job.x64, self.job.precision)
+
+    def plan(self, structure: int, workers: int = 1) -> dict[str, Any]:
+        """Batch and chunk of a structure, from what it needs and how long it takes."""
+        job, block, n = self.job, self.space.block, len(self.devices)
+        kind = self.devices[0].platform
+        fair = -(-block // (n * workers))
+        usual = job.batch or min(BATCH.get(kind, 256), fair)
+        limit, batch = job.memory or memory_limit(self.devices[0]), min(usual, block)
+        grown = job.batch is not None or kind == "cpu"
+        while True:
+            try:
+                program = self.program(structure, batch)
+            except Exception as error:
+                if not is_out_of_memory(error) or batch == 1:
+                    raise
+                batch, grown = batch // 2, True
+                continue
+            fits = int(batch * limit / max(program.memory, 1))
+            if program.memory > limit and batch > 1:
+                batch, grown = max(1, min(batch // 2, fits)), True
+            elif not grown and fits >= 2 * batch and fair >= 2 * batch:
+                batch, grown = min(fits, fair, LARGEST_BATCH), True
+                self._programs.pop(structure)
+            else:
+                break
+        return {
+            "structure": self.space.labels(structure),
+            "batch": batch,
+            "first": job.chunk or n * batch,
+            "chunk": job.chunk or self._chunk(structure, program, workers),
+            "outputs": {
+                k: {"shape": list(o.shape), "dtype": str(o.dtype)}
+                for k, o in program.outputs.items()
+            },
+            "fingerprint": program.fingerprint,
+            "memory_bytes": program.memory,
+            "memory_limit_bytes": limit,
+            "compile_seconds": round(program.compile_seconds, 3),
+        }
+
+    def _chunk(self, structure, program, workers):
+        """As many points as take about `CHUNK_SECONDS`, in whole batches."""
+        n, b, block = len(self.devices), program.batch, self.space.block
+        if self.watch is not None:
+            return n * b  # a point might never end: nothing is tried beforehand
+        with self.settings():
+            try:
+                begun = time.perf_counter()
+                self._start(program, 0, min(n * b, block), finish=True)
+                seconds = time.perf_counter() - begun
+            except Exception:  # it will be met again, and looked into, as a chunk
+                seconds = CHUNK_SECONDS
+        batches = n * max(1, int(CHUNK_SECONDS / max(seconds, 1e-6)))
+        most = CHUNK_BYTES // (b * program.point_bytes)
+        if workers > 1:
+            most = min(most, -(-block // (4 * workers * b)))
+        least = -(-block // (MOST_PARTS * b))
+        return b * max(1, least, min(batches, most))
+
+    def _start(self, program, first, count, finish=False):
+        begun = program.start(*self.points(first, count))
+        return program.finish(begun) if finish else begun
+
+    def points(self, first: int, count: int):
+        """(number of each point within its structure, its traced arguments)."""
+        index = np.arange(first, first + count)
+        numbers = self.space.columns(first, count)
+        if self.space.search is not None:
+            inner = self.space.block // self.space.shape[self.space.search]
+            numbers |= {k: v[index // inner] for k, v in self.trials.items()}
+        return index, numbers
+
+    def begin(self, structure: int, plan: Mapping, first: int, count: int) -> Chunk:
+        """Start computing a chunk."""
+        program, begun = self.program(structure, plan["batch"]), None
+        if self.watch is None:
+            with self.settings():
+                try:
+                    index, numbers = self.points(first, count)
+                    index = index + structure * self.space.block
+                    begun = program.start(index, numbers)
+                except Exception as error:
+                    begun = error
+        return Chunk(structure, first, count, program, begun)
+
+    def end(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """The arrays of a chunk's part: outputs, status, what failed points said."""
+        program, failures = chunk.program, {}
+        with self.settings():
+            try:
+                if isinstance(chunk.begun, Exception):
+                    raise chunk.begun
+                if self.watch is not None:
+                    out, failures = self._one_by_one(chunk)
+                else:
+                    out = program.finish(chunk.begun)
+            except Exception as error:
+                if is_out_of_memory(error) and program.batch > 1:
+                    self._programs.pop(chunk.structure, None)
+                    smaller = {"batch": program.batch // 2}
+                    return self.end(self.begin(chunk[0], smaller, *chunk[1:3]))
+                out, failures = self._one_by_one(chunk)
+        return _part(out, failures, chunk.count, program, self.devices)
+
+    def _one_by_one(self, chunk):
+        """Batch by batch, each halved where it fails."""
+        program, b = chunk.program, chunk.program.batch
+        index, numbers = self.points(chunk.first, chunk.count)
+        index = index + chunk.structure * self.space.block
+        pieces, failures = [], {}
+        for at in range(0, chunk.count, b):
+            given = {k: v[at : at + b] for k, v in numbers.items()}
+            watched = {}
+            if self.watch is not None:
+                watched = self.watch(chunk.structure, chunk.first + at)
+            out, failed = program.isolate(index[at : at + b], given, **watched)
+            pieces.append(out)
+            failures |= {at + lane: failure for lane, failure in failed.items()}
+        return {k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}, failures
+
+
+class _Settings:
+    """jax's settings of this thread, as the job has them."""
+
+    def __init__(self, x64: bool, precision: str | None):
+        self.contexts = [jax.enable_x64(x64), jax.default_matmul_precision(precision)]
+
+    def __enter__(self):
+        for context in self.contexts:
+            context.__enter__()
+
+    def __exit__(self, *what):
+        for context in reversed(self.contexts):
+            context.__exit__(*what)
+
+
+def _part(out, failures: Mapping[int, Failure], count, program, devices):
+    status = np.full(count, DONE, np.int8)
+    for values in out.values():
+        if values.dtype.kind in "fc" or values.dtype.kind == "V":  # V: bfloat16 …
+            rows = values.reshape(count, -1).astype(np.complex128)
+            status[~np.isfinite(rows).all(axis=1)] = NOT_FINITE
+    for at, failure in failures.items():
+        status[at] = failure.code
+    at = sorted(failures)
+    return {
+        **out,
+        "status": status,
+        "@batch": np.array(program.batch),
+        "@device": np.array(f"{len(devices)} x {devices[0].device_kind}"),
+        "@failed": np.array(at, np.int64),
+        "@said": np.array([failures[k].text for k in at], dtype=str),
+    }
+
+
+def memory_limit(device: Any) -> int:
+    """Bytes that a call may use by default: half of what is free, 1 GiB on a CPU."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) // 2
+    return 2**30

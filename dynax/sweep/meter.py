@@ -1,0 +1,92 @@
+"""How far a worker and the whole sweep are: told to the user, and to the store."""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from dynax.sweep.store import DONE
+
+
+class Worker(NamedTuple):
+    """Which of how many workers this is: it takes every `count`-th chunk."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.index}-of-{self.count}"
+
+
+class Progress(NamedTuple):
+    """How far a sweep is; as text, one line."""
+
+    done: int
+    points: int
+    failed: int
+    rate: float
+    left: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        left = "" if self.done == self.points else f", {_duration(self.left)} left"
+        note = f" ({self.note})" if self.note else ""
+        return (
+            f"{self.done:,} of {self.points:,} points ({self.done / self.points:.0%}), "
+            f"{self.rate:,.3g} points/s{left}, {self.failed:,} failed{note}"
+        )
+
+
+def _duration(seconds):
+    if not np.isfinite(seconds):
+        return "unknown time"
+    minutes, hours = seconds / 60, seconds / 3600
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+class Meter:
+    """Tells the user, and the store, how far this worker and the whole sweep are."""
+
+    def __init__(self, job, store, worker, executor, progress, note=""):
+        self.job, self.store, self.worker, self.note = job, store, worker, note
+        self.progress, self.executor = progress, executor
+        self.begun, self.spoken = time.monotonic(), 0.0
+        self.mine = self.failed = self.batch = 0
+        self.at_start = sum(part.count for part in store.parts())
+
+    def add(self, values: Mapping[str, np.ndarray]) -> None:
+        self.mine += len(values["status"])
+        self.failed += int(np.sum(values["status"] != DONE))
+        self.batch = int(values["@batch"])
+        self()
+
+    def __call__(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.spoken < 0.5:
+            return
+        self.spoken = now
+        points = self.job.space.size
+        rate = self.mine / max(now - self.begun, 1e-9)
+        done = self.at_start + self.mine
+        failed = self.failed
+        if self.worker.count > 1:
+            done = sum(part.count for part in self.store.parts())
+            others = (done - self.at_start) / max(now - self.begun, 1e-9)
+            rate = max(rate, others)
+        left = (points - done) / rate if rate else float("inf")
+        state = Progress(done, points, failed, rate, left, self.note)
+        self.store.report(
+            self.worker.name,
+            done=self.mine,
+            failed=failed,
+            rate=rate,
+            batch=self.batch,
+            seconds=round(now - self.begun, 1),
+            device=str(self.executor.devices[0].device_kind),
+            devices=len(self.executor.devices),
+        )
+        self.progress(state)
