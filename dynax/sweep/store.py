@@ -170,8 +170,10 @@ class Store:
     def repair(self) -> list[str]:
         """Put aside what is not whole; the names. For a worker, before it starts."""
         aside = []
+        # listed first: a part that another worker adds meanwhile is left alone
+        files = sorted((self.path / "parts").glob("s*.npz"))
         whole = {part.path.name: part for part in self.parts()}
-        for file in sorted((self.path / "parts").glob("s*.npz")):
+        for file in files:
             try:
                 if file.name not in whole:
                     raise StoreError("truncated, or a second copy")
@@ -204,7 +206,9 @@ class Store:
             StoreError: if another one does.
         """
         path = self.path / "workers" / f"{worker}.lock"
-        with _explained(self.path), open(path, "a+") as lock:
+        with _explained(self.path):
+            lock = open(path, "a+")  # noqa: SIM115
+        with lock:
             if fcntl is not None:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -218,9 +222,10 @@ class Store:
                     ) from None
                 except OSError:
                     pass  # a file system without locks; parts stay whole all the same
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-            lock.flush()
+            with _explained(self.path):
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+                lock.flush()
             for file in self.path.glob("**/.tmp-*"):  # of writers that were killed
                 with contextlib.suppress(OSError):
                     if time.time() - file.stat().st_mtime > STALE:
@@ -333,7 +338,7 @@ def _read_json(file):
 
 def _foreign(path):
     """What is in a folder besides a store that is just being made by someone else."""
-    known = {"parts", "plans", "rounds", "workers"}
+    known = {"parts", "plans", "rounds", "workers", "manifest.json"}
     return [p for p in path.iterdir() if p.name not in known and p.name[0] != "."]
 
 
