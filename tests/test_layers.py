@@ -13,7 +13,9 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _reduce lyapunov kappa flow monitor"
-LIBRARY = f"{BASE} optim landscape pde material pinn mechanics verify sweep claim"
+LIBRARY = (
+    f"{BASE} optim landscape pde material pinn mechanics verify sweep checkpoint claim"
+)
 
 # Low to high. A module may import itself and what is written beside it, which must
 # stand above it in the table.
@@ -33,6 +35,7 @@ LAYERS = {
     "mechanics": f"{BASE} material",
     "verify": f"{BASE} optim",
     "sweep": "",
+    "checkpoint": "",
     "claim": "lyapunov",
     "report": "lyapunov claim",
     "__init__": LIBRARY,
@@ -43,6 +46,7 @@ LAYERS = {
 CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
     "sweep": "jax numpy scipy xarray optuna ray submitit",
+    "checkpoint": "jax numpy equinox jaxtyping orbax",
     "claim": "numpy",
     "report": "numpy xarray matplotlib rich",
     "cli": f"{CORE} xarray matplotlib rich tyro",

@@ -1,6 +1,7 @@
 """The `dynax` command."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -12,6 +13,9 @@ import tyro
 
 from dynax.cli._claims import STOPPED, Claims, Report
 from dynax.cli._files import UsageError
+from dynax.cli._launch import LAUNCH, Launch, launch, split
+from dynax.cli._stores import VERBS, bare_ray, sweep_command
+from dynax.cli._sweep import SWEEP
 from dynax.cli._verify import Verify
 
 
@@ -23,6 +27,8 @@ theory says.
   dynax verify my_script.py:my_system        audit your own optimizer and loss
   dynax claims                               run the claims of all experiments
   dynax report                               … and write one HTML file about them
+  dynax sweep my_script.py --seeds 8         run a function at many points
+  dynax launch slurm --array 8 -- …          run a sweep on a cluster, TPUs or GPUs
 
 Exit codes: 0 holds, 1 violated, 2 bad usage, 3 undecided or no certificate."""
 
@@ -55,7 +61,13 @@ REPORT = """Run all experiments in their quick form and write one HTML file abou
 
 The last line of the output names the file. Exit codes are those of dynax claims."""
 
-HELP = {"verify": VERIFY, "claims": CLAIMS, "report": REPORT}
+HELP = {
+    "verify": VERIFY,
+    "claims": CLAIMS,
+    "report": REPORT,
+    "sweep": SWEEP,
+    "launch": LAUNCH,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     try:
-        command = _parse(argv)
+        argv, sweep = split(argv)
+        command = _parse(bare_ray(argv) if argv[:1] == ["sweep"] else argv)
+        if isinstance(command, Launch):
+            command = dataclasses.replace(command, sweep=sweep)
         return command if isinstance(command, int) else command.main()
     except UsageError as error:
         print(f"dynax: {error}", file=sys.stderr)
@@ -85,7 +100,7 @@ def _parse(argv: list[str]):
     try:
         with contextlib.redirect_stderr(heard):
             command, unknown = tyro.cli(
-                _commands(argv[0] if argv else ""),
+                _commands(argv),
                 prog="dynax",
                 description=INTRO,
                 args=argv,
@@ -97,23 +112,42 @@ def _parse(argv: list[str]):
             return 0
         raise UsageError(_sentence(heard.getvalue(), argv)) from None
     if unknown:
-        name = type(command).__name__.lower()
-        fields = [f for f in command.__dataclass_fields__ if f != "target"]
-        accepted = ", ".join("--" + f.replace("_", "-") for f in fields)
+        two = argv[0] == "launch" or (argv[0] == "sweep" and argv[1] in VERBS)
+        verb = " ".join(argv[: 2 if two else 1])
         raise UsageError(
-            f"{unknown[0]}: not an argument of `dynax {name}`; accepted are {accepted}."
+            f"{unknown[0]}: not an argument of `dynax {verb}`; accepted are "
+            f"{', '.join(_accepted(command))}."
         )
     return command
 
 
-def _commands(verb: str) -> Any:
+def _accepted(command) -> list[str]:
+    """The arguments of a command, those of a command within it first."""
+    found = []
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(getattr(command, field.name)):
+            found += _accepted(getattr(command, field.name))
+        elif field.name == "sweep":
+            found.append("what follows -- is the sweep")
+        elif field.name not in ("target", "file", "to"):
+            found.append("--" + field.name.replace("_", "-"))
+    return found
+
+
+def _commands(argv: list[str]) -> Any:
     """The union of the commands; only the one asked about teaches with examples."""
 
     def named(kind, name) -> Any:
-        text = HELP[name] if name == verb else HELP[name].partition("\n")[0]
+        text = HELP[name] if name in argv[:1] else HELP[name].partition("\n")[0]
         return Annotated[kind, tyro.conf.subcommand(name, description=text)]
 
-    return named(Verify, "verify") | named(Claims, "claims") | named(Report, "report")
+    return (
+        named(Verify, "verify")
+        | named(Claims, "claims")
+        | named(Report, "report")
+        | named(sweep_command(argv), "sweep")
+        | named(launch(argv), "launch")
+    )
 
 
 def _sentence(box: str, argv: list[str]) -> str:
@@ -139,7 +173,14 @@ def _sentence(box: str, argv: list[str]) -> str:
             found[3].replace("Expected one of", "accepted is one of").rstrip(" .")
         )
         return f"{found[2]}: given {found[1]}; {accepted}."
+    if found := re.search(r"Expected one of {(.*)}", said[0]):
+        given = f"given {argv[1]!r}" if argv[1:] else "none given"
+        return f"{argv[0]}: {given}; accepted are {found[1]}."
     if "TARGET" in said[0]:
         return "TARGET: none given; accepted is lion-kappa or FILE.py:NAME."
+    if found := re.match(r"Missing from dynax ([a-z ]+):(.*)", said[0]):
+        missing = re.findall(r"(--\S+) [^a-z\s]+", found[2])
+        missing = missing or found[2].split()[:1]
+        return f"{', '.join(missing)}: none given; see `dynax {found[1]} --help`."
     what = re.sub(r"Could not find valid parse for arguments:", "given", said[0])
     return f"{what.removeprefix('Error parsing ').rstrip('.')}; {help}."

@@ -80,3 +80,40 @@ class Progress:
         if not self.live:
             since = self.spoken - self.begun
             print(f"[{since:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+class SweepProgress:
+    """`with SweepProgress() as p: sweep(…, progress=p)`."""
+
+    def __init__(self, quiet: bool = False):
+        console = Console(stderr=True)
+        self.live = console.is_terminal and not quiet
+        self.quiet, self.begun, self.spoken = quiet, time.monotonic(), -EVERY
+        self.bars = Bars(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=not self.live,
+        )
+        self.task = self.bars.add_task("compiling", total=None)
+
+    def __enter__(self):
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bars.stop()
+
+    def __call__(self, state) -> None:
+        text = str(state)
+        if not state.rate and state.done < state.points:
+            text = f"{state.done:,} of {state.points:,} points, compiling"
+        self.bars.update(
+            self.task, completed=state.done, total=state.points, description=text
+        )
+        now = time.monotonic()
+        if not self.live and not self.quiet and now - self.spoken >= EVERY:
+            self.spoken = now
+            print(f"[{now - self.begun:4.0f} s] {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Figures of ledgers, and one self-contained HTML file of claims and figures.
+"""Figures of ledgers and of sweeps, and self-contained HTML files about them.
 
 Every figure function returns a `matplotlib.figure.Figure` and touches no global state:
 `figure.savefig("energy.svg")` works in scripts, notebooks and headless runs alike.
@@ -27,4 +27,13 @@ from dynax.report._style import (
     COLORS as COLORS,
     STYLE as STYLE,
     new_figure as new_figure,
+)
+from dynax.report._sweep import sweep_figures as sweep_figures
+from dynax.report._sweep_data import point_said as point_said
+from dynax.report._sweep_heat import heat_map as heat_map
+from dynax.report._sweep_html import sweep_document as sweep_document
+from dynax.report._sweep_lines import (
+    learning_curves as learning_curves,
+    scatter_figure as scatter_figure,
+    sensitivity_figure as sensitivity_figure,
 )

@@ -35,6 +35,8 @@ table { border-collapse:collapse; width:100%; font-size:.9rem; }
 th, td { text-align:left; vertical-align:top; padding:.45rem .7rem .45rem 0;
   border-bottom:1px solid var(--line); }
 td:nth-child(2) { min-width:17rem; }
+.plain { width:auto; } .plain td:nth-child(2) { min-width:0; }
+.plain td, .plain th { padding-right:1.4rem; }
 thead th { color:var(--soft); font-weight:600; font-size:.8rem; }
 tr.group th { padding-top:1.2rem; font-size:.95rem; }
 .n { text-align:right; white-space:nowrap; font-variant-numeric:tabular-nums;

@@ -37,11 +37,27 @@ def document(
     """
     summary = Summary.of(outcomes)
     sections = "\n".join(_section(o, k) for k, o in enumerate(outcomes))
+    headline = "All claims hold" if summary.good else "Not everything holds"
+    return page(
+        title,
+        banner(headline, f"{summary}.", summary.good),
+        f"{_overview(outcomes)}\n{_table(outcomes)}\n{sections}",
+        facts,
+    )
+
+
+def page(title: str, head: str, body: str, facts: Mapping[str, Any]) -> str:
+    """The frame of every page.
+
+    Args:
+        title: as text.
+        head: what stands right below it, as HTML.
+        body: the rest, as HTML.
+        facts: what the footer lists.
+    """
     rows = "".join(
         f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items()
     )
-    mood = "good" if summary.good else "bad"
-    headline = "All claims hold" if summary.good else "Not everything holds"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -55,16 +71,21 @@ def document(
 <main>
 <header>
 <h1>{escape(title)}</h1>
-<p class="banner {mood}"><strong>{headline}.</strong> {escape(str(summary))}.</p>
+{head}
 </header>
-{_overview(outcomes)}
-{_table(outcomes)}
-{sections}
+{body}
 <footer><h2>How this was made</h2><dl>{rows}</dl></footer>
 </main>
 </body>
 </html>
 """
+
+
+def banner(headline: str, rest: str, good: bool) -> str:
+    """What the page comes to, in a coloured box."""
+    mood = "good" if good else "bad"
+    said = f"<strong>{escape(headline)}.</strong> {escape(rest)}"
+    return f'<p class="banner {mood}">{said}</p>'
 
 
 def verdict_html(verdict: Verdict, name: str = "") -> str:

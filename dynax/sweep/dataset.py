@@ -1,6 +1,6 @@
 """A store as an `xarray.Dataset` whose arrays are read when they are used."""
 
-import collections
+import functools
 import math
 import os
 import pathlib
@@ -64,7 +64,7 @@ def open_sweep(path):
         variables[name] = ((*shape, *inner), data, attrs)
     done = sum(part.count for part in parts)
     attrs = {
-        **_summary(store, plans, parts),
+        **_summary(store, parts),
         "points": block * blocks,
         "done": done,
         "complete": int(done == block * blocks),
@@ -76,12 +76,12 @@ def failures(path, most: int = 1000) -> list[tuple[int, str, str]]:
     """(number, what the code means, what it said) of the first `most` failed points."""
     store, found = Store.open(path), []
     block = _block(store)
-    for part in store.parts():
-        values = store.read(part)
-        said = dict(zip(values["@failed"].tolist(), values["@said"], strict=True))
-        for at in np.flatnonzero(values["status"]):
+    for part in filter(lambda part: part.failed, store.parts()):
+        status, at, text = (store.read(part, k) for k in ("status", "@failed", "@said"))
+        said = dict(zip(at.tolist(), text, strict=True))
+        for at in np.flatnonzero(status):
             number = part.structure * block + part.first + int(at)
-            meaning = MEANINGS[int(values["status"][at])]
+            meaning = MEANINGS[int(status[at])]
             found.append((number, meaning, str(said.get(int(at), ""))))
             if len(found) >= most:
                 return found
@@ -154,15 +154,16 @@ def _inner_dims(name, shape, dims):
     return tuple(dims.get(name) or [f"{name}_{k}" for k in range(len(shape))])
 
 
-def _summary(store, plans, parts):
+def _summary(store, parts):
     begun = store.manifest["begun"]
-    batches = sorted({p["batch"] for p in plans if p and "batch" in p})
+    batches = sorted({p.batch for p in parts})
     return {
         "run": store.manifest["experiment"]["run"],
         "seed": store.manifest["experiment"]["seed"],
         "bits": store.manifest["experiment"]["bits"],
         "batch": ", ".join(map(str, batches)),
         "parts": len(parts),
+        "failed": sum(p.failed for p in parts),
         "begun": begun["date"],
         "commit": begun["commit"] or "",
         "versions": ", ".join(f"{k} {v}" for k, v in begun["versions"].items()),
@@ -183,21 +184,13 @@ def _objective(space):
 
 
 class _Reader:
-    """Rows of the parts, by the number of the point; keeps the last few parts read."""
+    """Rows of the parts, by the number of the point; keeps the last few arrays read."""
 
     def __init__(self, store: Store, parts: list[Part], block: int):
-        self.store, self.parts = store, parts
+        self.parts = parts
         self.starts = np.array([p.structure * block + p.first for p in parts], np.int64)
         self.ends = self.starts + np.array([p.count for p in parts], np.int64)
-        self.recent: collections.OrderedDict[int, Any] = collections.OrderedDict()
-
-    def part(self, k: int) -> dict[str, np.ndarray]:
-        if k not in self.recent:
-            if len(self.recent) >= 8:
-                self.recent.popitem(last=False)
-            self.recent[k] = self.store.read(self.parts[k])
-        self.recent.move_to_end(k)
-        return self.recent[k]
+        self.read = functools.lru_cache(8)(lambda k, name: store.read(parts[k], name))
 
     def rows(self, name: str, points: np.ndarray, out: np.ndarray, inner) -> None:
         """Fill out[j] with the output of points[j], where there is one."""
@@ -207,7 +200,7 @@ class _Reader:
         there = (of >= 0) & (points < self.ends[np.maximum(of, 0)])
         for k in np.unique(of[there]):
             chosen = np.flatnonzero(there & (of == k))
-            values = self.part(int(k))[name][points[chosen] - self.starts[k]]
+            values = self.read(int(k), name)[points[chosen] - self.starts[k]]
             for axis, key in enumerate(inner):
                 values = np.take(values, key, axis=axis + 1)
             out[chosen] = values
@@ -225,6 +218,8 @@ def _lazy(reader, name, outer, spec):
             self.dtype = np.dtype(_storable(spec["dtype"]))
 
         def __getitem__(self, key):
+            if not isinstance(key, indexing.VectorizedIndexer):
+                return self.take(key.tuple)  # negative steps and empty slices too
             outer_support = indexing.IndexingSupport.OUTER
             return indexing.explicit_indexing_adapter(
                 key, self.shape, outer_support, self.take
@@ -252,11 +247,12 @@ def _lazy(reader, name, outer, spec):
 
 
 def _storable(dtype):
-    """NumPy has no bfloat16 of its own; what it cannot read is shown as float32."""
+    """NumPy has no bfloat16 of its own; the parts hold such as float32."""
     try:
-        return np.dtype(dtype)
+        known = np.dtype(dtype)
     except TypeError:
         return np.dtype(np.float32)
+    return np.dtype(np.float32) if known.kind == "V" else known
 
 
 def _missing(name, dtype) -> Any:

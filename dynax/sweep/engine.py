@@ -79,12 +79,16 @@ def agree(executor: Planner, store: Store, structure: int, workers: int):
     Raises:
         StoreError: if the outputs are not those of the other structures.
     """
+    dims = store.manifest.get("dims") or {}
     plan = store.plan(structure)
     if plan is not None and "error" not in plan:
+        _check_names(plan["outputs"], executor.space, dims)
         return plan
     if plan is not None:
         store.drop_plan(structure)
-    plan = store.set_plan(structure, executor.plan(structure, workers))
+    plan = executor.plan(structure, workers)
+    _check_names(plan["outputs"], executor.space, dims)
+    plan = store.set_plan(structure, plan)
     for other in range(len(executor.space.structures)):
         there = store.plan(other)
         if there and "error" not in there and there["outputs"] != plan["outputs"]:
@@ -97,9 +101,35 @@ def agree(executor: Planner, store: Store, structure: int, workers: int):
     return plan
 
 
+def _check_names(outputs, space, dims):
+    """Refuse outputs, and names of their axes, that could not be read later."""
+    known = {*space.dims, *space.numbers, "status", "file", "allow_pickle"}
+    taken = [
+        name for name in outputs if name in known or name[:1] in "@" or "/" in name
+    ]
+    if taken:
+        raise OutputError(
+            f"run: returned {', '.join(map(repr, taken))}; accepted are names other "
+            f"than {', '.join(sorted(known))}, without / and @."
+        )
+    lengths = {}
+    for name, axes in dims.items():
+        shape = outputs[name]["shape"] if name in outputs else None
+        fits = shape is not None and len(set(axes)) == len(axes) == len(shape)
+        if not fits or any(
+            axis in known or axis in outputs or lengths.setdefault(axis, n) != n
+            for axis, n in zip(axes, shape or (), strict=True)
+        ):
+            shapes = {k: o["shape"] for k, o in outputs.items() if o["shape"]}
+            raise OutputError(
+                f"dims: given {list(axes)} for {name}; accepted is a name of its own "
+                f"for each axis, of one length everywhere, of the outputs {shapes}."
+            )
+
+
 def same_program(executor: Executor, structure: int, plan) -> None:
     """Refuse to add to results of another programme."""
-    found = executor.program(structure, plan["batch"]).fingerprint
+    found = executor.point(structure).fingerprint
     if found != plan["fingerprint"]:
         raise StoreError(
             "store: it holds results of another `run`: the programme for "
@@ -123,9 +153,8 @@ def _compute(executor, store, structure, plan, worker, meter):
         for number, chunk in enumerate(chunks(plan, executor.space.block), structure)
         if number % worker.count == worker.index and chunk[0] not in done
     ]
-    if not mine:
-        return
-    same_program(executor, structure, plan)
+    if mine or worker.index == 0:
+        same_program(executor, structure, plan)
     # one chunk is computed while the one before it is written
     under_way = None
     for chunk in itertools.chain(mine, [None]):

@@ -9,13 +9,12 @@ import jax
 import numpy as np
 
 from dynax.sweep.points import Space
-from dynax.sweep.program import Failure, Program, is_out_of_memory
+from dynax.sweep.program import Failure, Point, Program, is_out_of_memory
 from dynax.sweep.store import DONE, NOT_FINITE
 
 
 CHUNK_SECONDS = 1.0  # of work between two parts
 CHUNK_BYTES = 2**26  # of outputs in a part, at most
-BATCH = {"cpu": 64}  # points side by side to begin with; 256 elsewhere
 LARGEST_BATCH = 4096
 MOST_PARTS = 5000  # of a structure
 
@@ -66,25 +65,31 @@ class Executor:
         self.devices = devices or jax.local_devices()
         self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
         self.watch: Callable[[int, int], Mapping[str, Any]] | None = None
+        self._points: dict[int, Point] = {}
         self._programs: dict[int, Program] = {}
+
+    def point(self, structure: int) -> Point:
+        """Traced."""
+        if structure not in self._points:
+            job, space = self.job, self.space
+            with self.settings():
+                self._points[structure] = Point(
+                    job.run,
+                    space.structures[structure],
+                    {name: space.kind(name) for name in space.numbers},
+                    seed=job.seed,
+                    keyed=job.keyed,
+                )
+        return self._points[structure]
 
     def program(self, structure: int, batch: int) -> Program:
         """Compiled; after running out of memory, for the smaller batch found then."""
         known = self._programs.get(structure)
         if known is not None and known.batch <= batch:
             return known
-        job, space = self.job, self.space
+        point, points = self.point(structure), self.space.block
         with self.settings():
-            made = Program(
-                job.run,
-                space.structures[structure],
-                {name: space.kind(name) for name in space.numbers},
-                seed=job.seed,
-                keyed=job.keyed,
-                batch=batch,
-                points=space.block,
-                devices=self.devices,
-            )
+            made = Program(point, batch=batch, points=points, devices=self.devices)
         while len(self._programs) >= 4:
             self._programs.pop(next(iter(self._programs)))
         self._programs[structure] = made
@@ -99,7 +104,7 @@ class Executor:
         job, block, n = self.job, self.space.block, len(self.devices)
         kind = self.devices[0].platform
         fair = -(-block // (n * workers))
-        usual = job.batch or min(BATCH.get(kind, 256), fair)
+        usual = job.batch or (min(256, fair) if kind != "cpu" else _cpu_batch(fair))
         limit, batch = job.memory or memory_limit(self.devices[0]), min(usual, block)
         grown = job.batch is not None or kind == "cpu"
         while True:
@@ -118,16 +123,17 @@ class Executor:
                 self._programs.pop(structure)
             else:
                 break
+        chunk = job.chunk and -(-job.chunk // batch) * batch
         return {
             "structure": self.space.labels(structure),
             "batch": batch,
-            "first": job.chunk or n * batch,
-            "chunk": job.chunk or self._chunk(structure, program, workers),
+            "first": chunk or n * batch,
+            "chunk": chunk or self._chunk(structure, program, workers),
             "outputs": {
                 k: {"shape": list(o.shape), "dtype": str(o.dtype)}
-                for k, o in program.outputs.items()
+                for k, o in program.point.outputs.items()
             },
-            "fingerprint": program.fingerprint,
+            "fingerprint": program.point.fingerprint,
             "memory_bytes": program.memory,
             "memory_limit_bytes": limit,
             "compile_seconds": round(program.compile_seconds, 3),
@@ -146,7 +152,7 @@ class Executor:
             except Exception:  # it will be met again, and looked into, as a chunk
                 seconds = CHUNK_SECONDS
         batches = n * max(1, int(CHUNK_SECONDS / max(seconds, 1e-6)))
-        most = CHUNK_BYTES // (b * program.point_bytes)
+        most = CHUNK_BYTES // (b * program.point.bytes)
         if workers > 1:
             most = min(most, -(-block // (4 * workers * b)))
         least = -(-block // (MOST_PARTS * b))
@@ -235,17 +241,29 @@ def _part(out, failures: Mapping[int, Failure], count, program, devices):
         if values.dtype.kind in "fc" or values.dtype.kind == "V":  # V: bfloat16 …
             rows = values.reshape(count, -1).astype(np.complex128)
             status[~np.isfinite(rows).all(axis=1)] = NOT_FINITE
+    # what NumPy's files do not know, it can hold as another kind to the last bit
+    odd = {k: v.astype(np.float32) for k, v in out.items() if v.dtype.kind == "V"}
     for at, failure in failures.items():
         status[at] = failure.code
     at = sorted(failures)
     return {
         **out,
+        **odd,
         "status": status,
         "@batch": np.array(program.batch),
         "@device": np.array(f"{len(devices)} x {devices[0].device_kind}"),
         "@failed": np.array(at, np.int64),
         "@said": np.array([failures[k].text for k in at], dtype=str),
     }
+
+
+def _cpu_batch(points: int) -> int:
+    """A CPU gains little from more points side by side, the user from hearing of some.
+
+    Args:
+        points: that a device has to run.
+    """
+    return min(64, points, max(4, -(-points // 8)))
 
 
 def memory_limit(device: Any) -> int:

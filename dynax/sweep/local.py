@@ -39,17 +39,27 @@ class Local:
 
     def __call__(self, job: Job, store: Store, progress: Callable) -> None:
         worker = self.worker or which_worker()
+        devices = list(self.devices) if self.devices else None
+        if not 0 <= worker.index < worker.count:
+            raise ValueError(
+                f"worker: given {worker.index} of {worker.count}; accepted are "
+                f"0 … {worker.count - 1}."
+            )
+        if job.time_limit is not None and (job.space.search or devices):
+            what = "a search" if job.space.search else "devices"
+            raise ValueError(
+                f"time_limit: given with {what}; accepted is one without the other."
+            )
         if job.space.search is not None:
             if worker.count > 1:
                 raise ValueError(
                     f"worker: given {worker.count} workers for a search; accepted is "
                     "one, as each round is decided on by the results of those before."
                 )
-            search(job, store, progress)
+            search(job, store, progress, Executor(job, devices))
         elif job.time_limit is not None:
             supervise(job, store, worker, progress)
         else:
-            devices = list(self.devices) if self.devices else None
             work(job, store, worker, progress, Executor(job, devices))
 
 
@@ -175,6 +185,14 @@ def make_job(
                 f"space: given {name}, which run does not take; accepted are "
                 f"{', '.join(parameters)}."
             )
+    x64 = jnp.result_type(float) == jnp.float64
+    for name in space.numbers if not x64 else ():
+        low, high = space.extent(name)
+        if space.kind(name) is int and not -(2**31) <= low <= high < 2**31:
+            raise ValueError(
+                f"{name}: given {low} … {high}; accepted are integers of 32 bits, or "
+                "jax_enable_x64."
+            )
     keyed = "key" in parameters and "key" not in names
     for name, parameter in parameters.items():
         plain = parameter.kind in (
@@ -193,7 +211,7 @@ def make_job(
         space,
         seed,
         keyed,
-        jnp.result_type(float) == jnp.float64,
+        x64,
         getattr(jax.config, "jax_default_matmul_precision", None),
         batch,
         chunk,

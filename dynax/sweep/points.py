@@ -305,6 +305,18 @@ class Space:
                 return int if values.ranges[name].integer else float
         return float if self.columns(0, 1)[name].dtype.kind == "f" else int
 
+    def extent(self, name: str) -> tuple[Any, Any]:
+        """The least and the greatest value of a traced argument."""
+        for dim, values in self._numeric.items():
+            if isinstance(values, Search):
+                if name in values.ranges:
+                    return values.ranges[name].low, values.ranges[name].high
+                continue
+            columns = values.columns if isinstance(values, Table) else {dim: values}
+            if name in columns:
+                return columns[name].min(), columns[name].max()
+        raise KeyError(name)
+
     def describe(self) -> dict[str, Any]:
         """For the manifest: everything that makes this space this space, as JSON."""
         found: dict[str, Any] = {}

@@ -31,27 +31,23 @@ class Failure(NamedTuple):
     text: str
 
 
-class OutputError(Exception):
+class OutputError(ValueError):
     """`run` returned what cannot be stored: one sentence."""
 
 
-class Program:
-    """`run` of one structure for batches of one size.
+class Point:
+    """`run` of one structure at one point, traced but not compiled.
 
     Args:
         run: the user's function.
         static: its Python arguments.
         kinds: its traced arguments, `int` or `float` of each.
         seed: of the random key, for a `run` that has an argument `key`.
-        batch: points run side by side on a device.
-        points: how many there are to run in all.
-        devices: local ones.
+        keyed: whether it has.
 
     Attributes:
-        outputs: name → shape and dtype of one point.
-        fingerprint: of the programme of one point.
-        rows: batches that a device takes in one call, at most.
-        compile_seconds: that it took.
+        outputs: name → shape and dtype.
+        fingerprint: of the programme.
     """
 
     def __init__(
@@ -62,11 +58,7 @@ class Program:
         *,
         seed: int,
         keyed: bool,
-        batch: int,
-        points: int,
-        devices: Sequence[Any],
     ):
-        self.batch, self.devices = batch, devices
         self.kinds = {k: jnp.result_type(kind) for k, kind in kinds.items()}
 
         def point(index, numbers):
@@ -74,26 +66,59 @@ class Program:
             out = run(**static, **numbers, **({"key": key} if keyed else {}))
             return _outputs(out)
 
+        traced = jax.jit(point).trace(*self.like(()))
+        self.call = point
+        self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
+        text = traced.lower().as_text()
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def like(self, shape):
+        """Shapes and dtypes of the arguments: number of the point, traced arguments."""
+        make = lambda dtype: jax.ShapeDtypeStruct(shape, dtype)
+        return make(jnp.uint32), {k: make(dtype) for k, dtype in self.kinds.items()}
+
+    @property
+    def bytes(self) -> int:
+        """Of the outputs."""
+        sizes = (o.size * o.dtype.itemsize for o in self.outputs.values())
+        return max(1, sum(sizes))
+
+
+class Program:
+    """A point, for batches of one size.
+
+    Args:
+        point: to be computed.
+        batch: points run side by side on a device.
+        points: how many there are to run in all.
+        devices: local ones.
+
+    Attributes:
+        rows: batches that a device takes in one call, at most.
+        compile_seconds: that it took.
+    """
+
+    def __init__(
+        self, point: Point, *, batch: int, points: int, devices: Sequence[Any]
+    ):
+        self.point, self.batch, self.devices = point, batch, devices
+
         def shard(count, index, numbers):
             def body(i, buffer):
                 take = lambda a: lax.dynamic_slice_in_dim(a, i * batch, batch)
                 given = jax.tree.map(take, (index, numbers))
-                found = jax.vmap(point)(*lax.optimization_barrier(given))
+                found = jax.vmap(point.call)(*lax.optimization_barrier(given))
                 put = lambda b, a: lax.dynamic_update_slice_in_dim(b, a, i * batch, 0)
                 return jax.tree.map(put, buffer, lax.optimization_barrier(found))
 
             empty = {
                 k: jnp.zeros((rows * batch, *o.shape), o.dtype)
-                for k, o in self.outputs.items()
+                for k, o in point.outputs.items()
             }
             return lax.fori_loop(0, count[0], body, empty)
 
-        traced = jax.jit(point).trace(*self._like(()))
-        self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
-        text = traced.lower().as_text()
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         n = len(devices)
-        fit = CALL_BYTES // (batch * self.point_bytes)
+        fit = CALL_BYTES // (batch * point.bytes)
         self.rows = rows = max(1, min(64, fit, -(-points // (n * batch))))
         mesh = Mesh(np.array(devices), ("points",), axis_types=(AxisType.Auto,))
         spread = jax.shard_map(
@@ -104,20 +129,10 @@ class Program:
             check_vma=False,
         )
         count = jax.ShapeDtypeStruct((n,), jnp.int32)
-        lowered = jax.jit(spread).lower(count, *self._like((n * rows * batch,)))
+        lowered = jax.jit(spread).lower(count, *point.like((n * rows * batch,)))
         begun = time.perf_counter()
         self._call = lowered.compile()
         self.compile_seconds = time.perf_counter() - begun
-
-    def _like(self, shape):
-        make = lambda dtype: jax.ShapeDtypeStruct(shape, dtype)
-        return make(jnp.uint32), {k: make(dtype) for k, dtype in self.kinds.items()}
-
-    @property
-    def point_bytes(self) -> int:
-        """Bytes of the outputs of one point."""
-        sizes = (o.size * o.dtype.itemsize for o in self.outputs.values())
-        return max(1, sum(sizes))
 
     @property
     def memory(self) -> int:
@@ -143,7 +158,9 @@ class Program:
             rest = np.concatenate([[0], np.cumsum(shares)[:-1]])
             lanes = np.arange(rows * b)
             place = np.minimum(rest[:, None] * b + lanes, have - 1).ravel() + at
-            given = {k: numbers[k][place].astype(t) for k, t in self.kinds.items()}
+            given = {
+                k: numbers[k][place].astype(t) for k, t in self.point.kinds.items()
+            }
             out = self._call(
                 np.array(shares, np.int32), index[place].astype(np.uint32), given
             )
@@ -179,12 +196,12 @@ class Program:
         Args:
             index, numbers: of the points.
             known: how the given places failed together before, if they did.
-            before: called with the places about to be run.
+            before: called with the places about to be run; with none at the end.
         """
         places = np.arange(len(index))
         found: dict[str, np.ndarray] = {
             k: np.zeros((len(index), *o.shape), o.dtype)
-            for k, o in self.outputs.items()
+            for k, o in self.point.outputs.items()
         }
         failures: dict[int, Failure] = {}
 
@@ -212,6 +229,7 @@ class Program:
             solve(lanes[half:])
 
         solve(tuple(places.tolist()))
+        before(())
         return found, failures
 
 
@@ -233,11 +251,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """What an exception says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # a Python exception inside a compiled programme is the last line of its traceback
-    at = next((k for k, line in enumerate(lines) if "Traceback" in line), None)
-    text = (lines[-1] if at is not None else lines[0]) if lines else ""
-    return f"{type(error).__name__}: {text}"[:500]
+    # a Python exception inside a compiled programme follows the frames of its traceback
+    said = str(error).rpartition("Traceback (most recent call last):")[2]
+    lines = [line for line in said.splitlines() if line.strip()]
+    text = next((line for line in lines if line[0] != " "), " ".join(lines[:1]))
+    return f"{type(error).__name__}: {text.strip()}"[:500]
 
 
 def _outputs(out):

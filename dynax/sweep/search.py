@@ -17,14 +17,19 @@ from dynax.sweep.points import Range, Search
 from dynax.sweep.store import DONE, Store, StoreError
 
 
-def search(job: Job, store: Store, progress: Callable[[Progress], object]) -> None:
+def search(
+    job: Job,
+    store: Store,
+    progress: Callable[[Progress], object],
+    executor: Executor | None = None,
+) -> None:
     """Compute all rounds of the search in the job's space that the store lacks."""
     optuna = _optuna()
     name = job.space.search
     assert name is not None
     spec: Search = job.space.dims[name]
     inner = job.space.block // spec.count
-    executor = Executor(job)
+    executor = executor or Executor(job)
     worker = Worker()
     with store.lease(worker.name):
         store.repair()
@@ -33,6 +38,7 @@ def search(job: Job, store: Store, progress: Callable[[Progress], object]) -> No
         there = {part.first: part for part in store.parts()}
         rounds = store.rounds()
         executor.trials = {n: np.empty(0) for n in spec.ranges}
+        needed = spec.objective, "status"
         for number, begin in enumerate(range(0, spec.count, spec.parallel)):
             count = min(spec.parallel, spec.count - begin)
             trials = [study.ask(_distributions(optuna, spec)) for _ in range(count)]
@@ -46,7 +52,7 @@ def search(job: Job, store: Store, progress: Callable[[Progress], object]) -> No
             }
             first, points = begin * inner, count * inner
             if first in there:
-                values = store.read(there[first])
+                values = {k: store.read(there[first], k) for k in needed}
             else:
                 plan = _plan(executor, store, spec.parallel * inner)
                 same_program(executor, 0, plan)
@@ -103,11 +109,11 @@ def _plan(executor, store, chunk):
 
 
 def _check(spec, values):
-    if spec.objective not in values or spec.objective == "status":
-        have = ", ".join(k for k in values if k[0] != "@" and k != "status")
+    have = [k for k in values if k[0] != "@" and k != "status"]
+    if spec.objective not in have:
         raise ValueError(
             f"objective: given {spec.objective!r}; accepted is one of run's outputs: "
-            f"{have}."
+            f"{', '.join(have)}."
         )
 
 

@@ -20,6 +20,8 @@ import pathlib
 import socket
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -48,11 +50,16 @@ class StoreError(Exception):
 
 
 class Part(NamedTuple):
-    """The results of points first … first + count − 1 of a structure."""
+    """The results of points first … first + count − 1 of a structure.
+
+    `batch` is how many of them ran side by side, `failed` how many have no result.
+    """
 
     structure: int
     first: int
     count: int
+    batch: int
+    failed: int
     path: pathlib.Path
 
     @property
@@ -93,6 +100,11 @@ class Store:
                     f"{_short(there.get(key))} there, {_short(given[key])} here; "
                     "accepted is the same experiment or another folder."
                 )
+        shown = {k: _plain(manifest[k]) for k in ("dims", "units") if manifest.get(k)}
+        if any(found.manifest.get(k) != names for k, names in shown.items()):
+            found.manifest |= shown
+            with _explained(path):
+                replace(file, _json(found.manifest).encode())
         return found
 
     @classmethod
@@ -134,11 +146,12 @@ class Store:
         ):
             for entry in sorted(entries, key=lambda e: e.name):
                 with contextlib.suppress(ValueError, FileNotFoundError):
-                    s, first, count, size, _ = entry.name[1:].split("-")
+                    s, first, count, batch, failed, size, _ = entry.name[1:].split("-")
                     whole = entry.stat().st_size == int(size)
                     if whole and entry.name.endswith(".npz"):
                         path = pathlib.Path(entry.path)
-                        part = Part(int(s), int(first), int(count), path)
+                        numbers = [int(n) for n in (s, first, count, batch, failed)]
+                        part = Part(*numbers, path=path)  # pyright: ignore
                         found.setdefault(part.name, part)
         return sorted(found.values())
 
@@ -147,41 +160,41 @@ class Store:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **values)
         data = buffer.getvalue()
-        count = len(values["status"])
-        name = f"s{structure:03}-{first:012}-{count:09}-{len(data)}-{_digest(data)}.npz"
+        status = values["status"]
+        facts = f"{first:012}-{len(status):09}-{values['@batch']}"
+        failed = np.count_nonzero(status)
+        check = f"{len(data)}-{_digest(data)}"
+        name = f"s{structure:03}-{facts}-{failed}-{check}.npz"
         with _explained(self.path):
             replace(self.path / "parts" / name, data)
 
-    def read(self, part: Part) -> dict[str, np.ndarray]:
-        """The arrays of a part.
+    def read(self, part: Part, name: str) -> np.ndarray:
+        """An array of a part.
 
         Raises:
             StoreError: if it is not what was written.
         """
-        data = part.path.read_bytes()
-        if _digest(data) != part.path.stem.rpartition("-")[2]:
+        try:
+            with np.load(part.path, allow_pickle=False) as arrays:
+                return arrays[name]
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise StoreError(
-                f"store: {part.path} does not match its checksum; run the sweep again "
-                "on this store, and the part is computed anew."
-            )
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return dict(arrays)
+                f"store: {part.path} does not match its checksum ({error}); run "
+                "the sweep again on this store, and the part is computed anew."
+            ) from error
 
     def repair(self) -> list[str]:
         """Put aside what is not whole; the names. For a worker, before it starts."""
         aside = []
         # listed first: a part that another worker adds meanwhile is left alone
         files = sorted((self.path / "parts").glob("s*.npz"))
-        whole = {part.path.name: part for part in self.parts()}
+        whole = {part.path.name for part in self.parts()}
         for file in files:
-            try:
-                if file.name not in whole:
-                    raise StoreError("truncated, or a second copy")
-                self.read(whole[file.name])
-            except StoreError:
-                with contextlib.suppress(FileNotFoundError):
-                    file.rename(file.with_suffix(".damaged"))
-                    aside.append(file.name)
+            with contextlib.suppress(FileNotFoundError):  # put aside by another worker
+                if file.name in whole and _digest(file.read_bytes()) in file.name:
+                    continue
+                file.rename(file.with_suffix(".damaged"))
+                aside.append(file.name)
         return aside
 
     def add_round(self, number: int, columns: Mapping[str, np.ndarray]):

@@ -101,6 +101,9 @@ class _Watch:
 
     def __call__(self, structure: int, first: int):
         def before(lanes):
+            if not lanes:
+                self.now.unlink(missing_ok=True)
+                return
             entry = [structure, first, list(lanes), time.time()]
             replace(self.now, json.dumps(entry).encode(), durable=False)
 

@@ -1,0 +1,206 @@
+"""A function of the user's script, and the space that options give it."""
+
+import csv
+import functools
+import importlib
+import importlib.util
+import inspect
+import json
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from dynax.cli._files import UsageError, describe, load
+from dynax.sweep import Range, Search, Table, halton, random, sobol
+from dynax.sweep.parse import axis, number
+
+
+DRAWS = {"halton": halton, "sobol": sobol, "random": random}
+
+
+class Script:
+    """The function `name` of the file at `path`, pickled as where to find it.
+
+    A process that unpickles it loads the file, under its own name if that is free, so
+    that what the file defines can be sent there too.
+
+    Args:
+        path: absolute.
+        name: of the function.
+        bits: of floats while the file is loaded.
+    """
+
+    def __init__(self, path: str, name: str, bits: int):
+        self.path, self.name, self.bits = path, name, bits
+        module = script_module(path, bits)
+        self.function = vars(module)[name]
+        self.__name__, self.__module__ = name, module.__name__
+        self.__signature__ = inspect.signature(self.function)
+
+    def __call__(self, **point):
+        return self.function(**point)
+
+    def __reduce__(self):
+        return Script, (self.path, self.name, self.bits)
+
+
+@functools.cache
+def script_module(path: str, bits: int):
+    """The file as a module; beside it is where it imports from, as in `python FILE`."""
+    folder = str(pathlib.Path(path).parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+    with jax.enable_x64(bits == 64):
+        return load(pathlib.Path(path), _module_name(pathlib.Path(path)))
+
+
+def _module_name(path: pathlib.Path) -> str:
+    name, free = path.stem, f"_dynax_sweep_{path.stem}"
+    if not name.isidentifier() or name in sys.modules:
+        return free
+    spec = importlib.util.find_spec(name)
+    return name if spec is not None and spec.origin == str(path) else free
+
+
+def find(file: pathlib.Path, name: str, bits: int) -> tuple[Script, dict[str, Any]]:
+    """The function, and what else the file defines."""
+    path = file.absolute()
+    if file.suffix != ".py" or not path.is_file():
+        raise UsageError(
+            f"FILE: given {file}, which is not a script; accepted is the path of a "
+            "FILE.py that defines run(…), or one of "
+            "status, resume, show, export and then a store."
+        )
+    try:
+        names = vars(script_module(str(path), bits))
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"FILE: importing {file} raised {describe(error, path)}."
+        ) from (error)
+    if not callable(names.get(name)):
+        own = [
+            k
+            for k, v in names.items()
+            if inspect.isfunction(v) and v.__module__ == names["__name__"]
+        ]
+        raise UsageError(
+            f"--run: given {name!r}, which is no function of {file}; accepted are "
+            f"{', '.join(own) or 'the functions it defines'}."
+        )
+    return Script(str(path), name, bits), names
+
+
+def make_space(options: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The space of a `Sweep`'s options: SPACE of the file, changed by --axis and so on.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    given = dict(defaults)
+    for text in options.axis:
+        try:
+            name, values = axis(text)
+        except ValueError as error:
+            raise UsageError(f"--axis: {error}.") from None
+        given[name] = values
+    if options.seeds is not None:
+        if options.seeds < 1 or any(t.startswith("seed=") for t in options.axis):
+            raise UsageError(
+                f"--seeds: given {options.seeds}; accepted is an integer >= 1, and no "
+                "--axis seed=… beside it."
+            )
+        given["seed"] = range(options.seeds)
+    points = {} if options.points is None else {"point": _listed(options.points)}
+    for table in points.values():  # in the place of the axes of the same names
+        given = {k: v for k, v in given.items() if k not in table.columns}
+    ranges = {k: v for k, v in given.items() if isinstance(v, Range)}
+    given = {k: v for k, v in given.items() if k not in ranges}
+    drawn = _drawn(options, ranges)
+    if not (given or drawn or points):
+        raise UsageError(
+            f"--axis: none given, and {options.file} has no SPACE; accepted is "
+            "NAME=VALUES, as in learning_rate=log:1e-4:1e-1:9."
+        )
+    return {**drawn, **points, **given}
+
+
+def _drawn(options, ranges):
+    """The dimension that --sample or --search makes of the ranges."""
+    wanted = [k for k in ("sample", "search") if getattr(options, k) is not None]
+    only = {
+        "--objective": options.objective is not None,
+        "--maximize": options.maximize,
+        "--parallel": options.parallel is not None,
+    }
+    for flag, used in only.items():
+        if used and "search" not in wanted:
+            raise UsageError(f"{flag}: given without --search; accepted is with it.")
+    if not ranges and not wanted:
+        return {}
+    names = ", ".join(ranges)
+    if len(wanted) != 1:
+        have = " and ".join(f"--{k}" for k in wanted) or "neither --sample nor --search"
+        raise UsageError(
+            f"--axis: given the range of {names or 'nothing'} with {have}; accepted is "
+            "one of the two, or a count as in log:1e-4:1e-1:9."
+        )
+    if not ranges:
+        raise UsageError(
+            f"--{wanted[0]}: given {getattr(options, wanted[0])} without a range to "
+            "draw from; accepted is --axis NAME=log:1e-4:1e-1, without a count."
+        )
+    if wanted == ["search"]:
+        return {"trial": _search(options, ranges)}
+    form, *rest = options.sample.split(":")
+    if form not in DRAWS or not 1 <= len(rest) <= 2 or not all(map(str.isdigit, rest)):
+        raise UsageError(
+            f"--sample: given {options.sample!r}; accepted is halton:COUNT, "
+            "sobol:COUNT or random:COUNT, and :SEED after it."
+        )
+    count, seed = int(rest[0]), int(rest[1]) if rest[1:] else 0
+    try:
+        return {"sample": DRAWS[form](count, seed=seed, **ranges)}
+    except ValueError as error:
+        raise UsageError(f"--sample: given {options.sample!r}; {error}") from None
+
+
+def _search(options, ranges):
+    if options.objective is None:
+        raise UsageError(
+            "--objective: none given with --search; accepted is the name of an output "
+            "to be made small (or great, with --maximize)."
+        )
+    try:
+        return Search(
+            options.search,
+            options.objective,
+            ranges,
+            parallel=8 if options.parallel is None else options.parallel,
+            maximize=options.maximize,
+        )
+    except ValueError as error:
+        raise UsageError(f"--search: {error}") from None
+
+
+def _listed(file: pathlib.Path) -> Table:
+    """A CSV with a line of names, or JSON: rows as objects, or columns as lists."""
+    accepted = "accepted is FILE.csv with a line of names, or FILE.json of objects"
+    try:
+        if file.suffix == ".json":
+            found = json.loads(file.read_text(encoding="utf-8"))
+        elif file.suffix == ".csv":
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                rows = csv.DictReader(lines, restkey="", restval="", strict=True)
+                found = [{k: number(v) for k, v in row.items()} for row in rows]
+        else:
+            raise UsageError(f"--points: given {file}; {accepted}.")
+        return Table(found)
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"--points: given {file} ({why}); {accepted}.") from None
+    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+        raise UsageError(f"--points: given {file} ({error}); {accepted}.") from None

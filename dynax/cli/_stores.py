@@ -1,0 +1,236 @@
+"""`dynax sweep status|resume|show|export STORE`: what is there already."""
+
+import dataclasses
+import pathlib
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import tyro
+from rich.console import Console
+from tyro.conf import Positional
+
+from dynax.cli import _record
+from dynax.cli._files import UsageError, destination, to_json, write
+from dynax.cli._how import How
+from dynax.cli._sweep import Sweep
+from dynax.cli._tally import Tally, status_lines, workers
+from dynax.report import sweep_document
+from dynax.sweep import StoreError, export, open_sweep
+from dynax.sweep.store import Store
+
+
+STATUS = """How far a sweep is, from anywhere, while it runs or after.
+
+  dynax sweep status runs/a
+  dynax sweep status runs/a --watch
+  dynax sweep status runs/a --json
+
+Exit codes: 0 complete, 1 complete but some failed, 2 bad usage, 3 not complete."""
+
+RESUME = """Go on with what is missing in a store, as it was begun by `dynax sweep`.
+
+  dynax sweep resume runs/a
+  dynax sweep resume runs/a --memory 2GiB --ray
+
+The script, the space and the options are those it was begun with, but for those given
+here; --worker and --distributed are not taken over. Exit codes as of `dynax sweep`."""
+
+SHOW = """Write one HTML file about a sweep, finished or not.
+
+  dynax sweep show runs/a
+  dynax sweep show runs/a --output accuracy --maximize --out accuracy.html
+
+The last line of the output names the file."""
+
+EXPORT = """Gather a store into one file with named axes and units.
+
+  dynax sweep export runs/a a.nc
+  dynax sweep export runs/a a.zarr"""
+
+Arg = tyro.conf.arg
+StorePath = Positional[Annotated[pathlib.Path, Arg(metavar="STORE")]]
+NewPath = Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")]
+EVERY = 2.0  # seconds between two looks of --watch
+
+
+def opened(path: pathlib.Path) -> Store:
+    try:
+        return Store.open(path)
+    except StoreError as error:
+        raise UsageError(f"STORE: {str(error).removeprefix('store: ')}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """How far a sweep is."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    json: bool = False
+    """Print it as JSON."""
+    watch: bool = False
+    """Again and again, until the sweep is complete."""
+
+    def main(self) -> int:
+        store = opened(self.target)
+        console = Console(highlight=False, soft_wrap=True, markup=False)
+        while True:
+            tally, team = Tally.of(store), workers(store)
+            if self.watch and console.is_terminal:
+                console.clear()
+            if self.json:
+                print(to_json({**_facts(tally), "workers": team}), end="", flush=True)
+            else:
+                console.print("\n".join(status_lines(tally, team)))
+            if not self.watch or not tally.missing:
+                return 3 if tally.missing else int(tally.failed > 0)
+            time.sleep(EVERY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Go on with what is missing."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    how: Annotated[How, Arg(name="")]
+
+    def main(self) -> int:
+        command = opened(self.target).manifest.get("command") or {}
+        if "argv" not in command:
+            raise UsageError(
+                f"STORE: given {self.target}, which was not begun by `dynax sweep`; "
+                "accepted is one that was (start the program again that began it)."
+            )
+        begun = tyro.cli(Sweep, args=command["argv"])
+        changed = {
+            field.name: getattr(self.how, field.name)
+            for field in dataclasses.fields(How)
+            if getattr(self.how, field.name) != field.default
+        }
+        if {"worker", "distributed", "ray", "submitit"} & set(changed):
+            changed = {"ray": None, "submitit": None, **changed}
+        how = dataclasses.replace(begun.how, **changed)
+        return dataclasses.replace(begun, store=self.target, how=how).main()
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Write one HTML file about a sweep."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    out: NewPath = None
+    """A new file (default: reports/<store>-<time>.html)."""
+    output: Annotated[str | None, Arg(metavar="NAME", help_behavior_hint="")] = None
+    """The one that matters (default: a search's objective, a loss, an error)."""
+    maximize: bool = False
+    """More of it is better (default: as its name suggests)."""
+
+    def main(self) -> int:
+        store = opened(self.target)
+        name = store.path.name
+        path = destination(self.out, f"reports/{name}-{{}}.html", "--out")
+        tally, manifest = Tally.of(store), store.manifest
+        command = manifest.get("command") or {}
+        argv = command.get("argv")
+        facts = {
+            "Batch size": ", ".join(map(str, tally.batches)) or "none yet",
+            "Machine": _record.machine_line(manifest["begun"]["machine"]),
+            "Host": manifest["begun"]["host"],
+            "Command": shlex.join(["dynax", "sweep", *argv]) if argv else "",
+        }
+        of = f" of {pathlib.Path(argv[0]).name}" if argv else ""
+        try:
+            page = sweep_document(
+                _dataset(store),
+                output=self.output,
+                maximize=self.maximize or None,
+                failures=tally.said,
+                facts={k: v for k, v in facts.items() if v},
+                title=f"Sweep {name}: {manifest['experiment']['run']}{of}",
+            )
+        except StoreError as error:
+            raise UsageError(f"STORE: {str(error).removeprefix('store: ')}") from None
+        except ValueError as error:
+            if str(error).startswith("output: "):
+                raise UsageError(f"--{error}") from None
+            raise
+        print(f"Report: {write(path, page)}", flush=True)
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Gather a store into one file."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    to: Positional[Annotated[pathlib.Path, Arg(metavar="TO")]]
+    """A new NAME.nc or NAME.zarr."""
+
+    def main(self) -> int:
+        store = opened(self.target)
+        try:
+            print(f"written to {export(store.path, self.to)}")
+        except StoreError as error:
+            name, colon, rest = str(error).partition(":")
+            raise UsageError(f"{name.upper()}{colon}{rest}") from None
+        except ImportError as error:
+            raise UsageError(f"TO: given {self.to}; {error}.") from None
+        return 0
+
+
+VERBS = {
+    "status": (Status, STATUS),
+    "resume": (Resume, RESUME),
+    "show": (Show, SHOW),
+    "export": (Export, EXPORT),
+}
+Verb = TypeVar("Verb")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfStore(Generic[Verb]):
+    """Of a sweep that is there already."""
+
+    verb: tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Verb]]
+
+    def main(self) -> int:
+        return self.verb.main()  # pyright: ignore
+
+
+def sweep_command(argv: Sequence[str]) -> Any:
+    """The type of `dynax sweep FILE.py`, or of `dynax sweep status STORE` and so on."""
+    if not any(word in VERBS for word in argv[1:2]):
+        return Sweep
+    kinds: Any = None
+    for name, (verb, text) in VERBS.items():
+        kind = Annotated[verb, tyro.conf.subcommand(name, description=text)]
+        kinds = kind if kinds is None else kinds | kind
+    return OfStore[kinds]
+
+
+def bare_ray(argv: list[str]) -> list[str]:
+    """`--ray` without an address, as `--ray=`."""
+    found = list(argv)
+    for k, word in enumerate(argv):
+        following = argv[k + 1 : k + 2]
+        alone = not following or following[0].startswith("-")
+        if word == "--ray" and (alone or following[0].endswith(".py")):
+            found[k] = "--ray="
+    return found
+
+
+def _dataset(store):
+    try:
+        return open_sweep(store.path)
+    except ImportError as error:
+        raise UsageError(f"STORE: {error}.") from None
+
+
+def _facts(tally):
+    begun = tally.store.manifest["begun"]
+    return {"store": str(tally.store.path), **tally.facts(), "begun": begun}

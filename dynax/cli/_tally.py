@@ -1,0 +1,180 @@
+"""What is in the store of a sweep, in numbers: read without reading the results."""
+
+import collections
+import dataclasses
+import math
+import pathlib
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dynax.report import point_said
+from dynax.sweep import Progress, open_sweep
+from dynax.sweep.store import MEANINGS, Store
+
+
+FRESH = 60.0  # seconds after which a worker on another host that says nothing is gone
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """Counts of points; `failures` by kind; `said`: (point, kind, text) of some.
+
+    Attributes:
+        broken: points of structures that could not be compiled.
+        damaged: files of parts that are not whole.
+        batches: sizes with which the parts were computed.
+    """
+
+    points: int
+    done: int
+    broken: int
+    failures: dict[str, int]
+    said: list[tuple[int, str, str]]
+    damaged: int
+    batches: list[int]
+    store: Store
+
+    @classmethod
+    def of(cls, store: Store, most: int = 1000) -> "Tally":
+        space = store.manifest["experiment"]["space"].values()
+        shape = [_length(given) for given in space]
+        blocks = math.prod(len(g["static"]) for g in space if "static" in g)
+        points = math.prod(shape)
+        block = points // blocks
+        counts: collections.Counter[str] = collections.Counter()
+        batches, said, done, damaged = set(), [], 0, 0
+        parts = store.parts()
+        for part in parts:
+            try:
+                with np.load(part.path, allow_pickle=False) as arrays:
+                    status, batch = arrays["status"], int(arrays["@batch"])
+                    failed = np.flatnonzero(status)
+                    texts = {}
+                    if len(failed) and len(said) < most:
+                        at = arrays["@failed"].tolist()
+                        texts = dict(zip(at, arrays["@said"], strict=True))
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                damaged += 1
+                continue
+            done += len(status)
+            batches.add(batch)
+            first = part.structure * block + part.first
+            for code, many in zip(
+                *np.unique(status[failed], return_counts=True), strict=True
+            ):
+                counts[MEANINGS[int(code)]] += int(many)
+            for k in failed[: most - len(said)].tolist():
+                kind = MEANINGS[int(status[k])]
+                said.append((first + k, kind, str(texts.get(k, ""))))
+        broken = 0
+        for structure in range(blocks):
+            plan = store.plan(structure)
+            if plan and "error" in plan:
+                broken += block
+                counts[COMPILE] += block
+                said.append((structure * block, COMPILE, plan["error"]))
+        files = {part.path.name for part in parts}
+        folder = store.path / "parts"
+        damaged += sum(p.name not in files for p in folder.glob("s*.npz"))
+        counted = dict(counts.most_common())
+        return cls(points, done, broken, counted, said, damaged, sorted(batches), store)
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+    @property
+    def missing(self) -> int:
+        return self.points - self.done - self.broken
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "points": self.points,
+            "done": self.done,
+            "failed": self.failed,
+            "missing": self.missing,
+            "complete": self.missing == 0,
+            "failures": self.failures,
+            "messages": [
+                {"point": n, "kind": kind, "text": text}
+                for n, kind, text in self.said[:20]
+            ],
+            "damaged_parts": self.damaged,
+            "batch_sizes": self.batches,
+        }
+
+    def lines(self) -> list[str]:
+        """The failures, by kind, with the first messages of each."""
+        lines: list[str] = []
+        if not self.said:
+            return lines
+        ds = open_sweep(self.store.path)
+        for kind, count in self.failures.items():
+            lines.append(f"  {count:,} failed: {kind}")
+            seen: dict[str, int] = {}
+            for number, k, text in self.said:
+                if k == kind:
+                    seen.setdefault(text, number)
+            for text, number in list(seen.items())[:3]:
+                said = f": {text}" if text else ""
+                given = point_said(ds, number)
+                lines.append(f"    point {number:,} ({given}){said}")
+        return lines
+
+
+COMPILE = "could not be compiled"
+
+
+def _length(given):
+    if "search" in given:
+        return given["count"]
+    if "table" in given:
+        return len(next(iter(given["table"].values())))
+    return len(given["static"] if "static" in given else given["values"])
+
+
+def workers(store: Store) -> list[dict[str, Any]]:
+    """The latest report of each; `at_work` tells whether it is likely still there."""
+    found, now = store.workers(), time.time()
+    for report in found:
+        report["age"] = round(now - report["updated"], 1)
+        elsewhere = report["host"] != socket.gethostname() and report["age"] < FRESH
+        report["at_work"] = bool(report["alive"]) or elsewhere
+    return found
+
+
+def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
+    """What `dynax sweep status` prints."""
+    manifest = tally.store.manifest
+    argv = (manifest.get("command") or {}).get("argv")
+    of = f" of {pathlib.Path(argv[0]).name}" if argv else ""
+    begun = manifest["begun"]["date"].replace("T", " ")
+    yield f"{tally.store.path}: {manifest['experiment']['run']}{of}, begun {begun}"
+    at_work = [w for w in team if w["at_work"]]
+    rate = sum(w.get("rate", 0.0) for w in at_work)
+    if tally.missing and rate:
+        left = tally.missing / rate
+        yield f"  {Progress(tally.done, tally.points, tally.failed, rate, left)}"
+    else:
+        yield f"  {tally.done:,} of {tally.points:,} points, {tally.failed:,} failed"
+    for w in team:
+        state = "at work" if w["at_work"] else "not at work"
+        yield (
+            f"  worker {w['worker']} on {w['host']} (process {w['process']}): {state}, "
+            f"{w.get('done', 0):,} points, {w.get('rate', 0):,.3g} points/s on "
+            f"{w.get('devices', 1)} × {w.get('device', 'device')}, last heard of "
+            f"{w['age']:,.0f} s ago"
+        )
+    if tally.batches:
+        yield f"  batch sizes: {', '.join(map(str, tally.batches))}"
+    if tally.damaged:
+        yield f"  damaged parts: {tally.damaged}, which `resume` computes again"
+    yield from tally.lines()
+    if tally.missing and not at_work:
+        yield f"Next: dynax sweep resume {tally.store.path}"

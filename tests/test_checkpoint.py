@@ -1,0 +1,380 @@
+"""Long runs end as if nothing had happened: killed, half-written, sharded, mistaken.
+
+`python tests/test_checkpoint.py {train,hurry,shard} FOLDER` are the processes that the
+tests start, and kill.
+"""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
+import dynax as dx
+from dynax.checkpoint import Checkpoints, scan
+
+
+pytest.importorskip("orbax.checkpoint")
+STEPS, EVERY = 56, 4
+
+
+def leaves(tree):
+    """The bits of every leaf, and what kind of array they are in."""
+    flat, treedef = jax.tree.flatten(tree)
+
+    def bits(a):
+        if isinstance(a, jax.Array) and jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            return str(a.dtype), bits(jax.random.key_data(a))
+        if isinstance(a, jax.Array | np.ndarray | np.generic):
+            return type(a), a.dtype, a.shape, np.asarray(a).tobytes()
+        return type(a), a
+
+    return treedef, [bits(a) for a in flat]
+
+
+# What the processes do
+
+
+def train(folder, progress=lambda share, text: None):
+    """A small net under Lion with its ledger; the key that draws batches is carried."""
+    normal = lambda *shape: np.random.default_rng(0).normal(size=shape).astype("f4")
+    images = jnp.asarray(normal(256, 16))
+    answers = jnp.asarray(np.sin(3 * images[:, :2]))
+    params = {"a": normal(16, 32) / 4, "b": normal(32, 2) / 6}
+    tx = dx.as_optax(dx.LionKappa(weight_decay=1.0), 1e-3, every=2)
+
+    def step(carry, _):
+        params, state, key = carry
+        key, drawn = jax.random.split(key)
+        batch = jax.random.randint(drawn, (32,), 0, len(images))
+
+        def loss(p):
+            out = jnp.tanh(images[batch] @ p["a"]) @ p["b"]
+            return jnp.mean((out - answers[batch]) ** 2)
+
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = tx.update(grads, state, params, value=value, value_fn=loss)
+        params = optax.apply_updates(params, updates)
+        return (params, state, key), (value, state.ledger, drawn)
+
+    start = params, jax.jit(tx.init)(params), jax.random.key(1)
+    given = {"every": EVERY, "length": STEPS, "progress": progress}
+    return scan(step, start, None, folder, **given)
+
+
+def hurry(folder):
+    """Save without end, trees large enough to be caught at it."""
+    noise = np.random.default_rng(0).random(4_000_000)
+    store = Checkpoints(folder)
+    for step in range((Checkpoints(folder).steps() or [-1])[-1] + 1, 10_000):
+        store.save(step, {"a": noise + step})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def shard(folder):
+    """On 8 virtual devices: a sharded carry is saved, restored and carried on."""
+    assert jax.device_count() == 8, jax.device_count()
+    folder = pathlib.Path(folder)
+    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    put = lambda a, *spec: jax.device_put(a, NamedSharding(mesh, P(*spec)))
+    keys = jax.random.split(jax.random.key(0), 3)
+    a, b, x = (jax.random.normal(k, (64, 64)) / 8 for k in keys)
+    sharded = {"a": put(a, None, "model"), "b": put(b, "model")}
+    batches = put(jnp.stack([x] * 10), None, "data")
+
+    store = Checkpoints(folder / "tree")
+    store.save(1, sharded)
+    turned = jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharded["b"].sharding)
+    for like in (sharded, {"a": turned, "b": b}):
+        _, out = store.latest(like)
+        for name, was in (("a", a), ("b", b)):
+            assert out[name].sharding.is_equivalent_to(like[name].sharding, 2)
+            assert out[name].committed == (like[name] is not b)
+            np.testing.assert_array_equal(out[name], was)
+
+    def f(carry, x):
+        params, key, total = carry
+        key, drawn = jax.random.split(key)
+        x = x + jax.random.normal(drawn, x.shape)
+        loss = lambda p: jnp.mean((jnp.tanh(x @ p["a"]) @ p["b"]) ** 2)
+        value, grads = jax.value_and_grad(loss)(params)
+        params = jax.tree.map(lambda p, g: p - g, params, grads)
+        return (params, key, total + grads["a"]), (value, grads)
+
+    def go(name, stop):
+        def progress(share, text):
+            if share >= stop:
+                raise Interrupted
+
+        start = sharded, jax.random.key(5), put(jnp.zeros_like(a))  # replicated
+        return scan(f, start, batches, folder / name, every=3, progress=progress)
+
+    whole = go("whole", 2)
+    for stop in (0.3, 0.9):
+        try:
+            go("parts", stop)
+        except Interrupted:
+            continue
+        raise AssertionError("not interrupted")
+    again = go("parts", 2)
+    assert leaves(again) == leaves(whole)
+    for (params, key, total), _ in (whole, again):
+        for name, given in sharded.items():
+            assert params[name].sharding == given.sharding
+        assert key.sharding.is_fully_replicated and total.sharding.is_fully_replicated
+
+
+def main(task, folder):
+    if task == "train":
+        result = train(folder, lambda share, text: print(share, flush=True))
+        text = repr(leaves(result))
+        pathlib.Path(f"{folder}.txt").write_text(text, encoding="utf-8")
+    else:
+        {"hurry": hurry, "shard": shard}[task](folder)
+
+
+QUIET = {
+    "JAX_PLATFORMS": "cpu",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
+
+
+def start(task, folder, **env):
+    env = {**os.environ, **QUIET, **env}
+    command = [sys.executable, __file__, task, str(folder)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return out
+
+
+# The tests
+
+
+def test_killed_at_random_it_ends_as_if_never_interrupted(tmp_path):
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    finish(start("train", tmp_path / "whole", **compiled))
+    chance, begun, killed = random.Random(0), [], 0
+    while killed < 4:
+        process = start("train", tmp_path / "parts", **compiled)
+        begun.append(float(process.stdout.readline()))
+        assert begun[-1] < 1, "done before it was killed as often as wanted"
+        for _ in range(chance.randrange(2)):
+            process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.06))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        process.communicate()
+    out = finish(start("train", tmp_path / "parts"))  # compiled anew
+    begun.append(float(out.split()[0]))
+    assert begun == sorted(begun) and begun[0] == 0 < begun[-1] < 1, begun
+    texts = [(tmp_path / f"{name}.txt").read_text() for name in ("whole", "parts")]
+    assert texts[0] == texts[1]
+    store = Checkpoints(tmp_path / "parts" / "carry")
+    assert store.steps() == [STEPS - EVERY, STEPS]
+
+
+def test_what_is_half_written_is_not_read(tmp_path):
+    """Killed while it writes, several times over; what has a name is whole."""
+    store, caught = Checkpoints(tmp_path), 0
+    noise = np.random.default_rng(0).random(4_000_000)
+    while caught < 2:
+        process = start("hurry", tmp_path)
+        while not list(tmp_path.glob("*.orbax-checkpoint-tmp*")) or not store.steps():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        left = [p for p in tmp_path.glob("*.orbax-checkpoint-tmp*") if p.is_dir()]
+        found = store.latest({"a": noise})
+        assert found is not None
+        np.testing.assert_array_equal(found[1]["a"], noise + found[0])
+        caught += bool(left)
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+class Module(eqx.Module):
+    weight: jax.Array
+    activation: Any
+    width: int = eqx.field(static=True)
+
+
+def everything():
+    """Values that are easily lost, in every kind of container."""
+    odd = np.array([0x7FC00001, 0xFF800123, 0x80000000], np.uint32).view(np.float32)
+    params = {"a/b.c": jnp.asarray(odd), "none": None}
+    tx = optax.chain(optax.lion(1e-3), optax.scale_by_schedule(lambda count: 1.0))
+    return {
+        "key": jax.random.key(3, impl="rbg"),
+        "keys": jax.random.split(jax.random.key(1), (2, 3)),
+        "state": tx.init(params),
+        "pair": Pair(params, (1, 2.5, True, 1j, 2**40)),
+        "module": Module(jnp.arange(6, dtype=jnp.bfloat16), jnp.tanh, 6),
+        "numpy": [np.arange(3), np.zeros(()), np.float32(-0.0), np.float64(1.5)],
+        "empty": jnp.zeros((0, 3)),
+        "narrow": [jnp.ones(3, jnp.int4), jnp.ones(3, jnp.float8_e4m3fn)],
+        "rest": [jnp.asarray([True, False]), jnp.full(2, 1 + 2j)],
+    }
+
+
+def test_every_bit_and_kind_of_leaf_comes_back(tmp_path):
+    tree, store = everything(), Checkpoints(tmp_path)
+    assert store.latest(tree) is None
+    store.save(7, tree)
+    step, out = store.latest(tree)
+    assert step == 7 and leaves(out) == leaves(tree)
+    assert not any(
+        a.committed for a in jax.tree.leaves(out) if isinstance(a, jax.Array)
+    )
+
+    def abstract(a):
+        is_jax = isinstance(a, jax.Array)
+        return jax.ShapeDtypeStruct(a.shape, a.dtype) if is_jax else a
+
+    assert leaves(store.read(7, jax.tree.map(abstract, tree))) == leaves(tree)
+
+
+OTHER = {
+    "shape": ("key", {"keys": jax.random.split(jax.random.key(1), (3, 2))}),
+    "dtype": ("empty", {"empty": jnp.zeros((0, 3), jnp.float32)}),
+    "kind of key": ("key", {"key": jax.random.key(3)}),
+    "kind of number": ("pair", {"pair": Pair(everything()["pair"].first, (1.0,))}),
+    "more": ("more", {"more": jnp.zeros(())}),
+    "fewer": ("rest", {"rest": []}),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_another_tree_is_refused(tmp_path, name):
+    where, change = OTHER[name]
+    store = Checkpoints(tmp_path)
+    store.save(0, everything())
+    with pytest.raises(ValueError, match=rf"^like\['{where}.*: given .*accepted is "):
+        store.latest({**everything(), **change})
+
+
+def test_only_the_newest_stay_and_none_is_replaced(tmp_path, monkeypatch):
+    store, tree = Checkpoints(tmp_path, keep=2), {"a": np.arange(3)}
+    for step in range(3):
+        store.save(step, tree)
+    assert store.steps() == [1, 2]
+    for step in (-1, 1, 2):
+        with pytest.raises(ValueError, match="^step, tree: given"):
+            store.save(step, tree)
+    with pytest.raises(ValueError, match="given 3 and 0 arrays"):
+        store.save(3, {"f": jnp.tanh})
+
+    def stopped(path):
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr("shutil.rmtree", stopped)
+        store.save(3, tree)
+    assert store.steps() == [2, 3]  # 1 was about to go: no longer to be read
+    store.save(4, tree)
+    assert sorted(os.listdir(tmp_path)) == ["3", "4"]
+    with pytest.raises(ValueError, match="given gs://bucket"):
+        Checkpoints("gs://bucket")
+
+
+def count(carry, x):
+    total, key = carry
+    return (total + x, jax.random.split(key)[0]), (total, key)
+
+
+BEGIN = jnp.zeros(()), jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    "xs, length",
+    [(np.arange(11.0), None), (jnp.arange(11.0), 11), (lambda k: np.float64(k), 11)],
+    ids=["numpy", "jax", "function"],
+)
+def test_scan_is_that_of_jax(tmp_path, xs, length):
+    told = []
+    given = {"every": 4, "length": length, "progress": lambda *seen: told.append(seen)}
+    out = scan(count, BEGIN, xs, tmp_path, **given)
+    assert [share for share, _ in told] == [0, 4 / 11, 8 / 11, 1]
+    again = scan(count, BEGIN, xs, tmp_path, **given)
+    assert told[4:] == [(1.0, "step 11 of 11")]
+    wanted = jax.lax.scan(count, BEGIN, jnp.arange(11.0))
+    for found in (out, again):
+        assert leaves(jax.device_get(found[1][0])) == leaves(
+            jax.device_get(wanted[1][0])
+        )
+        assert leaves((found[0], found[1][1])) == leaves((wanted[0], wanted[1][1]))
+
+
+def test_a_run_that_is_done_goes_on(tmp_path):
+    """No outputs, no xs, weakly typed; and the run may be of another length."""
+    step = lambda carry, _: ((carry[0] + 0.5, carry[1] * 2), None)
+    go = lambda n: scan(step, (0.0, jnp.asarray(1)), None, tmp_path, every=3, length=n)
+    assert jax.device_get(go(6)) == ((3.0, 64), None)
+    assert jax.device_get(go(8)) == ((4.0, 256), None)
+    with pytest.raises(ValueError, match="8 steps were made by 3"):
+        go(9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"every": 5},
+        {"xs": np.arange(7.0)},
+        {"xs": np.arange(12.0)},
+        {"carry": (jnp.zeros(()), jax.random.key(1))},
+        {"carry": (jnp.ones(()), jax.random.key(0))},
+        {"carry": (jnp.zeros((), jnp.float32), jax.random.key(0))},
+    ],
+    ids=["every", "shorter", "longer, off the grid", "key", "start", "dtype"],
+)
+def test_the_folder_of_another_run_is_refused(tmp_path, change):
+    given = {"carry": BEGIN, "xs": np.arange(11.0), "folder": tmp_path, "every": 4}
+    scan(count, **given)
+    with pytest.raises(ValueError, match=r"^(folder|like\['carry'\]\[0\]): given"):
+        scan(count, **{**given, **change})
+
+
+@pytest.mark.parametrize("change", [{"every": 0}, {"length": 3}, {"xs": None}])
+def test_a_number_of_steps_is_needed(tmp_path, change):
+    given = {"xs": np.arange(2.0), "folder": tmp_path, "every": 1, **change}
+    with pytest.raises(ValueError, match="^xs, length, every: given"):
+        scan(count, BEGIN, **given)
+
+
+def test_sharded(tmp_path):
+    flags = "--xla_force_host_platform_device_count=8"
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    finish(start("shard", tmp_path / "run", XLA_FLAGS=flags, **compiled))
+
+
+def test_without_orbax_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    with pytest.raises(ImportError, match=r'pip install "dynax-lab\[checkpoint\]"'):
+        Checkpoints(tmp_path).save(0, np.zeros(2))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
