@@ -16,7 +16,7 @@ import jax
 
 from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike, State
-from dynax.lyapunov import Ledger
+from dynax.lyapunov import Check, Ledger
 
 
 class AbstractOptimizer(eqx.Module):
@@ -151,6 +151,28 @@ class AbstractRatedMap(AbstractOptimizer):
     @abc.abstractmethod
     def factor(self, k: ScalarLike, lr: ScalarLike) -> Scalar:
         """The proved bound of V_{k+1}/V_k, at most 1."""
+
+
+class AbstractRefinableOptimizer(AbstractOptimizer):
+    """A method whose hyper-parameters count steps, not time: β = 1 − a·lr.
+
+    Its map tends to its flow when the step is refined at a fixed a, not at a fixed β.
+    """
+
+    @abc.abstractmethod
+    def refined(self, lr: ScalarLike, finer: ScalarLike) -> AbstractOptimizer:
+        """The method whose flow at the step `finer` is the flow of this one at `lr`."""
+
+
+class AbstractConditionalOptimizer(AbstractLyapunovOptimizer):
+    """A method whose D ≥ 0 is proved for some of its hyper-parameters only."""
+
+    @abc.abstractmethod
+    def condition(self) -> dict[str, Check]:
+        """The proof's conditions by name, known before any run: margin ≥ 0.
+
+        Where one is violated the claimed D is still −Ḣ, but nothing says D ≥ 0.
+        """
 
 
 class AbstractFlow(eqx.Module):

@@ -15,8 +15,10 @@ from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
+    AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
+    AbstractRefinableOptimizer,
     LyapunovFlow,
 )
 from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, verdict
@@ -67,6 +69,7 @@ class Result(NamedTuple):
 def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 0):
     """Audit a system as a map and as a flow.
 
+    condition what the proof asks of the hyper-parameters alone, where it asks anything
     map       every step's balance, signs, contraction (and the bound, with L)
     pointwise V̇ = −D and D ≥ 0 at random states around the start
     limit     (x₊ − x)/ε → ẋ at first order as ε → 0
@@ -105,12 +108,18 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
         )
         return rows
 
-    ledger = run(opt, x)
     name = type(opt).__name__
+    verdicts = {}
+    if isinstance(opt, AbstractConditionalOptimizer):
+        verdicts["condition"] = verdict(
+            _condition(opt.condition(), tree.widest(x)),
+            f"{name}: its hyper-parameters are those of the proof",
+        )
+    ledger = run(opt, x)
     origin = f"round-off model, {tree.widest(x).name}"
     exact = isinstance(opt, AbstractBalancedOptimizer)
     what = "exact energy balance of every step" if exact else "energy of the map"
-    verdicts = {"map": verdict(ledger, f"{name}: {what}", origin)}
+    verdicts["map"] = verdict(ledger, f"{name}: {what}", origin)
 
     first = f if batches is None else _first(f, batches)
     verdicts["limit"] = verdict(
@@ -138,6 +147,24 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
             if not solved:
                 verdicts["flow"] = _unsolved(verdicts["flow"])
     return Result(verdicts, ledger)
+
+
+def _condition(checks: dict[str, Check], dtype) -> Ledger:
+    """One row: no energy, only the checks."""
+    zero = jnp.zeros((), dtype)
+    return Ledger(
+        step=jnp.zeros((), jnp.int32),
+        energy=zero,
+        change=zero,
+        predicted=zero,
+        defect=zero,
+        scale=zero,
+        terms={},
+        phase=jnp.asarray(INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks=checks,
+    )
 
 
 def _first(f, batches):
@@ -176,11 +203,11 @@ def _wander(opt, f, x, lr, steps, key):
 
 @eqx.filter_jit
 def _pointwise(flow, x, states, key) -> Ledger:
-    # not the start itself: m = 0 is a kink of every norm
-    ys = _wander(flow.opt, flow.f, x, flow.lr, states + 1, key)
-    ys = tree.map(lambda a: a[1:], ys)
+    # not the start itself: m = 0 is a kink of every norm; a first step may only look
+    ys = _wander(flow.opt, flow.f, x, flow.lr, states + 2, key)
+    ys = tree.map(lambda a: a[2:], ys)
     dtype = tree.widest(x)
-    ts = jnp.arange(1, states + 1, dtype=dtype) * tree.cast(flow.lr, dtype)
+    ts = jnp.arange(2, states + 2, dtype=dtype) * tree.cast(flow.lr, dtype)
 
     at = jax.vmap(lambda t, y: observe_flow(flow, t, y))(ts, ys)
     v, dv, d, size = at.energy, at.rate, at.dissipation, at.power
@@ -219,8 +246,11 @@ def _limit(opt, f, x, lr) -> Ledger:
     g, t = jax.grad(f)(x_), tree.cast(3 * lr, dtype)
 
     def error(eps):
-        delta, after = opt.update(x_, s, g, eps)
-        moved, rate = (delta, tree.sub(after, s)), opt.flow(t, x_, s, g, eps)
+        finer = opt
+        if isinstance(opt, AbstractRefinableOptimizer):
+            finer = opt.refined(lr, eps)
+        delta, after = finer.update(x_, s, g, eps)
+        moved, rate = (delta, tree.sub(after, s)), finer.flow(t, x_, s, g, eps)
         gap = tree.sub(tree.scale(1 / eps, moved), rate)
         return tree.vdot(gap, gap) ** 0.5, tree.vdot(rate, rate) ** 0.5
 

@@ -1,0 +1,118 @@
+"""What the classical methods share: states, linear combinations, bad input."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from dynax import _tree as tree
+from dynax._types import Params, Scalar, ScalarLike
+from dynax.flow import Minimum
+from dynax.kappa import AbstractKappa
+
+
+class NoState(NamedTuple):
+    """Of a method without memory."""
+
+
+class VelocityState(NamedTuple):
+    """The velocity v."""
+
+    v: Params
+
+
+class PointState(NamedTuple):
+    """A second point z beside x; with a mirror map, a point of the dual space."""
+
+    z: Params
+
+
+class TimedState(NamedTuple):
+    """A second point z, and the method's own clock: 0 at the start, ṫ = 1."""
+
+    z: Params
+    clock: Scalar
+
+
+def timed(x: Params, z: Params) -> TimedState:
+    return TimedState(z, jnp.zeros((), tree.widest(x)))
+
+
+def combine(*terms: tuple[ScalarLike, Params]) -> Params:
+    """Σ cᵢ·xᵢ, leaf by leaf in the dtype of the first tree."""
+
+    def total(first, *rest):
+        parts = [
+            tree.cast(c, first.dtype) * a.astype(first.dtype)
+            for (c, _), a in zip(terms, (first, *rest), strict=True)
+        ]
+        return sum(parts[1:], parts[0])
+
+    return tree.map(total, *(x for _, x in terms))
+
+
+def square(x: Params) -> Scalar:
+    """‖x‖²."""
+    return tree.vdot(x, x)
+
+
+def over(value: ScalarLike, t: Array) -> Array:
+    """value/t, and 0 at t = 0: a flow that starts at rest."""
+    return jnp.where(t > 0, tree.cast(value, t.dtype) / jnp.where(t > 0, t, 1), 0)
+
+
+def scalars(x: Params, *values: ScalarLike) -> tuple[Array, ...]:
+    """Hyper-parameters in the dtype in which scalars of x are computed."""
+    return tuple(tree.cast(v, tree.widest(x)) for v in values)
+
+
+def gap(f: Callable[[Params], Scalar], x: Params, minimum: Minimum) -> Scalar:
+    """f(x) − f*."""
+    return f(x) - tree.cast(minimum.value, tree.widest(x))
+
+
+def bregman(mirror: AbstractKappa, z: Params, x: Params) -> Scalar:
+    """D_ψ*(z, z') with ∇ψ*(z') = x, also where z' is infinite: ψ*(z) + ψ(x) − ⟨z, x⟩.
+
+    `mirror` is ψ*.
+    """
+    return mirror.value(z) + mirror.finite_conjugate(x) - tree.vdot(z, x)
+
+
+def require(name: str, given, accepted: str, ok: Callable) -> None:
+    """One hyper-parameter, checked where its value is known; a tracer passes.
+
+    Raises:
+        ValueError: `ok(value)` is false somewhere, as it is for NaN.
+    """
+    if tree.is_concrete(given) and not np.all(ok(np.asarray(given))):
+        raise ValueError(f"{name}: given {given}; accepted is {accepted}.")
+
+
+def positive(name: str, given) -> None:
+    require(name, given, f"a finite {name} > 0", lambda v: (v > 0) & np.isfinite(v))
+
+
+def check_lr(lr: ScalarLike) -> None:
+    require("learning_rate", lr, "a finite h ≥ 0", lambda v: (v >= 0) & np.isfinite(v))
+
+
+def check_mirror(mirror, name: str = "mirror") -> None:
+    """A differentiable κ.
+
+    Raises:
+        TypeError: it is no κ.
+        ValueError: it has kinks.
+    """
+    if not isinstance(mirror, AbstractKappa):
+        raise TypeError(
+            f"{name}: given {type(mirror).__name__}; accepted is a "
+            "dynax.kappa.AbstractKappa, such as dynax.kappa.HalfSquared()."
+        )
+    if not mirror.smooth:
+        raise ValueError(
+            f"{name}: given {type(mirror).__name__}, which has kinks; accepted is a "
+            "differentiable κ (its `smooth` is True)."
+        )

@@ -1,0 +1,675 @@
+"""The adaptive methods: laws, twins in optax, and controls that must fail."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import dynax as dx
+from dynax import tree
+from dynax.flow import Step
+from dynax.monitor import observe
+
+from . import laws
+
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+LR = 1e-2
+MEMBERS = {
+    "adam": dx.Adam(),
+    "adam-plain": dx.Adam(0.9, 0.99, 1e-3, 1e-3, bias_correction=False),
+    "adamw": dx.AdamW(weight_decay=0.5),
+    "rmsprop": dx.RMSprop(0.99),
+    "adagrad": dx.AdaGrad(),
+    "shampoo": dx.Shampoo(),
+    "shampoo-3": dx.Shampoo(0.9, interval=3),
+    "soap": dx.SOAP(interval=2),
+    "soap-adam": dx.SOAP(0.9, 0.99, beta3=0.9, longest=1),
+    "schedule-free": dx.ScheduleFree(),
+    "schedule-free-0": dx.ScheduleFree(0.0, weight_power=1.0),
+}
+# the step at which the energy of the flow is the V of the map
+ENERGY_LR = {"adam": 0.9, "adam-plain": 0.9, "soap": 0.95, "soap-adam": 0.9}
+every = pytest.mark.parametrize("name", MEMBERS)
+
+
+def those(kind):
+    names = [k for k, opt in MEMBERS.items() if isinstance(opt, kind)]
+    return pytest.mark.parametrize("name", names)
+
+
+@every
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_structure(name, dtype):
+    laws.keeps_structure(MEMBERS[name], dtype)
+
+
+@every
+def test_jit(name, getkey):
+    laws.jit_is_eager(MEMBERS[name], getkey())
+
+
+@pytest.mark.parametrize(
+    "make, values",
+    [
+        (dx.Adam, [0.5, 0.9]),
+        (lambda b: dx.Adam(beta2=b), [0.9, 0.999]),
+        (lambda e: dx.Adam(eps=e, eps_root=e), [1e-8, 1e-2]),
+        (lambda lam: dx.AdamW(weight_decay=lam), [0.0, 0.5]),
+        (dx.RMSprop, [0.5, 0.9]),
+        (dx.AdaGrad, [1e-7, 0.1]),
+        (dx.Shampoo, [0.9, 1.0]),
+        (lambda b: dx.SOAP(beta3=b), [0.9, 0.95]),
+        (lambda k: dx.SOAP(interval=k), [2.0, 10.0]),
+        (dx.ScheduleFree, [0.0, 0.9]),
+        (lambda p: dx.ScheduleFree(weight_power=p), [0.0, 2.0]),
+    ],
+)
+def test_vmap(make, values, getkey):
+    laws.vmap_is_loop(make, jnp.array(values), getkey())
+
+
+@every
+def test_limit(name, getkey):
+    t = 3 * LR if "schedule-free" in name else 0.0
+    laws.tends_to_flow(MEMBERS[name], getkey(), LR, t)
+
+
+@pytest.mark.parametrize(
+    "name", ["adam", "adamw", "rmsprop", "shampoo-3", "soap", "schedule-free"]
+)
+def test_optax(name):
+    steps = 8 if name == "soap" else 3  # its first step only looks
+    laws.works_as_optax(lambda: MEMBERS[name], steps=steps)
+
+
+@those(dx.AbstractLyapunovOptimizer)
+def test_claim(name, getkey):
+    laws.claim_is_jvp(MEMBERS[name], getkey())
+
+
+@pytest.mark.parametrize("name", ["adam", "shampoo", "soap"])
+def test_flow(name):
+    laws.falls_along_diffrax(MEMBERS[name], horizon=1.0)
+
+
+@those(dx.AbstractBalancedOptimizer)
+def test_balance(name, getkey):
+    energy_lr = LR * ENERGY_LR.get(name, 1.0)
+    laws.balances(MEMBERS[name], getkey(), energy_lr=energy_lr)
+
+
+@those(dx.AbstractBalancedOptimizer)
+def test_low_precision(name):
+    """float32 within the round-off model, and to 1e-3 of the terms."""
+    f, x = laws.problem(jnp.float32)
+    for lr in (1e-2, 1e-4):
+        _, rows = dx.iterate(MEMBERS[name], f, x, lr, steps=100)
+        v = dx.verdict(rows, name)
+        assert v.status == "holds" and v.error <= 1e-3, str(v)
+
+
+def test_theorem():
+    """r ≤ (L/2)‖δ‖² with the true L; a hundredth of it is rejected."""
+    f, x = laws.problem()
+    flat, back = jax.flatten_util.ravel_pytree(x)
+    smoothness = 2 + float(
+        jnp.linalg.eigvalsh(jax.hessian(lambda v: f(back(v)))(flat))[-1]
+    )
+    for factor, status in ((1.0, "holds"), (0.01, "violated")):
+        for opt in (dx.Adam(), dx.RMSprop()):
+            _, rows = dx.iterate(
+                opt, f, x, LR, steps=100, smoothness=factor * smoothness
+            )
+            assert dx.verdict(rows, "theorem").status == status
+
+
+# --- twins -----------------------------------------------------------------------
+
+
+def mask(x):
+    return {"w": True, "b": False}
+
+
+SCHEDULES = {
+    "constant": 1e-2,
+    "cosine": optax.cosine_decay_schedule(1e-1, 40),
+    "warmup": optax.warmup_cosine_decay_schedule(1e-3, 1e-1, 10, 60),
+}
+TWINS = {
+    "adam": (lambda lr: optax.adam(lr), dx.Adam()),
+    "adam-roots": (
+        lambda lr: optax.adam(lr, 0.8, 0.95, eps=1e-3, eps_root=1e-3),
+        dx.Adam(0.8, 0.95, 1e-3, 1e-3),
+    ),
+    "adamw": (lambda lr: optax.adamw(lr, weight_decay=0.1), dx.AdamW(weight_decay=0.1)),
+    "adamw-mask": (
+        lambda lr: optax.adamw(lr, weight_decay=0.1, mask=mask),
+        dx.AdamW(weight_decay=0.1, decay_mask=mask),
+    ),
+    "rmsprop": (lambda lr: optax.rmsprop(lr), dx.RMSprop()),
+    "rmsprop-torch": (
+        lambda lr: optax.rmsprop(lr, 0.99, 1e-6, 0.3, eps_in_sqrt=False),
+        dx.RMSprop(0.99, 1e-6, 0.0, 0.3),
+    ),
+    "adagrad": (lambda lr: optax.adagrad(lr), dx.AdaGrad()),
+    "schedule-free": (
+        lambda lr: optax.contrib.schedule_free(optax.sgd(_later(lr)), lr),
+        dx.ScheduleFree(),
+    ),
+    "schedule-free-p": (
+        lambda lr: optax.contrib.schedule_free(
+            optax.sgd(_later(lr)), lr, b1=0.5, weight_lr_power=0.5
+        ),
+        dx.ScheduleFree(0.5, 0.5),
+    ),
+}
+
+
+def _later(lr):
+    """optax's schedule_free counts from 1, its base optimizer from 0."""
+    return (lambda count: lr(count + 1)) if callable(lr) else lr
+
+
+def _moments(name, opt, state):
+    """What of optax's state must be ours: (theirs as ours, ours)."""
+    if name.startswith("adamw"):
+        opt = opt.adam
+    if isinstance(opt, dx.Adam):
+        return opt.from_optax
+    if name.startswith("schedule-free"):
+        return lambda s: (s.z, s.weight_sum, s.max_lr)
+    return dx.SquaresState.from_optax
+
+
+def noisy_run(tx, f, x, key, steps=50):
+    def body(carry, key):
+        x, state = carry
+        noise = tree.map(lambda a: jax.random.normal(key, a.shape, a.dtype), x)
+        updates, state = tx.update(tree.add(jax.grad(f)(x), noise), state, x)
+        x = optax.apply_updates(x, updates)
+        return (x, state), x
+
+    (x, state), xs = jax.lax.scan(body, (x, tx.init(x)), jax.random.split(key, steps))
+    return state, xs
+
+
+@pytest.mark.parametrize("rate", SCHEDULES)
+@pytest.mark.parametrize("name", TWINS)
+def test_twin(name, rate, getkey):
+    """Parameters and states of optax over 50 noisy steps, to 1000 roundings."""
+    make, opt = TWINS[name]
+    f, x = laws.problem()
+    lr, key = SCHEDULES[rate], getkey()
+    with jax.numpy_dtype_promotion("standard"):
+        theirs, xs = noisy_run(make(lr), f, x, key)
+        shifted = _later(lr) if name.startswith("schedule-free") else lr
+        ours, ys = noisy_run(dx.as_optax(opt, shifted), f, x, key)
+        seen = _moments(name, opt, theirs)(theirs)
+    state = ours.state
+    if name.startswith("schedule-free"):
+        y = tree.map(lambda a: a[-1], ys)
+        z = tree.add(y, tree.scale(opt.beta, state.u))
+        state = z, state.weight_sum, state.max_lr
+        at = optax.contrib.schedule_free_eval_params(
+            theirs, tree.map(lambda a: a[-1], xs)
+        )
+        seen, state = (seen, at), (state, opt.average(y, ours.state))
+    for a, b in zip(
+        jax.tree.leaves((xs, seen)), jax.tree.leaves((ys, state)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=2e-13, atol=2e-13)
+
+
+def test_control_a_different_beta_is_no_twin(getkey):
+    f, x = laws.problem()
+    key = getkey()
+    with jax.numpy_dtype_promotion("standard"):
+        _, xs = noisy_run(optax.adam(LR), f, x, key)
+        _, ys = noisy_run(dx.as_optax(dx.Adam(beta2=0.998), LR), f, x, key)
+    assert np.max(np.abs(xs["w"] - ys["w"])) > 1e-6
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "tx, claim, status",
+    [
+        (optax.adam(LR), dx.Adam(), "holds"),
+        (optax.adam(LR), dx.Adam(beta1=0.89), "violated"),
+        (optax.adam(LR), dx.Adam(beta2=0.998), "violated"),
+        (optax.adam(LR), dx.Adam(eps=1e-2), "violated"),
+        (optax.adamw(LR, weight_decay=0.1), dx.Adam(), "violated"),
+        (optax.nadam(LR), dx.Adam(), "violated"),
+        (optax.adam(1.05 * LR), dx.Adam(), "violated"),
+    ],
+    ids=["right", "beta1", "beta2", "eps", "adamw", "nadam", "rate"],
+)
+def test_audit_of_optax_adam(tx, claim, status, dtype):
+    f, x = laws.problem(dtype)
+    tx = dx.audit(tx, claim, LR, read=claim.from_optax)
+
+    def body(carry, _):
+        x, state = carry
+        updates, state = tx.update(jax.grad(f)(x), state, x, value=f(x), value_fn=f)
+        return (optax.apply_updates(x, updates), state), None
+
+    with jax.numpy_dtype_promotion("standard"):
+        (_, state), _ = jax.lax.scan(body, (x, tx.init(x)), length=50)
+    v = dx.verdict(state.tally, "optax.adam is Adam")
+    assert v.status == status, str(v)
+
+
+@pytest.mark.parametrize("initial", [None, 0.1])
+def test_audit_of_the_others(initial):
+    f, x = laws.problem()
+    for tx, claim in (
+        (optax.rmsprop(LR), dx.RMSprop()),
+        (optax.adagrad(LR), dx.AdaGrad()),
+    ):
+        audited = dx.audit(tx, claim, LR, read=dx.SquaresState.from_optax)
+        with jax.numpy_dtype_promotion("standard"):
+            state = audited.init(x)
+            for _ in range(5):
+                _, state = audited.update(
+                    jax.grad(f)(x), state, x, value=f(x), value_fn=f
+                )
+        assert dx.verdict(state.tally, "twin").status == "holds"
+
+
+# --- the condition on the hyper-parameters ---------------------------------------
+
+
+@pytest.mark.parametrize(
+    "betas, flow, map_",
+    [
+        ((0.9, 0.999), True, True),
+        ((0.9, 0.95), True, True),
+        ((0.95, 0.95), True, True),
+        ((0.0, 0.9), True, True),
+        ((0.99, 0.95), False, False),
+        ((0.9, 0.6), True, False),  # b = 4a exactly; √β₂ = .775 < .818
+        ((0.9, 0.599), False, False),
+        ((0.9, (0.9 / 1.1) ** 2), True, True),  # √β₂ = β₁/(2 − β₁) exactly
+    ],
+)
+def test_condition(betas, flow, map_):
+    for opt in (dx.Adam(*betas), dx.SOAP(*betas)):
+        checks = opt.condition()
+        met = {k: bool(c.margin >= -c.tolerance) for k, c in checks.items()}
+        assert met == {"flow": flow, "map": map_}
+
+
+def test_condition_traces():
+    out = jax.jit(jax.vmap(lambda b: dx.Adam(0.99, b).condition()))(
+        jnp.array([0.95, 0.97])
+    )
+    np.testing.assert_allclose(out["flow"].margin, [-0.25, 0.25], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "betas, status", [((0.9, 0.99), "holds"), ((0.99, 0.95), "violated")]
+)
+def test_verify_reports_the_condition_first(betas, status):
+    f, x = laws.problem()
+    system = dx.System(dx.Adam(*betas), f, x, horizon=None)
+    result = dx.verify(system, steps=50, states=20)
+    assert next(iter(result.verdicts)) == "condition"
+    assert result.verdicts["condition"].status == result.status == status
+
+
+def state_of(m, v, w=1.0):
+    leaf = lambda a: {"x": jnp.array([a])}
+    return dx.AdamState(leaf(m), leaf(v), jnp.asarray(w), jnp.asarray(w))
+
+
+@pytest.mark.parametrize("ratio, sign", [(3.9, 1), (4.1, -1)])
+def test_flow_condition_is_sharp(ratio, sign):
+    """At g = 0 and e ≪ √v, D = (1 − b/4a) m²/√v: its sign is that of 4a − b."""
+    opt = dx.Adam(0.9, 1 - 0.1 * ratio, bias_correction=False)
+    zero = {"x": jnp.zeros(1)}
+    d = opt.dissipation(0.0, zero, state_of(1.0, 1.0), zero, LR)
+    np.testing.assert_allclose(d, 1 - ratio / 4, atol=1e-7)
+    assert np.sign(d) == sign
+
+
+@pytest.mark.parametrize("excess, sign", [(1e-3, 1), (-1e-3, -1)])
+def test_map_condition_is_sharp(excess, sign):
+    """The m₊ = β₁m/(2−β₁) that is worst, made by g ≪ √v: ≥ 0 iff √β₂ ≥ β₁/(2−β₁)."""
+    beta1 = 0.9
+    opt = dx.Adam(beta1, (beta1 / (2 - beta1) + excess) ** 2, bias_correction=False)
+    m, x = 1e-6, {"x": jnp.zeros(1)}
+    before = state_of(m, 1.0)
+    g = {"x": jnp.array([(beta1 / (2 - beta1) - beta1) * m / (1 - beta1)])}
+    x1, after = opt.step(x, before, g, LR)
+    zero = jnp.zeros(())
+    row = observe(opt, Step(jnp.int32(0), x, before, g, LR, x1, after, zero, zero))
+    found = sum(row.terms[k] for k in ("momentum", "drift", "adaptation"))
+    assert np.sign(found) == sign
+
+
+def test_energy_of_the_map_by_hand():
+    """V = f + (c/2) Σ m²/P written out, and V₊ − V of the ledger."""
+    f, x = laws.problem()
+    opt = dx.Adam(0.8, 0.95, 1e-3, 1e-4)
+    rows = dx.iterate(opt, f, x, LR, steps=20)[1]
+    (x20, s), _ = dx.iterate(opt, f, x, LR, steps=20)
+    kept = 0.0
+    for m, v in zip(jax.tree.leaves(s.m), jax.tree.leaves(s.v), strict=True):
+        m_hat, v_hat = np.asarray(m) / (1 - 0.8**20), np.asarray(v) / (1 - 0.95**20)
+        p = (1 - 0.8**20) * (np.sqrt(v_hat + 1e-4) + 1e-3)
+        kept += np.sum((m_hat * (1 - 0.8**20)) ** 2 / p)
+    by_hand = f(x20) + LR * 0.8 / 0.2 / 2 * kept
+    np.testing.assert_allclose(rows.energy[-1] + rows.change[-1], by_hand, rtol=1e-13)
+    np.testing.assert_allclose(
+        rows.energy[1:], (rows.energy + rows.change)[:-1], rtol=1e-13
+    )
+
+
+# --- Shampoo and SOAP ------------------------------------------------------------
+
+
+def matrices(key, steps=12):
+    """Gradients of a matrix, a vector, a column, a tensor."""
+    shapes = {"w": (5, 3), "b": (4,), "c": (6, 1), "t": (2, 2, 3)}
+    keys = jax.random.split(key, len(shapes))
+    return {
+        name: jax.random.normal(k, (steps, *shape))
+        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def follow(opt, grads, lr=LR):
+    x = tree.map(lambda g: jnp.zeros(g.shape[1:]), grads)
+
+    def body(carry, g):
+        carry = opt.step(*carry, g, lr)
+        return carry, carry[0]
+
+    return eqx.filter_jit(lambda: jax.lax.scan(body, (x, opt.init(x)), grads))()
+
+
+def root(a, power, eps):
+    values, basis = np.linalg.eigh(a)
+    return (basis * (values + eps) ** power) @ basis.T
+
+
+@pytest.mark.parametrize("beta, interval", [(1.0, 1), (0.9, 3)])
+def test_shampoo_by_hand(beta, interval, getkey):
+    grads = matrices(getkey())
+    opt = dx.Shampoo(beta, 1e-4, interval)
+    _, xs = follow(opt, grads)
+    for name, g in grads.items():
+        steps, x, fresh = len(g), 0.0, 1.0 if beta == 1 else 1 - beta
+        g = np.asarray(g)
+        m = g.reshape(steps, -1, g.shape[-1]) if g.ndim > 2 else g
+        left = right = squares = 0.0
+        for k in range(steps):
+            if m.ndim == 2:
+                squares = beta * squares + fresh * m[k] ** 2
+                step = m[k] / np.sqrt(squares + 1e-4)
+            else:
+                left = beta * left + fresh * m[k] @ m[k].T
+                right = beta * right + fresh * m[k].T @ m[k]
+                if k % interval == 0:
+                    p, q = root(left, -0.25, 1e-4), root(right, -0.25, 1e-4)
+                step = p @ m[k] @ q
+            x = x - LR * step.reshape(g.shape[1:])
+            np.testing.assert_allclose(xs[name][k], x, rtol=1e-9, atol=1e-11)
+
+
+def test_shampoo_one_sided(getkey):
+    """A side too long is left out and the other gets −1/2; none left is AdaGrad."""
+    grads = {"w": matrices(getkey())["w"]}
+    g = np.asarray(grads["w"])
+    _, xs = follow(dx.Shampoo(longest=3), grads)
+    expected = -LR * g[0] @ root(g[0].T @ g[0], -0.5, 1e-6)
+    np.testing.assert_allclose(xs["w"][0], expected, rtol=1e-6)
+    _, xs = follow(dx.Shampoo(longest=2), grads)
+    _, ys = follow(dx.AdaGrad(1e-6, 0.0), grads)
+    np.testing.assert_allclose(xs["w"], ys["w"], rtol=1e-13)
+
+
+def published_soap(grads, lr, beta1, beta2, eps, interval):
+    """The published algorithm in numpy, m in the original coordinates, one matrix."""
+    x = np.zeros_like(grads[0])
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    left = (1 - beta2) * grads[0] @ grads[0].T
+    right = (1 - beta2) * grads[0].T @ grads[0]
+    ql, qr = (np.linalg.eigh(a)[1][:, ::-1] for a in (left, right))
+    xs = [x]
+    for k, g in enumerate(grads[1:], 1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * (ql.T @ g @ qr) ** 2
+        m_hat = ql.T @ m @ qr / (1 - beta1**k)
+        step = m_hat / (np.sqrt(v / (1 - beta2**k)) + eps)
+        x = x - lr * ql @ step @ qr.T
+        left = beta2 * left + (1 - beta2) * g @ g.T
+        right = beta2 * right + (1 - beta2) * g.T @ g
+        if k % interval == 0:
+            order_l = np.argsort(-np.diag(ql.T @ left @ ql), kind="stable")
+            order_r = np.argsort(-np.diag(qr.T @ right @ qr), kind="stable")
+            v = v[order_l][:, order_r]
+            ql = np.linalg.qr(left @ ql[:, order_l])[0]
+            qr = np.linalg.qr(right @ qr[:, order_r])[0]
+        xs.append(x)
+    return np.stack(xs)
+
+
+@pytest.mark.parametrize("interval", [1, 3])
+def test_soap_is_the_published_algorithm(interval, getkey):
+    grads = {"w": jax.random.normal(getkey(), (25, 4, 3)) + jnp.arange(3.0)[None, None]}
+    _, xs = follow(dx.SOAP(0.9, 0.99, interval=interval), grads)
+    ys = published_soap(np.asarray(grads["w"]), LR, 0.9, 0.99, 1e-8, interval)
+    # the first bases come from one gradient, of rank 3: a null vector of L is any
+    np.testing.assert_allclose(xs["w"], ys, rtol=1e-6, atol=1e-9)
+
+
+def test_soap_does_not_see_a_rotation(getkey):
+    """UXVᵀ in place of X turns the iterates along; with Adam it does not."""
+    n, key = 4, getkey()
+    u, v = (jnp.linalg.qr(jax.random.normal(getkey(), (n, n)))[0] for _ in range(2))
+    grads = jax.random.normal(key, (20, n, n))
+    turned = jnp.einsum("ij,kjl,ml->kim", u, grads, v)
+    far = {}
+    for name, opt in (("soap", dx.SOAP(interval=2)), ("adam", dx.Adam())):
+        _, xs = follow(opt, {"w": grads})
+        _, ys = follow(opt, {"w": turned})
+        far[name] = np.max(
+            np.abs(jnp.einsum("ij,kjl,ml->kim", u, xs["w"], v) - ys["w"])
+        )
+    assert far["soap"] < 1e-9 and far["adam"] > 1e-3
+
+
+def test_soap_on_vectors_is_adam(getkey):
+    """Without a basis it is Adam, one step late."""
+    grads = {"b": matrices(getkey())["b"]}
+    _, xs = follow(dx.SOAP(0.9, 0.99), grads)
+    _, ys = follow(dx.Adam(0.9, 0.99), {"b": grads["b"][1:]})
+    np.testing.assert_allclose(xs["b"][1:], ys["b"], rtol=1e-13)
+
+
+def test_rotation_is_where_v_of_soap_can_rise(getkey):
+    """J has both signs at renewals, is 0 elsewhere; without it V does not add up."""
+    f, x = laws.problem()
+    opt = dx.SOAP(interval=5)
+    steps = laws.wander(opt, f, x, LR, 60, getkey())
+    observed = lambda k, x, s, g, x1, s1: observe(
+        opt, Step(k, x, s, g, LR, x1, s1, f(x), f(x1))
+    )
+    rows = jax.vmap(observed)(jnp.arange(60, dtype=jnp.int32), *steps)
+    jump = -np.asarray(rows.terms["rotation"])
+    renewed = np.arange(60) % 5 == 0
+    assert np.all(np.abs(jump[~renewed]) <= 1e-15)
+    assert jump.max() > 1e-4 and jump.min() < -1e-4
+    # oracle: V of both ends as it is defined, with the second end's new bases
+    kinetic = jax.vmap(lambda s: opt.adam.kinetic(s.adam, LR))
+    x, s, _, x1, s1 = steps
+    change = jax.vmap(f)(x1) + kinetic(s1) - jax.vmap(f)(x) - kinetic(s)
+    np.testing.assert_allclose(rows.change, change, atol=1e-12)
+    assert np.max(np.abs(rows.change - jump - change)) > 1e-4
+
+
+# --- Schedule-Free ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 0.9, 1.0])
+def test_rates_of_schedule_free(beta, getkey):
+    f, _, smoothness, minimum, x = laws.convex(getkey())
+    opt = dx.ScheduleFree(beta)
+    laws.rate_of_flow(opt, f, minimum, x, getkey())
+    laws.rate_of_map(opt, f, minimum, x, lr=1 / smoothness)
+
+
+def test_decay_of_schedule_free_needs_convexity(getkey):
+    """−V̇ = decay for every f; decay ≥ 0 for convex f only."""
+    f, _, _, minimum, x = laws.convex(getkey())
+    wavy = lambda x: f(x) + 30 * jnp.sum(jnp.cos(3 * x))
+    opt = dx.ScheduleFree(0.9)
+    laws.rate_of_flow(opt, wavy, minimum, x, getkey())
+    draw = jax.random.normal(getkey(), (2, 500, *x.shape))
+    for loss, convex in ((f, True), (wavy, False)):
+
+        def decay(x, u, loss=loss):
+            state = dx.optim.schedule_free.ScheduleFreeState(u, 0.0, 0.0)
+            return opt.decay(1.0, x, state, loss, minimum, 1.0)
+
+        found = jax.jit(jax.vmap(decay))(*draw)
+        assert bool(jnp.min(found) >= -1e-12) == convex
+
+
+@pytest.mark.parametrize("beta", [-0.5, 1.5])
+def test_control_schedule_free_outside_its_betas(beta, getkey):
+    """The same V with β outside [0, 1] (unchecked under jit) rises somewhere."""
+    f, _, _, minimum, x = laws.convex(getkey())
+    draw = jax.random.normal(getkey(), (2, 500, *x.shape))
+
+    def decay(beta, x, u):
+        state = dx.optim.schedule_free.ScheduleFreeState(u, 0.0, 0.0)
+        return dx.ScheduleFree(beta).decay(1.0, x, state, f, minimum, 1.0)
+
+    found = jax.jit(jax.vmap(decay, (None, 0, 0)))(beta, *draw)
+    assert jnp.min(found) < 0
+
+
+@pytest.mark.parametrize("beta, factor", [(0.0, 4.0), (0.9, 12.0)])
+def test_control_schedule_free_steps_too_far(beta, factor, getkey):
+    f, _, smoothness, minimum, x = laws.convex(getkey())
+    with pytest.raises(AssertionError):
+        laws.rate_of_map(dx.ScheduleFree(beta), f, minimum, x, lr=factor / smoothness)
+
+
+# --- controls --------------------------------------------------------------------
+
+
+class Boastful(dx.AbstractLyapunovOptimizer):
+    """5 % too much dissipation."""
+
+    opt: dx.AbstractLyapunovOptimizer
+
+    def init(self, x):
+        return self.opt.init(x)
+
+    def update(self, x, state, grad, lr):
+        return self.opt.update(x, state, grad, lr)
+
+    def flow(self, t, x, state, grad, lr):
+        return self.opt.flow(t, x, state, grad, lr)
+
+    def energy(self, t, x, state, value, lr):
+        return self.opt.energy(t, x, state, value, lr)
+
+    def dissipation(self, t, x, state, grad, lr):
+        return 1.05 * self.opt.dissipation(t, x, state, grad, lr)
+
+
+@pytest.mark.parametrize("name", ["adam", "adam-plain", "rmsprop", "shampoo", "soap"])
+def test_control_claim(name, getkey):
+    with pytest.raises(AssertionError):
+        laws.claim_is_jvp(Boastful(MEMBERS[name]), getkey())
+
+
+def _audit(claim, run, steps=60):
+    """Steps of `run`, held against `claim`."""
+    f, x = laws.problem()
+
+    def body(carry, k):
+        x, s = carry
+        g = jax.grad(f)(x)
+        x1, s1 = run.step(x, s, g, LR)
+        return (x1, s1), observe(claim, Step(k, x, s, g, LR, x1, s1, f(x), f(x1)))
+
+    ks = jnp.arange(steps, dtype=jnp.int32)
+    rows = jax.lax.scan(body, (x, run.init(x)), ks)[1]
+    return dx.verdict(rows, "control")
+
+
+@pytest.mark.parametrize(
+    "claim, run, check",
+    [
+        (dx.Adam(0.89), dx.Adam(), "balance"),
+        (dx.Adam(eps=1e-3), dx.Adam(), "balance"),
+        (dx.Adam(beta2=0.998), dx.Adam(), "v"),
+        (dx.Adam(), dx.AdamW(weight_decay=0.1), "balance"),
+        (dx.Adam(0.99, 0.9), dx.Adam(0.99, 0.9), "dissipation"),
+        (dx.RMSprop(0.8), dx.RMSprop(), "v"),
+        (dx.RMSprop(eps=1e-3), dx.RMSprop(), "balance"),
+        (dx.AdaGrad(1e-3), dx.AdaGrad(), "balance"),
+        (dx.Shampoo(eps=1e-3), dx.Shampoo(), "balance"),
+        (dx.Shampoo(0.9), dx.Shampoo(0.95), "sums"),
+        (dx.SOAP(0.94), dx.SOAP(), "balance"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else None,
+)
+def test_control_wrong_claim_is_violated(claim, run, check):
+    v = _audit(claim, run)
+    assert v.status == "violated" and v.checks[check]["violations"] > 0, str(v)
+
+
+def test_no_certificate_of_adamw():
+    f, x = laws.problem()
+    opt = dx.AdamW(weight_decay=0.1)
+    assert not isinstance(opt, dx.AbstractLyapunovOptimizer)
+    result = dx.verify(dx.System(opt, f, x), steps=20)
+    assert result.status == "no certificate"
+
+
+# --- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (lambda: dx.Adam(1.0), r"beta1: given 1.0; accepted is 0 ≤ beta1 < 1"),
+        (lambda: dx.Adam(beta2=-0.1), "beta2: given -0.1"),
+        (lambda: dx.Adam(eps=-1.0), "eps: given -1.0; accepted is eps ≥ 0"),
+        (lambda: dx.AdamW(beta1=float("nan")), "beta1: given nan"),
+        (lambda: dx.AdamW(weight_decay=-1.0), "weight_decay: given -1.0"),
+        (lambda: dx.RMSprop(1.5), "beta: given 1.5"),
+        (lambda: dx.AdaGrad(initial=-1.0), "initial: given -1.0"),
+        (lambda: dx.Shampoo(1.1), "beta: given 1.1"),
+        (lambda: dx.Shampoo(interval=0), "interval: given 0; an integer"),
+        (lambda: dx.SOAP(interval=0), "interval: given 0"),
+        (lambda: dx.SOAP(beta3=1.0), "beta3: given 1.0"),
+        (lambda: dx.ScheduleFree(1.5), "beta: given 1.5; accepted is 0 ≤ beta ≤ 1"),
+        (lambda: dx.ScheduleFree(weight=0.0), "weight: given 0.0"),
+    ],
+)
+def test_bad_construction(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+def test_bad_input():
+    f, x = laws.problem()
+    for opt in MEMBERS.values():
+        with pytest.raises(TypeError, match=r"params\['b'\]: given int"):
+            opt.init({"w": x["w"], "b": jnp.arange(3)})
+    with pytest.raises(ValueError, match="decay_mask: given"):
+        dx.AdamW(decay_mask={"w": True}).init(x)
+    with pytest.raises(ValueError, match="state: no `mu`"):
+        dx.Adam().from_optax(optax.sgd(LR).init(x))
+    with pytest.raises(ValueError, match="state: no `nu`"):
+        dx.SquaresState.from_optax(optax.sgd(LR).init(x))
