@@ -39,7 +39,7 @@ COUNT, PARALLEL = 22, 8
 
 
 def bowl(x, y, n, key, seed=0):
-    """Least at x = 0.3 + seed, y = 10⁻², n = 4; and noise, which knows nothing of it."""
+    """Least at x = 0.3 + seed, y = 10⁻², n = 4; and noise, which knows nothing."""
     loss = (x - 0.3 - seed) ** 2 + (jnp.log10(y) + 2) ** 2 / 4
     loss = loss + (n - 4).astype(loss.dtype) ** 2 / 10
     noise = jax.random.uniform(key, (), loss.dtype)

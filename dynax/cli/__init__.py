@@ -57,7 +57,7 @@ Exit codes: 0 all claims hold and all controls are rejected, 1 not so, 2 bad usa
 REPORT = """Run all experiments in their quick form and write one HTML file about them.
 
   dynax report
-  dynax report --out today.html
+  dynax report --only lion_balance adam --out today.html
 
 The last line of the output names the file. Exit codes are those of dynax claims."""
 

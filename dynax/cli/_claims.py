@@ -23,6 +23,9 @@ Path = Annotated[pathlib.Path, tyro.conf.arg(metavar="PATH")]
 NewPath = Annotated[
     pathlib.Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 ]
+Only = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="ID [ID ...]", help_behavior_hint="")
+]
 STOPPED = 130
 
 
@@ -30,9 +33,7 @@ STOPPED = 130
 class Claims:
     """Run the claims of all experiments."""
 
-    only: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ID [ID ...]", help_behavior_hint="")
-    ] = ()
+    only: Only = ()
     """Claims by id (2 means 2, 2a, 2b …) or by the name of their file."""
     long: bool = False
     """The CPU budgets that the claims name: up to an hour."""
@@ -69,12 +70,15 @@ class Claims:
 class Report:
     """Run all experiments and write one HTML file about them."""
 
+    only: Only = ()
+    """Claims by id (2 means 2, 2a, 2b …) or by the name of their file."""
     out: NewPath = None
     """A new file for the report (default: reports/dynax-<time>.html)."""
 
     def main(self) -> int:
         path = destination(self.out, "reports/dynax-{}.html", "--out")
-        outcomes, facts = _measure(pathlib.Path("experiments"), "quick", (), True)
+        folder = pathlib.Path("experiments")
+        outcomes, facts = _measure(folder, "quick", self.only, True)
         _print(outcomes)
         page = document(outcomes, _footer(facts, "quick"))
         print(f"Report: {write(path, page)}", flush=True)
