@@ -194,9 +194,18 @@ class Adam(
             "drift": half_c * tree.vdot(turned, times(turned, q1)),
             "adaptation": half_c * tree.vdot(times(m, m), tree.sub(q, q1)),
         }
-        vanishing = [(eps, pushed, m1), (2 * half_c, pushed, Change(m1, m))]
+        change: list[_balance.Product] = [
+            (eps, pushed, m1),
+            (2 * half_c, pushed, Change(m1, m)),
+        ]
         row = _balance.ledger(
-            step, self.kinetic(before, step.lr), spent, vanishing, smoothness, (*spent,)
+            step,
+            self.kinetic(before, step.lr),
+            change,
+            {},
+            smoothness,
+            more=spent,
+            unsigned=(*spent,),
         )
         noise = row.checks["balance"].tolerance
         total = tree.total([*spent.values()], noise.dtype)

@@ -123,8 +123,8 @@ def descent(
     row = _balance.ledger(
         step,
         jnp.zeros_like(lr),
-        {"descent": lr * tree.vdot(step.grad, direction)},
-        [(lr, step.grad, direction)],
+        [],
+        {"descent": (lr, step.grad, direction)},
         smoothness,
     )
     far = excess(step.state_next.v, due.v, due.v)  # a sum of squares: nothing cancels

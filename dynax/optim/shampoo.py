@@ -135,8 +135,8 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         row = _balance.ledger(
             step,
             jnp.zeros_like(lr),
-            {"descent": lr * tree.vdot(step.grad, direction)},
-            [(lr, step.grad, direction)],
+            [],
+            {"descent": (lr, step.grad, direction)},
             smoothness,
         )
         due = self._summed(step.state, step.grad)
