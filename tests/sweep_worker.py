@@ -5,6 +5,7 @@ python tests/sweep_worker.py STORE [--worker I/N] [--distributed] [--slow S]
 
 import argparse
 import pathlib
+import signal
 import time
 
 import jax
@@ -36,14 +37,16 @@ def space():
     return {"rate": np.geomspace(0.01, 1e3, POINTS), "seed": range(SEEDS)}
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
     parser.add_argument("--worker")
     parser.add_argument("--distributed", action="store_true")
     parser.add_argument("--slow", type=float, default=0.0, help="seconds a chunk")
     parser.add_argument("--file-size", type=int, default=0, help="bytes allowed")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
+    # heard even if whoever runs the tests does so in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if given.distributed:
         jax.distributed.initialize()
     worker = Worker(*map(int, given.worker.split("/"))) if given.worker else None

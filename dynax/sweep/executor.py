@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from dynax.sweep.points import Space
-from dynax.sweep.program import Failure, Point, Program, is_out_of_memory
+from dynax.sweep.program import Failure, Point, Program, heard, is_out_of_memory
 from dynax.sweep.store import DONE, NOT_FINITE
 
 
@@ -149,7 +149,8 @@ class Executor:
                 begun = time.perf_counter()
                 self._start(program, 0, min(n * b, block), finish=True)
                 seconds = time.perf_counter() - begun
-            except Exception:  # it will be met again, and looked into, as a chunk
+            except Exception as error:  # it will be met again, as a chunk
+                heard(error)
                 seconds = CHUNK_SECONDS
         batches = n * max(1, int(CHUNK_SECONDS / max(seconds, 1e-6)))
         most = CHUNK_BYTES // (b * program.point.bytes)
@@ -196,6 +197,7 @@ class Executor:
                 else:
                     out = program.finish(chunk.begun)
             except Exception as error:
+                heard(error)
                 if is_out_of_memory(error) and program.batch > 1:
                     self._programs.pop(chunk.structure, None)
                     smaller = {"batch": program.batch // 2}

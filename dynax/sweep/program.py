@@ -214,6 +214,7 @@ class Program:
                     given = {k: v[use] for k, v in numbers.items()}
                     out = self.finish(self.start(index[use], given))
                 except Exception as error:
+                    heard(error)
                     if is_out_of_memory(error) and self.batch > 1:
                         raise
                     failure = Failure(RAISED, reason(error))
@@ -247,6 +248,16 @@ def is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, jax.errors.JaxRuntimeError)
         and any(word in str(error) for word in OUT_OF_MEMORY)
     )
+
+
+def heard(error: BaseException) -> None:
+    """Raise the Ctrl-C that was heard within a callback, where XLA made an error of it.
+
+    Raises:
+        KeyboardInterrupt: if `error` is one.
+    """
+    if reason(error).rstrip(": ").endswith("KeyboardInterrupt"):
+        raise KeyboardInterrupt from error
 
 
 def reason(error: BaseException) -> str:
