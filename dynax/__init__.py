@@ -19,6 +19,7 @@ from dynax.flow import (
     AbstractRatedFlow as AbstractRatedFlow,
     AbstractRatedMap as AbstractRatedMap,
     AbstractRefinableOptimizer as AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer as AbstractSwitchedOptimizer,
     Flow as Flow,
     LyapunovFlow as LyapunovFlow,
     Minimum as Minimum,

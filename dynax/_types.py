@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 Scalar = Float[Array, ""]
 ScalarLike = float | Float[Array, ""]
+Numbers = Any  # a number, or an array of numbers: the formula acts entry by entry
 Step = Int[Array, ""]
 Flag = Bool[Array, ""]
 Params = PyTree[Float[Array, "..."]]

@@ -9,7 +9,7 @@ on the step (heavy ball) ignores the argument.
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import equinox as eqx
 import jax
@@ -164,6 +164,19 @@ class AbstractRefinableOptimizer(AbstractOptimizer):
         """The method whose flow at the step `finer` is the flow of this one at `lr`."""
 
 
+class AbstractSwitchedOptimizer(AbstractOptimizer):
+    """A method whose flow may jump, as a sign does where an entry passes through 0.
+
+    No adaptive solver follows a flow that jumps; what is claimed of it is checked at
+    states one by one.
+    """
+
+    @property
+    @abc.abstractmethod
+    def continuous(self) -> bool:
+        """Whether (ẋ, ṡ) depends continuously on the state."""
+
+
 class AbstractConditionalOptimizer(AbstractLyapunovOptimizer):
     """A method whose D ≥ 0 is proved for some of its hyper-parameters only."""
 
@@ -173,6 +186,10 @@ class AbstractConditionalOptimizer(AbstractLyapunovOptimizer):
 
         Where one is violated the claimed D is still −Ḣ, but nothing says D ≥ 0.
         """
+
+
+def is_continuous(opt: AbstractOptimizer) -> bool:
+    return not isinstance(opt, AbstractSwitchedOptimizer) or opt.continuous
 
 
 class AbstractFlow(eqx.Module):
@@ -217,6 +234,16 @@ class LyapunovFlow(AbstractFlow):
         return self.opt.dissipation(t, x, state, jax.grad(self.f)(x), self.lr)
 
 
+@overload
+def as_flow(
+    opt: AbstractLyapunovOptimizer,
+    f: Callable[[Params], Scalar],
+    lr: ScalarLike = 1.0,
+) -> LyapunovFlow: ...
+@overload
+def as_flow(
+    opt: AbstractOptimizer, f: Callable[[Params], Scalar], lr: ScalarLike = 1.0
+) -> Flow | LyapunovFlow: ...
 def as_flow(
     opt: AbstractOptimizer, f: Callable[[Params], Scalar], lr: ScalarLike = 1.0
 ) -> Flow | LyapunovFlow:

@@ -18,12 +18,22 @@ from dynax.flow import (
     AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
+    AbstractRatedFlow,
+    AbstractRatedMap,
     AbstractRefinableOptimizer,
     LyapunovFlow,
+    Minimum,
+    is_continuous,
 )
 from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, verdict
-from dynax.monitor import Monitored, WithWork, iterate, observe_flow
-from dynax.optim import LionKappa
+from dynax.monitor import (
+    Monitored,
+    WithWork,
+    iterate,
+    observe_flow,
+    rate_of_flow,
+    rate_of_map,
+)
 
 
 class System(NamedTuple):
@@ -37,6 +47,7 @@ class System(NamedTuple):
         batches: a tree of arrays that lead by time, for a stochastic loss.
         smoothness: a Lipschitz constant of ∇f, if one is known.
         horizon: T, how long the flow is followed; None not to.
+        minimum: x* and f*, if known: then proved rates of convergence are checked too.
     """
 
     optimizer: AbstractOptimizer
@@ -46,6 +57,7 @@ class System(NamedTuple):
     batches: PyTree | None = None
     smoothness: ScalarLike | None = None
     horizon: float | None = 10.0
+    minimum: Minimum | None = None
 
 
 class Result(NamedTuple):
@@ -74,8 +86,11 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
     pointwise V̇ = −D and D ≥ 0 at random states around the start
     limit     (x₊ − x)/ε → ẋ at first order as ε → 0
     flow      the same along a diffrax solve (Tsit5, rtol = atol = 1e-8), with the
-              integrated identity V(T) − V(0) + ∫D = 0; skipped where the field is not
-              continuous (a κ that is not smooth)
+              integrated identity V(T) − V(0) + ∫D = 0; skipped where the field jumps
+              (a κ that is not smooth, a mask)
+    rates     of a method with a proved rate, given the minimum: V₊ ≤ ρV along the map
+              (`map rate`), V̇ ≤ −decay at random states (`flow rate`); what is measured
+              over what is proved is in the claim
 
     From a start where H = +∞ (outside the constraint set of a Lion-κ) only `map` and
     `limit` are done: the map's ledger has the contraction towards the set.
@@ -127,6 +142,8 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
         f"{name}: the map tends to the flow at first order",
         origin,
     )
+    if system.minimum is not None and batches is None:
+        verdicts |= _rates(system, system.minimum, steps, states, seed)
     if isinstance(opt, AbstractLyapunovOptimizer):
         flow = LyapunovFlow(opt, first, system.learning_rate)
         start = flow.energy(jnp.zeros((), tree.widest(x)), flow.init(x))
@@ -138,7 +155,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
         verdicts["pointwise"] = verdict(
             rows, f"{name}: V̇ = −D, D ≥ 0 at {states} random states", origin
         )
-        if system.horizon is not None and _continuous(opt):
+        if system.horizon is not None and is_continuous(opt):
             rows, solved = _along(flow, x, system.horizon)
             claim = f"{name}: V falls and V + ∫D is constant along the flow"
             verdicts["flow"] = verdict(
@@ -172,8 +189,31 @@ def _first(f, batches):
     return lambda x: f(x, batch)
 
 
-def _continuous(opt) -> bool:
-    return not (isinstance(opt, LionKappa) and not opt.kappa.smooth)
+def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, Verdict]:
+    """Verdicts on the rates that are proved for the method."""
+    opt, f, x, lr = system[:4]
+    tree.check_match(x, minimum.x, "start", "minimum.x")
+    rows = {}
+    if isinstance(opt, AbstractRatedMap):
+        run = eqx.filter_jit(lambda opt, x: rate_of_map(opt, f, x, lr, minimum, steps))
+        rows["map rate"] = "V₊ ≤ ρV along the map", run(opt, x)
+    if isinstance(opt, AbstractRatedFlow):
+
+        @eqx.filter_jit
+        def look(opt, x, key):
+            ys = _wander(opt, f, x, lr, states, key)
+            ts = jnp.arange(states, dtype=tree.widest(x)) * lr
+            return rate_of_flow(opt, f, ts, ys, lr, minimum)
+
+        found = look(opt, x, jax.random.key(seed))
+        rows["flow rate"] = f"V̇ ≤ −decay at {states} random states", found
+    verdicts = {}
+    for name, (what, ledger) in rows.items():
+        slowest = float(jnp.min(ledger.terms["measured/proved"]))
+        ratio = f", measured/proved ≥ {slowest:.4g}" if np.isfinite(slowest) else ""
+        claim = f"{type(opt).__name__}: {what}{ratio}"
+        verdicts[name] = verdict(ledger, claim, "first-order rounding of V's parts")
+    return verdicts
 
 
 def _unsolved(v: Verdict) -> Verdict:

@@ -118,7 +118,7 @@ def along(opt, ts):
     gᵢ = 0 (Filippov), and no adaptive solver follows.
     """
     f = lambda x: jnp.sum(jnp.cos(2 * x) + jnp.arange(1.0, SIZE + 1) * x**2 / 4)
-    system = dx.as_flow(opt, f)
+    system = dx.LyapunovFlow(opt, f, 1.0)
     start = 2 * jnp.linspace(-1.0, 1.0, SIZE), opt.init(jnp.zeros(SIZE))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(system.field),

@@ -194,7 +194,7 @@ def as_run(config) -> dict:
                 state = state._replace(m=m, v=v, weight_m=w, weight_v=w / 4)
             else:
                 state = jax.tree.map(lambda _: m, state)
-            y, flow = (x, state), dx.as_flow(decayed, f, LR)
+            y, flow = (x, state), dx.LyapunovFlow(decayed, f, LR)
             _, slope = dx.lie_derivative(flow.energy, flow.field)(0.0, y)
             d = flow.dissipation(0.0, y)
             short = opt.dissipation(0.0, x, state, jax.grad(f)(x), LR)
@@ -335,7 +335,7 @@ def claims(results) -> list[Claim]:
         claim(
             "9g",
             "toy: Adam from (3.5, 5) ends near (3, 4), distance",
-            np.linalg.norm(ends["Adam"][0] - np.array([3.0, 4.0])),
+            float(np.linalg.norm(ends["Adam"][0] - np.array([3.0, 4.0]))),
             "≤ 2e-2",
             f"{shown('Adam')}; all starts are within {np.max(np.abs(circle - 1)):.0e} "
             "of the circle",

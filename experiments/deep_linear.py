@@ -150,6 +150,7 @@ def drift(rates):
         stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-12),
         max_steps=100_000,
     ).ys
+    assert end is not None
     end = [w[-1] for w in end]
     pairs = zip(dl.conserved(start), dl.conserved(end), strict=True)
     moved = jnp.stack([jnp.max(jnp.abs(b - a)) for a, b in pairs])

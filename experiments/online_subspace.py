@@ -146,7 +146,7 @@ def system(opt, key, rows, columns, rank, speed, wrong=False):
 
 def euler(method, f, W, state, lr, steps):
     """H and f at steps + 1 points of Euler's method on the flow."""
-    flow = dx.as_flow(method, f, LR)
+    flow = dx.LyapunovFlow(method, f, LR)
 
     def body(y, _):
         rate = flow.field(0.0, y)
@@ -183,7 +183,7 @@ def pointwise(config, opt, wrong=False):
     def at(key):
         method, f, W, state = system(opt, key, *shape, 1.0, wrong)
         time = jax.random.uniform(key, minval=0.0, maxval=9.0)
-        y, flow = (W, state._replace(time=time)), dx.as_flow(method, f, LR)
+        y, flow = (W, state._replace(time=time)), dx.LyapunovFlow(method, f, LR)
         _, slope = dx.lie_derivative(flow.energy, flow.field)(0.0, y)
         d = flow.dissipation(0.0, y)
         return jnp.abs(slope + d) / (1 + d), d
@@ -209,14 +209,14 @@ def measure(config: Config, progress) -> dict:
             most[wrong, lr], records[wrong, lr] = top, H[0]
     progress(0.8, "to the minimum")
     settled = {}
+    shape = config.rows, config.columns, config.rank
     for name, speed in (("turning", 1.0), ("fixed", 0.0)):
-        shape = config.rows, config.columns, config.rank
-        case = functools.partial(system, dx.HeavyBall(0.5))
-        steps = round(config.settle / 0.02)
-        go = lambda seed, case=case, shape=shape, speed=speed, steps=steps: euler(
-            *case(jax.random.key(seed), *shape, speed), 0.02, steps
-        )[1][1]
-        settled[name] = np.asarray(jax.jit(jax.vmap(go))(seeds))
+
+        def settle(seed, speed=speed):
+            case = system(dx.HeavyBall(0.5), jax.random.key(seed), *shape, speed)
+            return euler(*case, 0.02, round(config.settle / 0.02))[1][1]
+
+        settled[name] = np.asarray(jax.jit(jax.vmap(settle))(seeds))
     return {
         "states": found,
         "broken": broken,

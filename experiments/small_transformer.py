@@ -136,7 +136,7 @@ def train(lr, qk_norm, z_loss, seed, width, steps, batch):
     tx = optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.scale_by_adam(b2=0.95),
-        optax.scale_by_schedule(lambda k: -shape(k).astype(jnp.float32)),
+        optax.scale_by_schedule(lambda k: -jnp.asarray(shape(k), jnp.float32)),
     )
 
     def loss(params, tokens):
@@ -174,12 +174,12 @@ def run(lr, qk_norm, z_loss, seed, width=32, steps=150, batch=8) -> dict:
 
 
 def measure(config: Config, progress) -> dict:
-    sizes = config.width, config.steps, config.batch
+    width, steps, batch = config.width, config.steps, config.batch
     shape = config.seeds, 2, len(Z), len(LRS)
     index = np.indices(shape).reshape(4, -1)
     # one flat axis: XLA's CPU kernels take arrays of at most eight axes
     points = np.asarray(LRS)[index[3]], index[1] == 1, np.asarray(Z)[index[2]], index[0]
-    one = jax.jit(jax.vmap(lambda *point: run(*point, *sizes)))
+    one = jax.jit(jax.vmap(lambda a, b, c, d: run(a, b, c, d, width, steps, batch)))
     progress(0.0, "compiling and training")
     out = jax.device_get(one(*map(jnp.asarray, points)))
     out = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}

@@ -33,7 +33,7 @@ LAYERS = {
     "material": BASE,
     "pinn": f"{BASE} pde",
     "mechanics": f"{BASE} material",
-    "verify": f"{BASE} optim",
+    "verify": BASE,
     "sweep": "",
     "checkpoint": "",
     "claim": "lyapunov",

@@ -128,7 +128,7 @@ def _largest(matvec, like: Array, key, matvecs: int) -> tuple[Array, Array, Arra
         matvecs, materialize=False, custom_vjp=False
     )
     found = lanczos(matvec, start)
-    basis, (alpha, beta) = found.Q_tall, found.J_small
+    basis, (alpha, beta) = jnp.asarray(found.Q_tall), found.J_small
     # When the Krylov space is exhausted what follows is NaN or noise, not orthogonal to
     # what came before. Its place is taken by numbers below the largest Ritz value.
     basis = jnp.where(jnp.isfinite(basis), basis, 0)

@@ -19,28 +19,24 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dynax._types import Scalar, ScalarLike
+from dynax._types import Numbers, Scalar, ScalarLike
 
 
 Weights = Sequence[Float[Array, "_ _"]]
 
 
-def two_layer(
-    t: ScalarLike, s: ScalarLike, start: ScalarLike, tau: ScalarLike = 1.0
-) -> Scalar:
+def two_layer(t: Numbers, s: Numbers, start: Numbers, tau: Numbers = 1.0) -> Numbers:
     """u(t) of a mode of strength s in a network of two weight layers, u(0) = start."""
     decay = jnp.exp(-2 * s * t / tau)  # written so that it does not overflow
     return s / (1 + decay * (s / start - 1))
 
 
-def half_time(s: ScalarLike, start: ScalarLike, tau: ScalarLike = 1.0) -> Scalar:
+def half_time(s: Numbers, start: Numbers, tau: Numbers = 1.0) -> Numbers:
     """When a two-layer mode is half learnt, for start < s/2."""
     return tau / (2 * s) * jnp.log(s / start - 1)
 
 
-def rate(
-    u: ScalarLike, s: ScalarLike, depth: ScalarLike, tau: ScalarLike = 1.0
-) -> Scalar:
+def rate(u: Numbers, s: Numbers, depth: Numbers, tau: Numbers = 1.0) -> Numbers:
     """u̇ of a balanced mode in a network of `depth` weight layers."""
     return depth * jnp.asarray(u) ** (2 - 2 / depth) * (s - u) / tau
 

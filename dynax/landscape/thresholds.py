@@ -29,39 +29,39 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
-from dynax._types import ScalarLike
+from dynax._types import Numbers, ScalarLike
 from dynax.flow import AbstractOptimizer
 
 
 Matrix = Callable[[ScalarLike], Float[Array, "n n"]]
 
 
-def gradient_descent(lr: ScalarLike) -> ScalarLike:
+def gradient_descent(lr: Numbers) -> Numbers:
     """2/η."""
     return 2 / lr
 
 
-def heavy_ball(lr: ScalarLike, beta: ScalarLike) -> ScalarLike:
+def heavy_ball(lr: Numbers, beta: Numbers) -> Numbers:
     """(2+2β)/η, of Polyak's method and of optax's `sgd(momentum=β)`."""
     return (2 + 2 * beta) / lr
 
 
-def averaged_momentum(lr: ScalarLike, beta: ScalarLike) -> ScalarLike:
+def averaged_momentum(lr: Numbers, beta: Numbers) -> Numbers:
     """(2+2β)/((1−β)η), of momentum as an average of gradients."""
     return (2 + 2 * beta) / ((1 - beta) * lr)
 
 
-def nesterov(lr: ScalarLike, beta: ScalarLike) -> ScalarLike:
+def nesterov(lr: Numbers, beta: Numbers) -> Numbers:
     """(2+2β)/((1+2β)η), of Nesterov's method with a constant β."""
     return (2 + 2 * beta) / ((1 + 2 * beta) * lr)
 
 
-def look_ahead(lr: ScalarLike, beta1: ScalarLike, beta2: ScalarLike) -> ScalarLike:
+def look_ahead(lr: Numbers, beta1: Numbers, beta2: Numbers) -> Numbers:
     """(2+2β₂)/((1+β₂−2β₁)η), of Lion-κ with κ = ½‖·‖², if β₁ ≤ β₂."""
     return (2 + 2 * beta2) / ((1 + beta2 - 2 * beta1) * lr)
 
 
-def adam(lr: ScalarLike, beta1: ScalarLike) -> ScalarLike:
+def adam(lr: Numbers, beta1: Numbers) -> Numbers:
     """(2+2β₁)/((1−β₁)η), the threshold of λ_max(P⁻¹H), P = √v̂ + ϵ: 38/η at β₁ = 0.9."""
     return averaged_momentum(lr, beta1)
 

@@ -13,5 +13,9 @@ from dynax.monitor._optax import (
     as_optax as as_optax,
     audit as audit,
 )
+from dynax.monitor._rates import (
+    rate_of_flow as rate_of_flow,
+    rate_of_map as rate_of_map,
+)
 from dynax.monitor._row import observe as observe
 from dynax.monitor._scan import iterate as iterate

@@ -108,8 +108,8 @@ class Monitored(diffrax.AbstractWrappedSolver):
     Tolerances: for `fall` and `balance` the error of the step, e = |the solver's local
     error estimate| + h·mean|p' − F(p)|, the defect of the dense output p at three inner
     points, which sees what the first does not: steps at the edge of the solver's
-    stability, kinks of D. It is carried into V as ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound
-    where V is quadratic, at its minimum too. For all four, u(8 + log₂ n) times the
+    stability, kinks of D. In V it is ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound where V is
+    quadratic, at its minimum too. For all four, u(8 + log₂ n) times the
     numbers that were summed. With fixed steps only the defect counts.
     """
 

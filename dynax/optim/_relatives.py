@@ -14,17 +14,22 @@ from dynax.flow import (
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
     AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
 )
 from dynax.lyapunov import Check
 from dynax.optim.lion_kappa import LionKappa
 
 
-class AbstractLion(AbstractBalancedOptimizer):
+class AbstractLion(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
     """A Lion-κ under a name of its own: all it does and claims is that of `lion`."""
 
     @property
     @abc.abstractmethod
     def lion(self) -> LionKappa: ...
+
+    @property
+    def continuous(self):
+        return self.lion.continuous
 
     def init(self, x):
         return self.lion.init(x)

@@ -13,6 +13,7 @@ from dynax.flow import (
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
     AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
 )
 from dynax.lyapunov import INSIDE, Check, Ledger
 from dynax.optim._common import positive
@@ -25,7 +26,9 @@ from dynax.optim._relatives import (
 )
 
 
-class Cautious(AbstractLyapunovOptimizer, AbstractRefinableOptimizer):
+class Cautious(
+    AbstractLyapunovOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
+):
     """x₊ − x = φ∘δ,  φ = 1(g∘δ < 0)·n/(nnz + 1),  δ = −εu the step of any optimizer.
 
     n and nnz count a leaf's entries and those kept, as in the authors' code. All of δ
@@ -48,6 +51,10 @@ class Cautious(AbstractLyapunovOptimizer, AbstractRefinableOptimizer):
     def __check_init__(self):
         check_optimizer(self.opt)
 
+    @property
+    def continuous(self):
+        return False
+
     def refined(self, lr, finer):
         return Cautious(refine(self.opt, lr, finer), self.scaled)
 
@@ -69,7 +76,9 @@ class Cautious(AbstractLyapunovOptimizer, AbstractRefinableOptimizer):
         return -tree.vdot(grad, self.flow(t, x, state, grad, lr)[0])
 
 
-class CautiousHamiltonian(AbstractConditionalOptimizer, AbstractRefinableOptimizer):
+class CautiousHamiltonian(
+    AbstractConditionalOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
+):
     """The mask φ = 1(g∘δ < 0) on an optimizer with H = w·f(x) + K(state), and its H.
 
     Both fall along the flow, H at least as fast as without the mask:
@@ -87,6 +96,10 @@ class CautiousHamiltonian(AbstractConditionalOptimizer, AbstractRefinableOptimiz
 
     def __check_init__(self):
         check_optimizer(self.opt, AbstractLyapunovOptimizer)
+
+    @property
+    def continuous(self):
+        return False
 
     def condition(self):
         return condition_of(self.opt)
@@ -117,7 +130,9 @@ class CautiousHamiltonian(AbstractConditionalOptimizer, AbstractRefinableOptimiz
         return d + slope_in_value(self.opt, t, x, state, lr) * lost
 
 
-class ThresholdedCautious(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
+class ThresholdedCautious(
+    AbstractBalancedOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
+):
     """x₊ − x = φ∘δ,  φ = 1(−g∘δ ≥ (L/2)δ∘δ): f falls at every step, of any length.
 
     δ = −εu, so φ = 1(g∘u ≥ (Lε/2)u∘u). Certificate for an L-smooth f and g = ∇f(x):
@@ -138,6 +153,10 @@ class ThresholdedCautious(AbstractBalancedOptimizer, AbstractRefinableOptimizer)
     def __check_init__(self):
         check_optimizer(self.opt)
         positive("smoothness", self.smoothness)
+
+    @property
+    def continuous(self):
+        return False
 
     def refined(self, lr, finer):
         return ThresholdedCautious(refine(self.opt, lr, finer), self.smoothness)

@@ -14,6 +14,7 @@ from dynax.flow import (
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
     AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
 )
 from dynax.kappa import L1, HalfSquared, Huber, LogCosh, Quartic, SoftAbs
 from dynax.optim._averages import check_sizes
@@ -48,7 +49,7 @@ def cautious_decay(opt: AbstractOptimizer, weight_decay: ScalarLike):
     return CautiousDecay(opt, weight_decay)
 
 
-class CautiousDecay(AbstractRefinableOptimizer):
+class CautiousDecay(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
     """x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x,  δ = −εu of any optimizer. No certificate known.
 
     λ pulls an entry to 0 only where u does too, so a stationary point of f stays one,
@@ -66,6 +67,10 @@ class CautiousDecay(AbstractRefinableOptimizer):
         check_optimizer(self.opt)
         check_sizes(weight_decay=self.weight_decay)
 
+    @property
+    def continuous(self):
+        return False
+
     def refined(self, lr, finer):
         return CautiousDecay(refine(self.opt, lr, finer), self.weight_decay)
 
@@ -79,7 +84,7 @@ class CautiousDecay(AbstractRefinableOptimizer):
         return _flow(self, t, x, state, grad, lr)
 
 
-class AbstractCertifiedDecay(AbstractLyapunovOptimizer):
+class AbstractCertifiedDecay(AbstractLyapunovOptimizer, AbstractSwitchedOptimizer):
     """Cautious decay around a method that moves along a momentum n, with V.
 
     r = ẋ_opt, q = {r∘x ≤ 0}, p = {n∘x ≤ 0}; H, D are those of `opt`. Certificate:
@@ -113,6 +118,10 @@ class AbstractCertifiedDecay(AbstractLyapunovOptimizer):
     @abc.abstractmethod
     def weight(self, lr: ScalarLike) -> ScalarLike:
         """c."""
+
+    @property
+    def continuous(self):
+        return False
 
     def init(self, x):
         return self.opt.init(x)

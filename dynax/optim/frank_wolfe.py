@@ -5,7 +5,11 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._reduce import rounding_depth
 from dynax._types import ScalarLike
-from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow
+from dynax.flow import (
+    AbstractBalancedOptimizer,
+    AbstractRatedFlow,
+    AbstractSwitchedOptimizer,
+)
 from dynax.kappa import AbstractKappa
 from dynax.lyapunov import INSIDE, OUTSIDE, Check, Ledger
 from dynax.optim._averages import check_betas
@@ -18,7 +22,9 @@ def open_loop(k):
     return 2 / (jnp.asarray(k, float) + 2)
 
 
-class FrankWolfe(AbstractBalancedOptimizer, AbstractRatedFlow):
+class FrankWolfe(
+    AbstractBalancedOptimizer, AbstractRatedFlow, AbstractSwitchedOptimizer
+):
     """x₊ = x + γ(s − x),  s = argmin_{s∈C} ⟨g, s⟩ = ρ∇κ(−g),  C = ρ·dom κ*.
 
     γ is the learning rate; κ is the support function of C/ρ. From a start in C, x stays
@@ -44,6 +50,10 @@ class FrankWolfe(AbstractBalancedOptimizer, AbstractRatedFlow):
 
     def __check_init__(self):
         _check(self.kappa, self.radius)
+
+    @property
+    def continuous(self):
+        return self.kappa.smooth
 
     def init(self, x):
         tree.check_params(x)
@@ -133,7 +143,7 @@ class FrankWolfe(AbstractBalancedOptimizer, AbstractRatedFlow):
         return self.lyapunov(t, x, state, f, minimum, lr)
 
 
-class StochasticFrankWolfe(AbstractBalancedOptimizer):
+class StochasticFrankWolfe(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
     """m₊ = βm − (1−β)g,  x₊ = x + γ(s − x),  s = ρ∇κ(m₊): gradients are averaged.
 
     Lion-κ with β₁ = β₂ = β, λ = 1/ρ and ε = γρ, and its H, Ḣ and exact balance for any
@@ -159,6 +169,10 @@ class StochasticFrankWolfe(AbstractBalancedOptimizer):
     @property
     def lion(self) -> LionKappa:
         return LionKappa(self.kappa, self.beta, self.beta, 1 / self.radius)
+
+    @property
+    def continuous(self):
+        return self.kappa.smooth
 
     def init(self, x):
         return self.lion.init(x)

@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
-from dynax.flow import AbstractBalancedOptimizer, Step
+from dynax.flow import AbstractBalancedOptimizer, AbstractSwitchedOptimizer, Step
 from dynax.kappa import L1, AbstractArrayKappa, AbstractKappa
 from dynax.lyapunov import Ledger
 from dynax.optim import _lion_balance
@@ -32,7 +32,7 @@ class LionState(NamedTuple):
         return cls(tree.map(jnp.negative, mu))
 
 
-class LionKappa(AbstractBalancedOptimizer):
+class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
     r"""Lion-κ: m₊ = β₂m − (1−β₂)g,  m̃ = β₁m − (1−β₁)g, and
 
         x₊ = x + ε(∇κ(m̃) − λx)        decay="explicit" (optax, PyTorch)
@@ -114,6 +114,10 @@ class LionKappa(AbstractBalancedOptimizer):
         An α ≠ γ in ṁ = −αg − γm is the same flow on the loss (α/γ)f.
         """
         return cls(kappa, 1 - eps_c * gamma, 1 - gamma * lr, weight_decay)
+
+    @property
+    def continuous(self):
+        return self.kappa.smooth
 
     def init(self, x: Params) -> LionState:
         tree.check_params(x)

@@ -14,6 +14,8 @@ from dynax.flow import (
     AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
+    is_continuous,
 )
 from dynax.optim._relatives import (
     check_hamiltonian,
@@ -30,7 +32,9 @@ class SubspaceState(NamedTuple):
     inner: State
 
 
-class OnlineSubspaceDescent(AbstractConditionalOptimizer, AbstractRefinableOptimizer):
+class OnlineSubspaceDescent(
+    AbstractConditionalOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
+):
     """x₊ − x = P_t·δ̂,  δ̂ the step of `opt` on the gradient P_tᵀg: its state is small.
 
     Flow, with H(x, s) = w·f(x) + K(s) of `opt`:
@@ -65,6 +69,10 @@ class OnlineSubspaceDescent(AbstractConditionalOptimizer, AbstractRefinableOptim
         if not isinstance(project, eqx.Module | Partial):
             held = Partial(project)
         self.project = held
+
+    @property
+    def continuous(self):
+        return is_continuous(self.opt)
 
     def condition(self):
         return condition_of(self.opt)

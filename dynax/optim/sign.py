@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.flow import AbstractBalancedOptimizer
+from dynax.flow import AbstractBalancedOptimizer, AbstractSwitchedOptimizer
 from dynax.kappa import L1
 from dynax.optim._averages import check_betas
 from dynax.optim._common import NoState, check_lr
@@ -12,7 +12,7 @@ from dynax.optim._relatives import AbstractLion
 from dynax.optim.lion_kappa import LionKappa, LionState
 
 
-class SignSGD(AbstractBalancedOptimizer):
+class SignSGD(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
     """x₊ = x − ε(sign g + λx): Lion without momentum (β₁ = β₂ = 0), and without state.
 
     Flow: ẋ = −sign g − λx.   Certificate, H = f(x) + δ(‖x‖_∞ ≤ 1/λ):
@@ -34,6 +34,10 @@ class SignSGD(AbstractBalancedOptimizer):
     @property
     def lion(self) -> LionKappa:
         return LionKappa(L1(), 0.0, 0.0, self.weight_decay)
+
+    @property
+    def continuous(self):
+        return False
 
     def init(self, x):
         tree.check_params(x)
