@@ -67,6 +67,7 @@ SPACE = {
     "epsilon": np.array([0.25, 0.5]),
     "seed": np.arange(3),
 }
+DIMS = {"train": ["group"], "test": ["group"]}
 
 
 def run(
@@ -102,8 +103,6 @@ def run(
     return {
         "train": train,
         "test": test,
-        "train time": first(train, every),
-        "test time": first(test, every),
         "moved": jnp.linalg.norm(weights - problem.start)
         / jnp.linalg.norm(problem.start),
         "sampled": sampled(weights, problem, alpha, epsilon),
@@ -113,7 +112,7 @@ def run(
 def first(errors, every):
     """The step after which an error first is below FITTED, ∞ if it never is."""
     below = errors < FITTED
-    return jnp.where(jnp.any(below), (jnp.argmax(below) + 1.0) * every, jnp.inf)
+    return np.where(below.any(-1), (below.argmax(-1) + 1.0) * every, np.inf)
 
 
 def sampled(weights, problem, alpha, epsilon, points=4000):
@@ -172,7 +171,8 @@ def measure(config: Config, progress) -> dict:
 def claims(results) -> list[Claim]:
     config, rows = results["config"], results["α"]
     alphas = np.asarray(config.alphas)
-    train, test = np.median(rows["train time"], 1), np.median(rows["test time"], 1)
+    time = lambda rows, error: first(rows[error], config.every)
+    train, test = (np.median(time(rows, e), 1) for e in ("train", "test"))
     final = np.median(rows["test"][..., -1], axis=1)
     fitted = np.median(rows["train"][..., -1], axis=1)
     at = {a: k for k, a in enumerate(config.alphas)}
@@ -182,7 +182,7 @@ def claims(results) -> list[Claim]:
     rich = final[alphas >= 0.3]
     few, some, many = (results[f"P = {p}"] for p in config.few_and_many)
     delay = [
-        np.median(c["test time"]) / np.median(c["train time"])
+        np.median(time(c, "test")) / np.median(time(c, "train"))
         for c in (few, some, many)
     ]
     d = 3  # of the quadrature
