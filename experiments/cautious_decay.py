@@ -42,6 +42,11 @@ SPACE = {
     "weight_decay": (0.3, 1.0, 3.0),
     "seed": (0, 1, 2),
 }
+DIMS = {
+    "AdamW_x": ["coordinate"],
+    "Adam_x": ["coordinate"],
+    "cautious_x": ["coordinate"],
+}
 LAM, LR, SIZE, FEATURES = 0.7, 1e-2, 6, 24
 STARTS = np.array([[3.5, 5.0], [4.0, 6.0], [0.5, 4.0]])  # of the figure
 

@@ -47,6 +47,7 @@ SPACE = {
     "scale": np.logspace(-5, -1, 9),
     "seed": np.arange(8),
 }
+DIMS = {name: ["mode"] for name in ("half", "predicted", "learnt")}
 
 
 def target(strengths=STRENGTHS, seed=0):

@@ -50,6 +50,7 @@ SPACE = {
     "weight_decay": (0.5, 1.0, 2.0),
     "seed": (0, 1, 2),
 }
+DIMS = {"energy": ["step"], "share": ["step"]}
 ONE = {"w": (4, 4)}
 TWO = {"w": (3, 4), "b": (2, 2)}  # for what acts on a whole tree, or spares some leaves
 MASK = {"w": True, "b": False}

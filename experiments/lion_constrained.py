@@ -42,6 +42,7 @@ SPACE = {
     "beta2": (0.98, 0.99),
     "seed": (0, 1, 2),
 }
+DIMS = {"S": ["step"], "f": ["step"], "x": ["coordinate"]}
 LAM = 0.8
 BOX = (1e-2, 1e-3, 1e-4)
 

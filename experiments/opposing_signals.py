@@ -41,6 +41,11 @@ SPACE = {
     "offset": np.array([0.0, 2.0]),
     "seed": np.arange(6),
 }
+DIMS = {
+    "groups": ["step", "group"],
+    **dict.fromkeys(("loss", "curvature", "sharpness"), ["step"]),
+    **dict.fromkeys(("alignment", "coefficient"), ["step"]),
+}
 
 
 def run(lr, size, offset, seed, steps=600) -> dict:

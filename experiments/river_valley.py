@@ -43,6 +43,7 @@ SPACE = {
     "noise": np.array([0.5, 1.0]),
     "seed": np.arange(4),
 }
+DIMS = {"excess": ["step"], "river": ["step"]}
 
 
 def run(lr, curvature, noise, seed) -> dict:
