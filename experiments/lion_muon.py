@@ -42,16 +42,8 @@ SPACE = {
     "beta2": (0.98, 0.99),
     "seed": (0, 1, 2),
 }
-DIMS = {
-    f"{kind}_{k}": [axis]
-    for kind in ("exact", "five_steps")
-    for k, axis in {
-        "S": "step",
-        "energy": "step",
-        "signs": "step",
-        "sigma": "i",
-    }.items()
-}
+KINDS = "exact", "five_steps"
+DIMS = {f"{a}_{b}": ["step"] for a in KINDS for b in ("S", "energy", "signs")}
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
