@@ -11,7 +11,8 @@ import time
 import jax
 import pytest
 
-from dynax.cli import main
+import dynax
+from dynax.cli import _targets, main
 from dynax.cli._experiments import matches
 from dynax.cli._targets import kappa_names, make_kappa
 from dynax.kappa import AbstractKappa, Support
@@ -176,6 +177,45 @@ def test_verify_script(script, capsys, name, code, status):
     assert capsys.readouterr().out.split("\n\n")[-1].startswith(status)
 
 
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        ("adam", 0, "HOLDS: Adam: its hyper-parameters are those of the proof"),
+        ("adam:0.99,beta2=0.9", 1, "VIOLATED: Adam: its hyper-parameters"),
+        ("adamw:weight_decay=0.1", 3, "no certificate"),
+        ("nesterov-sc --problem quadratic", 0, "measured/proved ≥ 1."),
+        ("nesterov-sc:0.2 --problem quadratic", 1, "VIOLATED: NesterovSC: V₊ ≤ ρV"),
+        ("schedule-free", 3, "A rate is proved for it, to a minimum: give"),
+        ("cautious-decay:opt=signum,weight_decay=0.5", 0, "HOLDS: CautiousDecayLyap"),
+        ("frank-wolfe:kappa=nuclear", 0, "HOLDS: FrankWolfe: exact"),
+    ],
+)
+def test_verify_methods(here, capsys, arguments, code, words):
+    rate = "0.5" if "quadratic" in arguments else "0.01"
+    shape = "3 2" if "nuclear" in arguments else "3"
+    words_ = f"verify {arguments} --dimension {shape} --steps 40 --learning-rate {rate}"
+    assert main(words_.split()) == code
+    assert words in capsys.readouterr().out
+
+
+def test_verify_knows_every_optimizer():
+    """What has no name here needs a function or has options of its own."""
+    kind = dynax.AbstractOptimizer
+    found = {
+        v
+        for k, v in vars(dynax.optim).items()
+        if isinstance(v, type) and issubclass(v, kind) and k[0] != "_"
+    }
+    named = {v for v in _targets.optimizer_names().values() if isinstance(v, type)}
+    assert {c.__name__ for c in found - named} == {
+        "LionKappa",
+        "OnlineSubspaceDescent",
+        "CautiousDecay",
+        "CautiousDecayAdam",
+        "CautiousDecayLyapunov",
+    }
+
+
 def test_verify_in_single_precision(script):
     arguments = "verify mine.py:right --steps 5 --precision 32 --json v.json"
     assert main(arguments.split()) == 0
@@ -187,7 +227,7 @@ def test_verify_in_single_precision(script):
     [
         ("", "command: none given; accepted are verify, claims, report"),
         ("vrfy", "command: given 'vrfy'; accepted are"),
-        ("verify", "TARGET: none given; accepted is lion-kappa or FILE.py:NAME"),
+        ("verify", "TARGET: none given; accepted is lion-kappa, adam …, or FILE"),
         ("verify lion-kappa --stpes 3", "--stpes: not an argument of `dynax verify`"),
         ("verify lion-kappa --steps many", "--steps: given 'many'; accepted is INT"),
         ("verify lion-kappa --steps 0", "--steps: given 0; accepted is >= 1"),
@@ -205,7 +245,11 @@ def test_verify_in_single_precision(script):
             "verify lion-kappa --kappa log-sum-exp --weight-decay 0",
             "--weight-decay: given 0 with κ = LogSumExp",
         ),
-        ("verify mine", "target: given 'mine'; accepted is lion-kappa or FILE.py"),
+        ("verify mine", "target: given 'mine'; accepted are accelerated-mirror, adag"),
+        ("verify adam:b=1", "target: given 'adam:b=1'; accepted after : is beta1, b"),
+        ("verify adam:1.5", "target: given 'adam:1.5'; beta1: given 1.5; accepted"),
+        ("verify cautious:opt=x", "target: given 'x'; accepted are accelerated-mirro"),
+        ("verify adam --kappa l1:1", "--kappa: given l1:1 with adam; accepted only"),
         ("verify gone.py:x", "target: given gone.py, which is not a file; accepted"),
         ("verify mine.py:gone", "mine.py has no attribute 'gone'; accepted: right,"),
         ("verify mine.py:number", "number of mine.py is a int; accepted is a dynax.S"),

@@ -24,6 +24,7 @@ theory says.
 
   dynax verify lion-kappa                    audit a built-in system
   dynax verify lion-kappa --kappa huber:0.3  … with another potential
+  dynax verify adam:0.99,0.95                … another method
   dynax verify my_script.py:my_system        audit your own optimizer and loss
   dynax claims                               run the claims of all experiments
   dynax report                               … and write one HTML file about them
@@ -37,6 +38,9 @@ VERIFY = """Audit a system as a map and as a flow, print the verdicts, write JSO
   dynax verify lion-kappa
   dynax verify lion-kappa --kappa huber:0.3 --weight-decay 2 --steps 5000
   dynax verify lion-kappa --kappa nuclear --dimension 8 5 --decay implicit
+  dynax verify adam:beta1=0.99,beta2=0.95
+  dynax verify nesterov-sc --problem quadratic --learning-rate 0.7
+  dynax verify cautious-decay:opt=adam,weight_decay=0.5
   dynax verify path/to/my_script.py:my_system --json verdict.json
 
 my_system is a dynax.System, or a function without arguments that returns one:
@@ -177,7 +181,7 @@ def _sentence(box: str, argv: list[str]) -> str:
         given = f"given {argv[1]!r}" if argv[1:] else "none given"
         return f"{argv[0]}: {given}; accepted are {found[1]}."
     if "TARGET" in said[0]:
-        return "TARGET: none given; accepted is lion-kappa or FILE.py:NAME."
+        return "TARGET: none given; accepted is lion-kappa, adam …, or FILE.py:NAME."
     if found := re.match(r"Missing from dynax ([a-z ]+):(.*)", said[0]):
         missing = re.findall(r"(--\S+) [^a-z\s]+", found[2])
         missing = missing or found[2].split()[:1]

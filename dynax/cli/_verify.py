@@ -33,6 +33,8 @@ KAPPA = (
     "half-squared-lp:1.5, quartic, nuclear, spectral, ky-fan:2, "
     "orthogonally-invariant:huber:0.3, support:FILE.py:NAME (a linear oracle)."
 )
+OF_LION = "kappa", "beta1", "beta2", "weight_decay", "decay"
+OF_BUILT_IN = "learning_rate", "problem", "dimension", "start_scale"
 Arg = tyro.conf.arg
 
 
@@ -41,7 +43,8 @@ class Verify:
     """Audit a system."""
 
     target: Positional[Annotated[str, Arg(metavar="TARGET")]]
-    """lion-kappa, or FILE.py:NAME of a dynax.System or of a function returning one."""
+    """lion-kappa, another method with its parameters (as adam:0.99,0.9), or the
+    FILE.py:NAME of a dynax.System or of a function returning one."""
     kappa: Annotated[str, Arg(metavar="NAME[:VALUE]", help=KAPPA)] = "l1"
     beta1: float = 0.9
     """lion-kappa: β₁ in [0, 1)."""
@@ -52,15 +55,16 @@ class Verify:
     decay: Literal["explicit", "implicit"] = "explicit"
     """lion-kappa: where the decay is evaluated."""
     learning_rate: float = 1e-2
-    """lion-kappa: ε."""
+    """Built-in: ε, or the time step h."""
     problem: Literal["nonconvex", "quadratic"] = "nonconvex"
-    """lion-kappa: the loss, random: a quadratic, with cosines on top if nonconvex."""
+    """Built-in: the loss, random: a quadratic of curvatures 0.1 to 2, with cosines on
+    top if nonconvex. Of the quadratic the minimum is known, so rates are checked."""
     dimension: Annotated[
         tuple[int, ...], Arg(metavar="N [N ...]", help_behavior_hint="")
     ] = ()
-    """lion-kappa: shape of the parameters (default: 20, or 5 4 for a matrix κ)."""
+    """Built-in: shape of the parameters (default: 20, or 5 4 where matrices matter)."""
     start_scale: float = 0.9
-    """lion-kappa: the start: 0 at the centre of the constraint set, 1 on its edge."""
+    """Built-in with a constraint set: the start, 0 at its centre, 1 on its edge."""
     steps: int = 1000
     """Of the map; ignored where the system brings batches."""
     seed: int = 0
@@ -75,14 +79,15 @@ class Verify:
     def main(self) -> int:
         if self.steps < 1:
             raise UsageError(f"--steps: given {self.steps}; accepted is >= 1.")
-        name = "lion-kappa" if self._built_in else self.target.rpartition(":")[2]
+        name = self.target.partition(":")[0]
+        name = name if self._built_in else self.target.rpartition(":")[2]
         path = destination(self.json, f"runs/verify-{name}-{{}}.json", "--json")
         with jax.enable_x64(self.precision == 64):
             return self._run(path)
 
     @property
     def _built_in(self) -> bool:
-        return self.target == "lion-kappa"
+        return ".py" not in self.target.partition(":")[0]
 
     def _run(self, path: pathlib.Path) -> int:
         quiet, out = Console(stderr=True), Console(highlight=False, soft_wrap=True)
@@ -115,26 +120,39 @@ class Verify:
             }
         )
         out.print(Text(f"\n{status}", COLORS.get(status, "bold yellow")))
+        rated = dynax.AbstractRatedFlow | dynax.AbstractRatedMap
+        if system.minimum is None and isinstance(system.optimizer, rated):
+            out.print(
+                "A rate is proved for it, to a minimum: give the System its `minimum`"
+                + (", or --problem quadratic." if self._built_in else ".")
+            )
         out.print(Text(f"written to {write(path, text)}"))
         return CODES[status]
 
     def _system(self) -> dynax.System:
-        if self._built_in:
-            try:
-                kappa = _targets.make_kappa(self.kappa)
-                return _targets.lion_kappa(self, kappa)
-            except (TypeError, ValueError) as error:
-                raise UsageError(_flag(first_line(error))) from None
+        if self.target == "lion-kappa":
+            make = _targets.lion_kappa
+        elif self._built_in:
+            self._refuse(OF_LION, "the target lion-kappa (write NAME:VALUE,…)")
+            make = lambda options: _targets.make_optimizer(options.target)
+        else:
+            why = "a built-in target (a script sets its own)"
+            self._refuse(OF_LION + OF_BUILT_IN, why)
+            return _targets.from_script(self.target)
+        try:
+            return _targets.built_in(self, make(self))
+        except (TypeError, ValueError) as error:
+            raise UsageError(_flag(first_line(error))) from None
+
+    def _refuse(self, names: tuple[str, ...], accepted: str):
         for field in dataclasses.fields(self):
             given = getattr(self, field.name)
-            own = field.name in ("target", "steps", "seed", "precision", "json")
-            if not own and given != field.default:
+            if field.name in names and given != field.default:
                 flag = "--" + field.name.replace("_", "-")
                 raise UsageError(
-                    f"{flag}: given {given} with {self.target}; accepted only with the "
-                    "target lion-kappa (a script sets its own)."
+                    f"{flag}: given {given} with {self.target}; accepted only with "
+                    f"{accepted}."
                 )
-        return _targets.from_script(self.target)
 
     def _refusal(self, error: Exception) -> str:
         if self._built_in:
