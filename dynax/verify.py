@@ -202,7 +202,8 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
         @eqx.filter_jit
         def look(opt, x, key):
             ys = _wander(opt, f, x, lr, states, key)
-            ts = jnp.arange(states, dtype=tree.widest(x)) * lr
+            dtype = tree.widest(x)
+            ts = jnp.arange(states, dtype=dtype) * tree.cast(lr, dtype)
             return rate_of_flow(opt, f, ts, ys, lr, minimum)
 
         found = look(opt, x, jax.random.key(seed))

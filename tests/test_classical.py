@@ -123,6 +123,26 @@ def test_verify(name):
     assert v.status == ("holds" if certified else "no certificate"), v.verdicts
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_verify_with_a_minimum(dtype, getkey):
+    """Rates are judged, in either precision; a wrong μ or a wrong f* is found out."""
+    f64, mu, L, minimum, x = laws.convex(getkey())
+    lr = 0.9 * float(L) ** -0.5
+    mu, minimum, x = tree.map(lambda a: a.astype(dtype), (mu, minimum, x))
+    f = lambda x: f64(x.astype(float)).astype(dtype)
+
+    def rates(opt, minimum=minimum):
+        system = dx.System(opt, f, x, lr, horizon=None, minimum=minimum)
+        found = dx.verify(system, steps=100, states=50).verdicts
+        return [found[k].status for k in ("map rate", "flow rate") if k in found]
+
+    assert rates(dx.NesterovSC(mu)) == ["holds", "holds"]
+    assert rates(dx.TripleMomentum(mu)) == ["holds", "holds"]
+    assert "violated" in rates(dx.NesterovSC(9 * mu))
+    above = minimum._replace(value=minimum.value - 1)
+    assert "violated" in rates(dx.NesterovSC(mu), above)
+
+
 # --- rates: where each is proved ---------------------------------------------------
 
 
