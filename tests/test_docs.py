@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+import dynax
+
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
@@ -61,3 +63,14 @@ def test_control_a_broken_block_fails(tmp_path):
     assert "line 7" in done.stderr and "AssertionError" in done.stderr
     fine = text.replace("x == 2", "x == 1") + "```python no-run\n1 / 0\n```\n"
     assert run(fine, tmp_path).returncode == 0
+
+
+def test_every_optimizer_stands_in_its_page():
+    page = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    kind = dynax.AbstractOptimizer
+    members = vars(dynax.optim).items()
+    names = {k for k, v in members if isinstance(v, type) and issubclass(v, kind)}
+    names -= {"CautiousDecay", "CautiousDecayAdam", "CautiousDecayLyapunov"}
+    assert len(names) > 30
+    missing = {n for n in names | {"cautious_decay"} if f"`{n}" not in page}
+    assert not missing
