@@ -436,6 +436,7 @@ def sentence(*words):
         (["--worker", "0/4", "--store="], "--store"),
         (["--worker", "0/4", "--submitit", "2"], "--submitit: given with --worker"),
         (["--cpus", "2"], "--cpus: given 2; accepted is >= 0, with --ray or"),
+        (["--tpus", "4"], "--tpus: given 4; accepted is >= 0, with --ray"),
         (["--submitit", "0"], "--submitit: given 0; accepted is >= 1"),
         (["--learning-rate", "1"], "--learning-rate: not an argument of `dynax sweep`"),
         (["--precision", "16"], "--precision: given"),

@@ -329,7 +329,7 @@ def test_a_finished_sweep_is_not_even_compiled(compilations, tmp_path):
     assert compilations() == 0
 
 
-def test_the_fingerprint_is_of_the_programme_only(tmp_path):
+def test_the_fingerprint_is_of_the_programme_only(monkeypatch):
     """Callbacks get no address into it; constants, of any kind, do."""
 
     def fingerprint(run):
@@ -363,6 +363,9 @@ print(json.dumps(Executor(make_job(run, {"x": [1.0, 2.0]})).point(0).fingerprint
     ]:
         one, other = (lambda x, c=c: {"y": jnp.sum(c) * x} for c in (a, b))
         assert fingerprint(one) != fingerprint(other)
+    before = fingerprint(calling())
+    monkeypatch.setattr("jax.__version__", "0.0")
+    assert fingerprint(calling()) != before, "another jax makes other numbers of it"
 
 
 # What goes wrong at a point stays there.
@@ -467,6 +470,13 @@ def test_points_that_raise_and_that_are_not_finite(tmp_path):
     expected = np.zeros((7, 11), int)
     expected[1], expected[4] = RAISED, NOT_FINITE
     np.testing.assert_array_equal(found.status, expected)
+
+
+def test_outputs_that_are_not_finite_are_named(tmp_path):
+    run = lambda x: {"a": x, "b": 1 / x, "c": jnp.stack([jnp.exp(800 * x), x])}
+    sweep(run, {"x": [1.0, 0.0, 0.5, np.nan]}, tmp_path / "s")
+    said = [(at, text) for at, _, text in failures(tmp_path / "s")]
+    assert said == [(0, "c"), (1, "b"), (3, "a, b, c")]
 
 
 @pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16, jnp.complex64])

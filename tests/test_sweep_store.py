@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -561,7 +562,9 @@ def test_export(finished, loaded, tmp_path, suffix):
     if suffix == ".zarr":
         pytest.importorskip("zarr")
     target = tmp_path / "new" / f"results{suffix}"
-    assert export(finished, target) == target
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert export(finished, target) == target
     found = (
         xr.open_dataset(target, engine="h5netcdf")
         if suffix == ".nc"

@@ -43,6 +43,8 @@ class How:
     """Of each task of --ray or --submitit."""
     gpus: Annotated[float | None, Arg(metavar="N", help_behavior_hint="")] = None
     """Of each task of --ray or --submitit."""
+    tpus: Annotated[float | None, Arg(metavar="N", help_behavior_hint="")] = None
+    """Chips of each task of --ray."""
     json: bool = False
     """Print the summary as JSON."""
 
@@ -65,10 +67,15 @@ class How:
                     f"{name}: given {amount:g}; accepted is >= 0, with --ray or "
                     "--submitit."
                 )
+        if self.tpus is not None and (self.tpus < 0 or names != ["--ray"]):
+            raise UsageError(
+                f"--tpus: given {self.tpus:g}; accepted is >= 0, with --ray."
+            )
         needs: dict[str, Any] = {"cpus": self.cpus, "gpus": self.gpus}
         needs = {k: v for k, v in needs.items() if v is not None}
         if self.ray is not None:
-            return Ray(address=self.ray or None, **needs)
+            chips = {} if self.tpus is None else {"TPU": self.tpus}
+            return Ray(address=self.ray or None, resources=chips, **needs)
         if self.submitit is not None:
             if self.submitit < 1:
                 given = self.submitit

@@ -39,7 +39,8 @@ SWEEP = """Run a function of a script at every point of a space; keep what it re
 FILE.py defines run(**point) → dict of arrays, and may define SPACE (name → values),
 DIMS (output → names of its axes) and UNITS (name → unit). Values along an axis are
 log:LOW:HIGH:COUNT, linear:LOW:HIGH:COUNT, range:STOP, a list, or static:A,B for what
-shapes the program; without COUNT they are a range to be sampled or searched.
+shapes the program. Without COUNT, log: and linear:, and int:LOW:HIGH, are ranges to be
+sampled or searched.
 
 Exit codes: 0 all points have results (of one worker of several: its share is done),
 1 some failed, 2 bad usage or a run that cannot be compiled, 3 some points are missing,

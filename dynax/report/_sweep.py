@@ -131,7 +131,7 @@ def _main(view, name):
         by = others[0] if others else None
         axes = [along, *others[:1]]
         if k < 2 or by:
-            caption = view.said(_for_each(f"{name} along {along}", by), axes)
+            caption = view.said(_by(f"{name} along {along}", by), axes)
             made[caption] = sensitivity_figure(view.at(axes), name, along, by)
     return made
 
@@ -161,7 +161,7 @@ def _curves(view, ds, name):
         held = view.held(view.grid[:1])
     by = view.grid[0] if view.grid else None
     some = ds.isel({d: [k] for d, k in held.items()})
-    caption = _for_each(f"{name} along its curve", by)
+    caption = _by(f"{name} along its curve", by)
     caption = view.said(caption, view.grid[:1]) if held else caption
     return {caption: learning_curves(some, name, by=by)}
 
@@ -193,5 +193,5 @@ def _pair(view, dim):
     return names[:2] if len(names) > 1 else None
 
 
-def _for_each(text, by):
-    return f"{text}, for each {by}" if by else text
+def _by(text, by):
+    return f"{text}, by {by}" if by else text

@@ -57,7 +57,7 @@ def sensitivity_figure(
         ds: as `dynax.sweep.open_sweep` returns, finished or not.
         output: of a curve the last entry.
         along: a dimension with values.
-        by: another one: a line for each of its values.
+        by: another one: a line for each of its values, or some.
     """
     grid = [d for d in space(ds) if d in ds.coords]
     check("along", along, grid)
@@ -95,7 +95,7 @@ def sensitivity_figure(
         last.set(ylabel="failed", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
         last.set_yticklabels(["0", "½", "all"])
     if by is not None:
-        _legend(ax, label(ds, by))
+        _legend(ax, ds, by)
     return figure
 
 
@@ -112,7 +112,7 @@ def learning_curves(
         ds: as `dynax.sweep.open_sweep` returns, finished or not.
         output: with an axis of its own.
         along: that axis; need not be given.
-        by: a dimension with values: a line for each of them.
+        by: a dimension with values: a line for each of them, or some.
     """
     own = curve(ds, output)
     if own is None:
@@ -155,7 +155,7 @@ def learning_curves(
         head += f" ({status.size:,} of {whole:,} points)"
     ax.set(xlabel=label(ds, str(own)), ylabel=label(ds, output), title=head)
     if by is not None:
-        _legend(ax, label(ds, by))
+        _legend(ax, ds, by)
     return figure
 
 
@@ -278,6 +278,8 @@ def _lived(name, values):
     return name if name is None or np.isfinite(values).any() else f"{name}: none"
 
 
-def _legend(ax, head):
+def _legend(ax, ds, by):
+    head, count = label(ds, by), ds.sizes[by]
+    head += f"\n({LINES} of {count:,})" if count > LINES else ""
     look = {"handlelength": 1.2, "title_fontsize": 8.5, "alignment": "left"}
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), title=head, **look)

@@ -105,9 +105,9 @@ def export(path, to) -> pathlib.Path:
         raise StoreError(f"to: given {to}, which exists; accepted is a new path.")
     to.parent.mkdir(parents=True, exist_ok=True)
     ds = open_sweep(path)
-    for variable in ds.variables.values():
-        if variable.dtype.kind in "OU":
-            variable.attrs.setdefault("description", "static argument, by its label")
+    for name in [k for k, v in ds.coords.items() if v.dtype.kind in "OU"]:
+        ds[name] = ds[name].astype(object)  # as text that all readers of Zarr know
+        ds[name].attrs.setdefault("description", "static argument, by its label")
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as folder:
         made = pathlib.Path(folder) / to.name
         if to.suffix == ".nc":

@@ -155,6 +155,9 @@ def _compute(executor, store, structure, plan, worker, meter):
     ]
     if mine or worker.index == 0:
         same_program(executor, structure, plan)
+    if mine:
+        executor.program(structure, plan["batch"])
+        meter.start()
     # one chunk is computed while the one before it is written
     under_way = None
     for chunk in itertools.chain(mine, [None]):

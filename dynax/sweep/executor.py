@@ -79,6 +79,7 @@ class Executor:
                     {name: space.kind(name) for name in space.numbers},
                     seed=job.seed,
                     keyed=job.keyed,
+                    platform=self.devices[0].platform,
                 )
         return self._points[structure]
 
@@ -238,24 +239,26 @@ class _Settings:
 
 
 def _part(out, failures: Mapping[int, Failure], count, program, devices):
-    status = np.full(count, DONE, np.int8)
-    for values in out.values():
-        if values.dtype.kind in "fc" or values.dtype.kind == "V":  # V: bfloat16 …
-            rows = values.reshape(count, -1).astype(np.complex128)
-            status[~np.isfinite(rows).all(axis=1)] = NOT_FINITE
     # what NumPy's files do not know, it can hold as another kind to the last bit
     odd = {k: v.astype(np.float32) for k, v in out.items() if v.dtype.kind == "V"}
+    out = {**out, **odd}
+    status, said = np.full(count, DONE, np.int8), {}
+    for name, values in out.items():
+        if values.dtype.kind in "fc":
+            finite = np.isfinite(values).reshape(count, -1).all(axis=1)
+            for at in np.flatnonzero(~finite).tolist():
+                status[at] = NOT_FINITE
+                said[at] = f"{said[at]}, {name}" if at in said else name
     for at, failure in failures.items():
-        status[at] = failure.code
-    at = sorted(failures)
+        status[at], said[at] = failure
+    at = sorted(said)
     return {
         **out,
-        **odd,
         "status": status,
         "@batch": np.array(program.batch),
         "@device": np.array(f"{len(devices)} x {devices[0].device_kind}"),
         "@failed": np.array(at, np.int64),
-        "@said": np.array([failures[k].text for k in at], dtype=str),
+        "@said": np.array([said[k] for k in at], dtype=str),
     }
 
 

@@ -56,7 +56,12 @@ class Meter:
         self.progress, self.executor = progress, executor
         self.begun, self.spoken = time.monotonic(), 0.0
         self.mine = self.failed = self.batch = 0
-        self.at_start = sum(part.count for part in store.parts())
+        self.at_start = self._there()
+
+    def start(self) -> None:
+        """What came before, compiling say, does not count for the rate."""
+        if not self.mine:
+            self.begun, self.at_start = time.monotonic(), self._there()
 
     def add(self, values: Mapping[str, np.ndarray]) -> None:
         self.mine += len(values["status"])
@@ -74,7 +79,7 @@ class Meter:
         done = self.at_start + self.mine
         failed = self.failed
         if self.worker.count > 1:
-            done = sum(part.count for part in self.store.parts())
+            done = self._there()
             others = (done - self.at_start) / max(now - self.begun, 1e-9)
             rate = max(rate, others)
         left = (points - done) / rate if rate else float("inf")
@@ -90,3 +95,6 @@ class Meter:
             devices=len(self.executor.devices),
         )
         self.progress(state)
+
+    def _there(self) -> int:
+        return sum(part.count for part in self.store.parts())

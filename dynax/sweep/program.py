@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, PartitionSpec as P
 
+from dynax.sweep.provenance import version
 from dynax.sweep.store import RAISED
 
 
@@ -44,10 +45,11 @@ class Point:
         kinds: its traced arguments, `int` or `float` of each.
         seed: of the random key, for a `run` that has an argument `key`.
         keyed: whether it has.
+        platform: of the devices that it is for.
 
     Attributes:
         outputs: name → shape and dtype.
-        fingerprint: of the programme.
+        fingerprint: of the programme, and of what makes numbers of it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Point:
         *,
         seed: int,
         keyed: bool,
+        platform: str,
     ):
         self.kinds = {k: jnp.result_type(kind) for k, kind in kinds.items()}
 
@@ -69,7 +72,8 @@ class Point:
         traced = jax.jit(point).trace(*self.like(()))
         self.call = point
         self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
-        text = traced.lower().as_text()
+        text = f"{platform} {jax.__version__} {version('jaxlib')}\n"
+        text += traced.lower().as_text()
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def like(self, shape):

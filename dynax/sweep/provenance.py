@@ -32,8 +32,8 @@ def provenance(folder) -> dict[str, Any]:
         "host": socket.gethostname(),
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in PACKAGES},
-            "dynax": _version("dynax-lab"),
+            **{name: version(name) for name in PACKAGES},
+            "dynax": version("dynax-lab"),
         },
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
         "commit": _commit(folder),
@@ -63,7 +63,7 @@ def _cpu():
     return platform.processor() or platform.machine()
 
 
-def _version(package):
+def version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -56,6 +56,8 @@ def search(
             else:
                 plan = _plan(executor, store, spec.parallel * inner)
                 same_program(executor, 0, plan)
+                executor.program(0, plan["batch"])
+                meter.start()
                 values = executor.end(executor.begin(0, plan, first, points))
                 _check(spec, values)
                 store.write(0, first, values)
