@@ -14,6 +14,7 @@ import numpy as np
 
 from dynax.report import point_said
 from dynax.sweep import Progress, open_sweep
+from dynax.sweep.meter import speed
 from dynax.sweep.store import MEANINGS, Store
 
 
@@ -167,7 +168,7 @@ def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
         state = "at work" if w["at_work"] else "not at work"
         yield (
             f"  worker {w['worker']} on {w['host']} (process {w['process']}): {state}, "
-            f"{w.get('done', 0):,} points, {w.get('rate', 0):,.3g} points/s on "
+            f"{w.get('done', 0):,} points, {speed(w.get('rate', 0))} on "
             f"{w.get('devices', 1)} × {w.get('device', 'device')}, last heard of "
             f"{w['age']:,.0f} s ago"
         )

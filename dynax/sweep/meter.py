@@ -35,8 +35,13 @@ class Progress(NamedTuple):
         note = f" ({self.note})" if self.note else ""
         return (
             f"{self.done:,} of {self.points:,} points ({self.done / self.points:.0%}), "
-            f"{self.rate:,.3g} points/s{left}, {self.failed:,} failed{note}"
+            f"{speed(self.rate)}{left}, {self.failed:,} failed{note}"
         )
+
+
+def speed(rate: float) -> str:
+    """Points a second, as one says it."""
+    return f"{rate:,.0f} points/s" if rate >= 100 else f"{rate:.3g} points/s"
 
 
 def _duration(seconds):
