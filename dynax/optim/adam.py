@@ -115,16 +115,16 @@ class Adam(
 
     def from_optax(self, state: Any) -> AdamState:
         """The averages in a state of optax.adam, as `audit(…, read=…)` needs them."""
-        m, v, count = (optax.tree.get(state, name) for name in ("mu", "nu", "count"))
-        if m is None or v is None or count is None:
-            raise ValueError("state: no `mu`, `nu`, `count` in it; accepted: of Adam.")
-        count = jnp.asarray(count, float)
+        adam = optax.tree.get(state, "ScaleByAdamState")
+        if adam is None:
+            raise ValueError("state: no ScaleByAdamState in it; accepted: of Adam.")
+        count = jnp.asarray(adam.count, float)
 
         def weight(beta):
             power = tree.cast(beta, count.dtype) ** count
-            return tree.cast(1 - power * self.bias_correction, tree.widest(m))
+            return tree.cast(1 - power * self.bias_correction, tree.widest(adam.mu))
 
-        return AdamState(m, v, weight(self.beta1), weight(self.beta2))
+        return AdamState(adam.mu, adam.nu, weight(self.beta1), weight(self.beta2))
 
     def init(self, x: Params) -> AdamState:
         tree.check_params(x)

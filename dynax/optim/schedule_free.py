@@ -87,7 +87,8 @@ class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimiz
     def flow(self, t, x, state, grad, lr):
         t, lr_, beta = scalars(x, t, lr, self.beta)
         rate = jnp.where(t > 0, 1 / or_one(t), 0)
-        w = tree.cast(self.weight, lr_.dtype) * lr_**self.weight_power
+        largest = jnp.maximum(state.max_lr, lr_)
+        w = tree.cast(self.weight, lr_.dtype) * largest**self.weight_power
         du = combine((-1.0, grad), (-rate, state.u))
         dx = combine((beta * rate, state.u), (beta - 1, grad))
         return dx, ScheduleFreeState(du, w / lr_, jnp.zeros_like(w))
