@@ -27,6 +27,7 @@ TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow
     "lion_muon": {"steps": 3000, "seeds": 1, "points": 200},
     "lion_cycle": {"ratios": 201},
     "heavy_ball_cycle": {"starts": 41, "kappas": 201},
+    "immersion": {"seeds": 4, "states": 200, "steps": 50},
     "rates": {"losses": 40, "states": 10, "steps": 60},
 }
 every = pytest.mark.parametrize("name", FILES)
