@@ -16,7 +16,7 @@ import numpy as np
 
 import dynax as dx
 from dynax import Claim, kappa as K
-from dynax.optim.adam import Adam
+from dynax.optim import Adam, SubspaceState
 from dynax.report import COLORS, new_figure
 
 
@@ -31,15 +31,15 @@ class Config:
     rank: int = 2
     states: int = 2000
     horizon: float = 4.0
-    settle: float = 200.0  # how long f is followed
+    settle: float = 1000.0  # how long f is followed
     seeds: int = 4
     seed: int = 0
 
 
 SIZES = {
     "quick": Config(),
-    "long": Config(24, 16, 4, states=20_000, horizon=20.0, settle=2000.0, seeds=32),
-    "full": Config(256, 128, 16, states=2000, settle=20_000.0, seeds=32),
+    "long": Config(24, 16, 4, states=20_000, horizon=20.0, settle=8000.0, seeds=32),
+    "full": Config(256, 128, 16, states=2000, settle=80_000.0, seeds=32),
 }
 SPACE = {
     "lr": (4e-3, 2e-3, 1e-3, 5e-4),
@@ -51,26 +51,31 @@ STEPS = (2e-3, 1e-3, 5e-4)
 
 
 class Turning(eqx.Module):
-    """g ↦ P_tᵀg: columns, stretched, of a rotation by `speed`·t in random planes."""
+    """g ↦ P_tᵀg: fixed columns, in a frame that turns in random planes at `speed`.
 
-    basis: jax.Array  # (rows, rows), orthogonal
-    stretch: jax.Array  # (rank,)
+    Each column has a part in each plane, and no two planes turn equally fast, so that
+    {P_t} leaves out no direction.
+    """
+
+    frame: jax.Array  # (rows, rows), orthogonal
+    columns: jax.Array  # (rows, rank)
     speed: jax.Array
 
     @classmethod
     def random(cls, key, rows, rank, speed):
-        basis = jnp.linalg.qr(jax.random.normal(key, (rows, rows)))[0]
-        return cls(basis, jnp.linspace(0.7, 1.4, rank), jnp.asarray(speed))
+        frames = jax.vmap(lambda key: jax.random.orthogonal(key, rows))
+        frame, columns = frames(jax.random.split(key))
+        stretched = columns[:, :rank] * jnp.linspace(0.7, 1.4, rank)[None]
+        return cls(frame, stretched, jnp.asarray(speed))
 
     def matrix(self, t):
         """P_t, (rows, rank)."""
-        rows, rank = self.basis.shape[0], self.stretch.size
-        half = rows // 2
-        rate = jnp.arange(1.0, half + 1) / half
-        c, s = jnp.cos(self.speed * rate * t), jnp.sin(self.speed * rate * t)
-        a, b = self.basis[:, :half], self.basis[:, half : 2 * half]
-        turned = a * c[None] + b * s[None]
-        return turned[:, :rank] * self.stretch[None]
+        half = self.columns.shape[0] // 2
+        angle = self.speed * t * jnp.arange(1.0, half + 1) / half
+        c, s = jnp.cos(angle)[:, None], jnp.sin(angle)[:, None]
+        u, v = self.columns[:half], self.columns[half:]
+        turned = jnp.concatenate([c * u - s * v, s * u + c * v])
+        return jnp.matmul(self.frame, turned)
 
     def __call__(self, t, g):
         return jnp.matmul(self.matrix(t).T, g)
@@ -127,21 +132,15 @@ def loss(key, rows, columns):
 
 
 def system(opt, key, rows, columns, rank, speed, wrong=False):
-    """The method in its moving subspace, its loss, a start away from rest."""
-    keys = jax.random.split(key, 5)
+    """The method in its moving subspace, its loss, and a start at rest."""
+    keys = jax.random.split(key, 4)
     turning = Turning.random(keys[0], rows, rank, speed)
     method = dx.OnlineSubspaceDescent(opt, turning)
     if wrong:
         other = Turning.random(keys[1], rows, rank, speed)
         method = NotAdjoint(method, dx.OnlineSubspaceDescent(opt, other))
-    f = loss(keys[2], rows, columns)
     W = jax.random.normal(keys[3], (rows, columns))
-    state = method.init(W)
-    moving = lambda a: jax.random.normal(keys[4], a.shape)
-    inner = jax.tree.map(moving, state.inner)
-    if isinstance(opt, Adam):
-        inner = state.inner._replace(m=inner.m, v=inner.v**2 + 0.1)
-    return method, f, W, state._replace(inner=inner)
+    return method, loss(keys[2], rows, columns), W, method.init(W)
 
 
 def euler(method, f, W, state, lr, steps):
@@ -182,8 +181,13 @@ def pointwise(config, opt, wrong=False):
 
     def at(key):
         method, f, W, state = system(opt, key, *shape, 1.0, wrong)
-        time = jax.random.uniform(key, minval=0.0, maxval=9.0)
-        y, flow = (W, state._replace(time=time)), dx.LyapunovFlow(method, f, LR)
+        a, b = jax.random.split(jax.random.fold_in(key, 1))
+        moving = lambda z: jax.random.normal(b, z.shape)
+        inner = jax.tree.map(moving, state.inner)
+        if isinstance(opt, Adam):
+            inner = state.inner._replace(m=inner.m, v=inner.v**2 + 0.1)
+        time = jax.random.uniform(a, minval=0.0, maxval=9.0)
+        y, flow = (W, SubspaceState(time, inner)), dx.LyapunovFlow(method, f, LR)
         _, slope = dx.lie_derivative(flow.energy, flow.field)(0.0, y)
         d = flow.dissipation(0.0, y)
         return jnp.abs(slope + d) / (1 + d), d
@@ -210,7 +214,7 @@ def measure(config: Config, progress) -> dict:
     progress(0.8, "to the minimum")
     settled = {}
     shape = config.rows, config.columns, config.rank
-    for name, speed in (("turning", 1.0), ("fixed", 0.0)):
+    for name, speed in (("turning", 3.0), ("fixed", 0.0)):
 
         def settle(seed, speed=speed):
             case = system(dx.HeavyBall(0.5), jax.random.key(seed), *shape, speed)
