@@ -178,22 +178,24 @@ def rises(config, wrong, lr, seed):
 def pointwise(config, opt, wrong=False):
     """|Ḣ + D|/(1 + D) and the least D at random states, P_t at random times."""
     shape = config.rows, config.columns, config.rank
+    root = jax.random.key(config.seed)
+    method, f, W, start = system(opt, root, *shape, 1.0, wrong)
+    flow = dx.LyapunovFlow(method, f, LR)
 
+    @jax.vmap
     def at(key):
-        method, f, W, state = system(opt, key, *shape, 1.0, wrong)
-        a, b = jax.random.split(jax.random.fold_in(key, 1))
+        a, b, c = jax.random.split(key, 3)
         moving = lambda z: jax.random.normal(b, z.shape)
-        inner = jax.tree.map(moving, state.inner)
+        inner = jax.tree.map(moving, start.inner)
         if isinstance(opt, Adam):
-            inner = state.inner._replace(m=inner.m, v=inner.v**2 + 0.1)
+            inner = start.inner._replace(m=inner.m, v=inner.v**2 + 0.1)
         time = jax.random.uniform(a, minval=0.0, maxval=9.0)
-        y, flow = (W, SubspaceState(time, inner)), dx.LyapunovFlow(method, f, LR)
+        y = jax.random.normal(c, W.shape), SubspaceState(time, inner)
         _, slope = dx.lie_derivative(flow.energy, flow.field)(0.0, y)
         d = flow.dissipation(0.0, y)
         return jnp.abs(slope + d) / (1 + d), d
 
-    keys = jax.random.split(jax.random.key(config.seed), config.states)
-    error, d = jax.jit(lambda keys: jax.lax.map(at, keys, batch_size=200))(keys)
+    error, d = jax.jit(at)(jax.random.split(root, config.states))
     return float(jnp.max(error)), float(jnp.min(d))
 
 

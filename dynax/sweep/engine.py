@@ -157,7 +157,7 @@ def _compute(executor, store, structure, plan, worker, meter):
         same_program(executor, structure, plan)
     if mine:
         executor.program(structure, plan["batch"])
-        meter.start()
+        meter.start(structure)
     # one chunk is computed while the one before it is written
     under_way = None
     for chunk in itertools.chain(mine, [None]):

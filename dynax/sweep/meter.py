@@ -60,15 +60,20 @@ class Meter:
         self.job, self.store, self.worker, self.note = job, store, worker, note
         self.progress, self.executor = progress, executor
         self.begun, self.spoken = time.monotonic(), 0.0
+        self.last, self.waits, self.ahead = self.begun, [], 0
         self.mine = self.failed = self.batch = 0
         self.at_start = self._there()
 
-    def start(self) -> None:
-        """What came before, compiling say, does not count for the rate."""
+    def start(self, structure: int = 0) -> None:
+        """It is compiled: what that took is not of the rate, but of those ahead too."""
+        self.waits.append(time.monotonic() - self.last)
+        self.begun += self.waits[-1]
+        self.ahead = len(self.job.space.structures) - 1 - structure
         if not self.mine:
-            self.begun, self.at_start = time.monotonic(), self._there()
+            self.at_start = self._there()
 
     def add(self, values: Mapping[str, np.ndarray]) -> None:
+        self.last = time.monotonic()
         self.mine += len(values["status"])
         self.failed += int(np.sum(values["status"] != DONE))
         self.batch = int(values["@batch"])
@@ -88,6 +93,7 @@ class Meter:
             others = (done - self.at_start) / max(now - self.begun, 1e-9)
             rate = max(rate, others)
         left = (points - done) / rate if rate else float("inf")
+        left += self.ahead * sum(self.waits) / max(len(self.waits), 1)
         state = Progress(done, points, failed, rate, left, self.note)
         self.store.report(
             self.worker.name,
