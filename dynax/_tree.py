@@ -37,6 +37,11 @@ def zeros_like(x: PyTree, dtype=None) -> PyTree:
     return map(lambda a: jnp.zeros_like(a, dtype=dtype), x)
 
 
+def copy(x: PyTree) -> PyTree:
+    """The same numbers in arrays of their own, so that x and they can be donated."""
+    return map(lambda a: jnp.array(a, copy=True), x)
+
+
 def add(x: PyTree, y: PyTree) -> PyTree:
     return map(lambda a, b: a + b.astype(a.dtype), x, y)
 

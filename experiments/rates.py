@@ -432,7 +432,7 @@ def figures(results) -> dict:
     right.axhline(1, ls=":", lw=1, color=COLORS["black"])
     names = [k if k in MAPS else f"{k}: (f − f*)/bound" for k in shares]
     right.legend(right.lines[: 2 * len(names) : 2], names, loc="lower left")
-    right.set(xlabel="step k", ylabel="V_k/V₀", yscale="log", ylim=(1e-6, 2))
+    right.set(xlabel="step k", ylabel="V_k/V₀", yscale="log", ylim=(1e-8, 2))
     right.set_title("V₊ ≤ V: median; thin: greatest")
     left.legend(loc="lower left")
 

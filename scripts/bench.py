@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Speed against a named peer, in one run, compile time apart.
 
-    python scripts/bench.py ledger    what the ledger costs a training step
-    python scripts/bench.py sweep     sweeps against loops and Ray Tune; scaling; store
+    python scripts/bench.py ledger      what the ledger costs a training step
+    python scripts/bench.py optimizers  a training step, against optax's twins
+    python scripts/bench.py sweep       sweeps against loops, Ray Tune; scaling; store
 
 `python scripts/bench.py NAME --help` tells more. A benchmark is not a test.
 """
@@ -11,7 +12,7 @@ import importlib
 import sys
 
 
-NAMES = "ledger", "sweep"
+NAMES = "ledger", "optimizers", "sweep"
 
 
 def main() -> int:

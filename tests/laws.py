@@ -68,9 +68,11 @@ def same_structure(new, old):
 
 
 def keeps_structure(opt, dtype, lr=1e-2):
-    """step, flow: structure, shapes and dtypes of x and state are kept."""
-    f, x = problem(dtype)
+    """step, flow: structure, shapes and dtypes of x and state are kept; no two leaves
+    are one array, so that (x, state) can be donated."""
+    _, x = problem(dtype)
     y = x, opt.init(x)
+    assert len({id(a) for a in jax.tree.leaves(y)}) == len(jax.tree.leaves(y))
     for move in (opt.step, lambda *given: opt.flow(0.0, *given)):
         same_structure(jax.eval_shape(lambda y, g, m=move: m(*y, g, lr), y, x), y)
 

@@ -36,8 +36,12 @@ class TimedState(NamedTuple):
     clock: Scalar
 
 
-def timed(x: Params, z: Params) -> TimedState:
-    return TimedState(z, jnp.zeros((), tree.widest(x)))
+def at(z: Params) -> PointState:
+    return PointState(tree.copy(z))
+
+
+def timed(z: Params) -> TimedState:
+    return TimedState(tree.copy(z), jnp.zeros((), tree.widest(z)))
 
 
 def combine(*terms: tuple[ScalarLike, Params]) -> Params:

@@ -56,7 +56,7 @@ class AcceleratedMirror(AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x, self.mirror.grad_conjugate(x))
+        return timed(self.mirror.grad_conjugate(x))
 
     def update(self, x, state, grad, lr):
         check_lr(lr)

@@ -128,8 +128,8 @@ class Adam(
 
     def init(self, x: Params) -> AdamState:
         tree.check_params(x)
-        weight = jnp.full((), float(not self.bias_correction), tree.widest(x))
-        return AdamState(tree.zeros_like(x), tree.zeros_like(x), weight, weight)
+        weight = lambda: jnp.full((), float(not self.bias_correction), tree.widest(x))
+        return AdamState(tree.zeros_like(x), tree.zeros_like(x), weight(), weight())
 
     def advance(self, state: AdamState, grad: Params) -> AdamState:
         """(m₊, v₊) and their weights."""

@@ -53,7 +53,7 @@ class BregmanLagrangian(AbstractRatedFlow):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x, x)
+        return timed(x)
 
     def update(self, x, state, grad, lr):
         check_lr(lr)

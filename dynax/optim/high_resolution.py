@@ -16,8 +16,8 @@ from dynax._types import ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap
 from dynax.optim import nesterov_c, nesterov_sc
 from dynax.optim._common import (
-    PointState,
     VelocityState,
+    at,
     combine,
     gap,
     positive,
@@ -53,7 +53,7 @@ class HighResolutionSC(AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return PointState(x)
+        return at(x)
 
     def update(self, x, state, grad, lr):
         return nesterov_sc.advance(self.strong_convexity, x, state, grad, lr)
@@ -102,7 +102,7 @@ class HighResolutionC(AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x, x)
+        return timed(x)
 
     def update(self, x, state, grad, lr):
         return nesterov_c.advance(x, state, grad, lr)

@@ -8,6 +8,7 @@ from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRat
 from dynax.kappa import AbstractKappa, HalfSquared
 from dynax.optim._common import (
     PointState,
+    at,
     bregman,
     check_lr,
     check_mirror,
@@ -51,7 +52,7 @@ class MirrorDescent(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedM
 
     def init(self, x):
         tree.check_params(x)
-        return PointState(self.mirror.grad_conjugate(x))
+        return at(self.mirror.grad_conjugate(x))
 
     def update(self, x, state, grad, lr):
         check_lr(lr)

@@ -38,7 +38,7 @@ class NesterovC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x, x)
+        return timed(x)
 
     def update(self, x, state, grad, lr):
         return advance(x, state, grad, lr)

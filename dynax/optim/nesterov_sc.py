@@ -8,6 +8,7 @@ from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap
 from dynax.optim._common import (
     PointState,
+    at,
     check_lr,
     combine,
     gap,
@@ -47,7 +48,7 @@ class NesterovSC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap)
 
     def init(self, x):
         tree.check_params(x)
-        return PointState(x)
+        return at(x)
 
     def update(self, x, state, grad, lr):
         return advance(self.strong_convexity, x, state, grad, lr)

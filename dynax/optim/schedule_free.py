@@ -69,8 +69,8 @@ class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimiz
 
     def init(self, x):
         tree.check_params(x)
-        zero = jnp.zeros((), tree.widest(x))
-        return ScheduleFreeState(tree.zeros_like(x), zero, zero)
+        zero = lambda: jnp.zeros((), tree.widest(x))
+        return ScheduleFreeState(tree.zeros_like(x), zero(), zero())
 
     def update(self, x, state, grad, lr):
         lr_, beta, power, weight = scalars(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._types import ScalarLike
 from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap
-from dynax.optim._common import PointState, combine, gap, positive, scalars, square
+from dynax.optim._common import PointState, at, combine, gap, positive, scalars, square
 from dynax.optim.nesterov_sc import root_q
 
 
@@ -43,7 +43,7 @@ class TripleMomentum(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRated
 
     def init(self, x):
         tree.check_params(x)
-        return PointState(x)
+        return at(x)
 
     def update(self, x, state, grad, lr):
         r, _, h = root_q(self.strong_convexity, x, lr)

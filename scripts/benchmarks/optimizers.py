@@ -1,0 +1,122 @@
+"""How fast is a training step with our optimizers?  Against their twins in optax.
+
+Each row is a method on a model of 1 M parameters (or the digits), ledger off: paired
+timings of whole jitted training runs of ours and optax's, in this process and in turn,
+compilation apart. `update` is the same with a constant gradient: the optimizer alone.
+
+    speed ×  time(optax) / time(dynax) of a pair: over 1 where dynax is the faster
+
+Examples:
+    python scripts/bench.py optimizers --quick
+    python scripts/bench.py optimizers --only adam muon --json optimizers.json
+"""
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import jax
+import optax
+import optax.contrib
+
+import dynax as dx
+from benchmarks.common import machine, write
+from benchmarks.ledger import CASES, Case, compiled
+
+
+LR = 1e-3
+PAIRS = {
+    "sgd": (dx.GradientDescent(), optax.sgd(LR)),
+    "momentum": (dx.Momentum(0.9), optax.sgd(LR, momentum=0.9)),
+    "lion": (dx.LionKappa(weight_decay=0.1), optax.lion(LR, weight_decay=0.1)),
+    "signum": (dx.Signum(0.9), optax.signum(LR, beta=0.9)),
+    "adam": (dx.Adam(), optax.adam(LR)),
+    "adamw": (dx.AdamW(weight_decay=0.1), optax.adamw(LR, weight_decay=0.1)),
+    "rmsprop": (dx.RMSprop(), optax.rmsprop(LR, decay=0.9)),
+    "adagrad": (dx.AdaGrad(), optax.adagrad(LR)),
+    "muon": (dx.PracticalMuon(), optax.contrib.muon(LR)),
+    "schedule-free": (
+        dx.ScheduleFree(),
+        optax.contrib.schedule_free(optax.sgd(LR), LR),
+    ),
+}
+
+
+def alone(tx, case: Case):
+    """Updates with one gradient, as a compiled run; what it is given; compile time."""
+    grads = jax.tree.map(lambda a: a / 100, case.params)
+    tx = optax.with_extra_args_support(tx)
+
+    def step(carry, _):
+        params, state = carry
+        updates, state = tx.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    def train(carry):
+        return jax.lax.scan(step, carry, length=case.steps)
+
+    params = jax.tree.map(jax.numpy.array, case.params)
+    carry = params, tx.init(params)
+    begun = time.perf_counter()
+    run = jax.jit(train, donate_argnums=0).lower(carry).compile()
+    return run, carry, time.perf_counter() - begun
+
+
+def bench(case: Case, name: str, repeats: int) -> dict[str, Any]:
+    ours, theirs = PAIRS[name]
+    pair = dx.as_optax(ours, LR), optax.with_extra_args_support(theirs)
+    found: dict[str, Any] = {}
+    for what, make in (("step", compiled), ("update", alone)):
+        runs = [make(tx, case) for tx in pair]
+        carries = [jax.block_until_ready(run(carry))[0] for run, carry, _ in runs]
+
+        def clock(k, runs=runs, carries=carries):
+            begun = time.perf_counter()
+            carries[k] = jax.block_until_ready(runs[k][0](carries[k]))[0]
+            return time.perf_counter() - begun
+
+        times = []
+        for k in range(repeats):
+            order = (0, 1) if k % 2 else (1, 0)
+            times.append([t for _, t in sorted((side, clock(side)) for side in order)])
+        found[what] = {
+            "ratio": sorted(b / a for a, b in times),
+            "ms": statistics.median(a for a, _ in times) * 1e3 / case.steps,
+            "compile": [seconds for _, _, seconds in runs],
+        }
+    return found
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="bench.py optimizers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer steps, 5 repeats")
+    parser.add_argument("--repeats", type=int, default=9, help="≥ 5 (default 9)")
+    parser.add_argument("--case", choices=CASES, default="mlp-1m")
+    parser.add_argument("--only", nargs="+", choices=PAIRS, default=list(PAIRS))
+    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
+    args = parser.parse_args(argv)
+    repeats = 5 if args.quick else args.repeats
+    if repeats < 5:
+        parser.error(f"--repeats: given {repeats}; at least 5 accepted.")
+    build, steps, quick_steps = CASES[args.case]
+    case = build(quick_steps if args.quick else steps)
+    result: dict[str, Any] = {"machine": machine(), "repeats": repeats}
+    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
+    print(f"  {case.about}; ms/step of dynax, speed × (median, range), compile s")
+    for name in args.only:
+        result[name] = rows = bench(case, name, repeats)
+        for what, row in rows.items():
+            ratio = row["ratio"]
+            ours, theirs = row["compile"]
+            print(
+                f"  {name if what == 'step' else '':<14} {what:<7} {row['ms']:8.3f} "
+                f"{statistics.median(ratio):6.2f} ({ratio[0]:.2f} … {ratio[-1]:.2f})  "
+                f"compile {ours:.1f}, optax {theirs:.1f}",
+                flush=True,
+            )
+    write(args.json, result)
