@@ -412,6 +412,7 @@ def figures(results) -> dict:
         right.plot(share, np.maximum(values, 1e-16), color=COLORS[color], label=label)
     right.set(yscale="log", xlabel="share of the run", ylabel="f")
     right.set_title("from (3.5, 5)")
-    left.legend(loc="upper right")
+    left.legend(loc="lower right")
+    right.set_ylim(1e-22, None)
     right.legend(loc="lower left")
     return {"toy": figure}

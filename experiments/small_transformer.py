@@ -292,7 +292,7 @@ def figures(results) -> dict:
         left.plot([], [], line, color=COLORS["black"], label=f"z-loss {z:g}")
     left.axhline(least, color=COLORS["grey"], lw=1)
     left.set(xscale="log", xlabel="learning rate", ylabel="loss at the end")
-    left.set_ylim(least - 0.1, None)
+    left.set_ylim(least - 0.7, None)
     left.set_title("A wider range of rates works")
     left.legend(loc="lower left")
     right.axhline(1e4, color=COLORS["grey"], lw=1)
