@@ -354,7 +354,8 @@ def figures(results) -> dict:
     axes[0, 0].plot([], [], color=colors[0], lw=1, label="theory")
     axes[0, 0].plot([], [], color=colors[0], lw=3, alpha=0.4, label="descent")
     axes[0, 0].set_ylabel("strength u of the mode")
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 0].set_ylim(-0.9, None)
+    axes[0, 0].legend(loc="lower right", ncols=2)
     both, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     for (scale, r), color in zip(results["random"].items(), colors, strict=False):
