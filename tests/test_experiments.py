@@ -29,6 +29,7 @@ TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow
     "heavy_ball_cycle": {"starts": 41, "kappas": 201},
     "immersion": {"seeds": 4, "states": 200, "steps": 50},
     "rates": {"losses": 40, "states": 10, "steps": 60},
+    "adam": {"pairs": 10, "states": 200, "steps": 20, "seeds": 2, "starts": 1},
 }
 every = pytest.mark.parametrize("name", FILES)
 
