@@ -191,6 +191,7 @@ def as_run(config) -> dict:
 
     def one(opt):
         decayed = dx.cautious_decay(opt, LAM)
+        assert isinstance(decayed, dx.AbstractLyapunovOptimizer)
 
         def at(x, m, v):
             state = opt.init(x)

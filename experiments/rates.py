@@ -19,7 +19,8 @@ from _together import together
 
 import dynax as dx
 from dynax import Claim, kappa as K
-from dynax.optim import FourThirds, open_loop
+from dynax.kappa import FourThirds
+from dynax.optim import open_loop
 from dynax.report import COLORS, new_figure
 
 

@@ -9,8 +9,8 @@ import pytest
 import dynax as dx
 from dynax import kappa as K, tree
 from dynax.flow import Step
+from dynax.kappa import FourThirds, Relativistic
 from dynax.monitor import observe
-from dynax.optim import FourThirds, Relativistic
 from dynax.optim._common import TimedState
 
 from . import laws

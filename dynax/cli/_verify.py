@@ -30,8 +30,8 @@ COLORS = {"holds": "bold green", "violated": "bold red"}
 KAPPA = (
     "lion-kappa: the potential: l1, lp:1.5, linf, group-l2, top-k:3, sparse-l1:0.01, "
     "huber:0.3, soft-abs:0.1, log-cosh:10, log-sum-exp:0.1, half-squared, "
-    "half-squared-lp:1.5, quartic, nuclear, spectral, ky-fan:2, "
-    "orthogonally-invariant:huber:0.3, support:FILE.py:NAME (a linear oracle)."
+    "half-squared-lp:1.5, quartic, four-thirds, relativistic, nuclear, spectral, "
+    "ky-fan:2, orthogonally-invariant:huber:0.3, support:FILE.py:NAME (an oracle)."
 )
 OF_LION = "kappa", "beta1", "beta2", "weight_decay", "decay"
 OF_BUILT_IN = "learning_rate", "problem", "dimension", "start_scale"

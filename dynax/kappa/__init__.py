@@ -13,6 +13,7 @@ from .coercive import (
     HalfSquaredLp as HalfSquaredLp,
     Quartic as Quartic,
 )
+from .kinetic import FourThirds as FourThirds, Relativistic as Relativistic
 from .norms import (
     GroupL2 as GroupL2,
     LInf as LInf,

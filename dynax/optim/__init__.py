@@ -1,6 +1,5 @@
 """Optimizers, one a file."""
 
-from dynax.optim._kinetic import FourThirds as FourThirds, Relativistic as Relativistic
 from dynax.optim.accelerated_mirror import AcceleratedMirror as AcceleratedMirror
 from dynax.optim.adagrad import AdaGrad as AdaGrad
 from dynax.optim.adam import Adam as Adam, AdamState as AdamState

@@ -35,8 +35,8 @@ class HamiltonianDescent(AbstractBalancedOptimizer, AbstractRatedFlow):
         p₊ = (1 − γh)p − hg         scheme="second" (the paper's x is one step behind)
 
         K.HalfSquared()     ½‖p‖²                 `HeavyBall`
-        FourThirds()        ¾Σ|p|^{4/3}           for quartic f
-        Relativistic()      √(1 + ‖p‖²) − 1       for f that grows linearly
+        K.FourThirds()      ¾Σ|p|^{4/3}           for quartic f
+        K.Relativistic()    √(1 + ‖p‖²) − 1       for f that grows linearly
 
     Certificates, any f, H = f + k(p) in both:
         flow    Ḣ = −γ⟨p, ∇k(p)⟩

@@ -1,10 +1,10 @@
-"""Kinetic energies that are not yet among the κ of dynax.kappa."""
+"""Kinetic energies of Hamiltonian descent."""
 
 from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from dynax.kappa import AbstractArrayKappa, AbstractSeparable
+from ._base import AbstractArrayKappa, AbstractSeparable
 
 
 class FourThirds(AbstractSeparable):
