@@ -67,6 +67,29 @@ def same_structure(new, old):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
 
 
+class Tampered(dx.AbstractLyapunovOptimizer):
+    """The claim of `opt` with D × 1.01, or of `claim` about the flow of `opt`."""
+
+    opt: dx.AbstractOptimizer
+    claim: dx.AbstractLyapunovOptimizer
+    rate: float = 1.0
+
+    def init(self, x):
+        return self.opt.init(x)
+
+    def update(self, x, state, grad, lr):
+        return self.opt.update(x, state, grad, lr)
+
+    def flow(self, t, x, state, grad, lr):
+        return self.opt.flow(t, x, state, grad, lr)
+
+    def energy(self, t, x, state, value, lr):
+        return self.claim.energy(t, x, state, value, lr)
+
+    def dissipation(self, t, x, state, grad, lr):
+        return self.rate * self.claim.dissipation(t, x, state, grad, lr)
+
+
 def keeps_structure(opt, dtype, lr=1e-2):
     """step, flow: structure, shapes and dtypes of x and state are kept; no two leaves
     are one array, so that (x, state) can be donated."""

@@ -430,29 +430,6 @@ def test_types_say_what_is_known():
 # --- controls: what must be rejected -----------------------------------------------
 
 
-class Tampered(dx.AbstractLyapunovOptimizer):
-    """The claim of `opt` with D × 1.01, or of `claim` about the flow of `opt`."""
-
-    opt: dx.AbstractOptimizer
-    claim: dx.AbstractLyapunovOptimizer
-    rate: float = 1.0
-
-    def init(self, x):
-        return self.opt.init(x)
-
-    def update(self, x, state, grad, lr):
-        return self.opt.update(x, state, grad, lr)
-
-    def flow(self, t, x, state, grad, lr):
-        return self.opt.flow(t, x, state, grad, lr)
-
-    def energy(self, t, x, state, value, lr):
-        return self.claim.energy(t, x, state, value, lr)
-
-    def dissipation(self, t, x, state, grad, lr):
-        return self.rate * self.claim.dissipation(t, x, state, grad, lr)
-
-
 class PlainDecay(dx.AbstractOptimizer):
     """Decay everywhere, not only where it goes along with the step."""
 
@@ -501,13 +478,15 @@ class NotAdjoint(dx.AbstractLyapunovOptimizer):
 
 CWD = {k: o for k, o in MEMBERS.items() if isinstance(o, AbstractCertifiedDecay)}
 WRONG = {
-    f"{name} × 1.01": Tampered(MEMBERS[name], MEMBERS[name], 1.01)
+    f"{name} × 1.01": laws.Tampered(MEMBERS[name], MEMBERS[name], 1.01)
     for name in ("signum", "cautious-ball", "cwd-lion", "osd-ball", "fw-box")
 } | {
-    "H of the base, no mask": Tampered(BALL, dx.CautiousHamiltonian(BALL)),
-    "f of the base, no mask": Tampered(BALL, dx.Cautious(BALL, scaled=False)),
-    "cwd-sgdm, plain decay": Tampered(PlainDecay(dx.Momentum(), 0.5), CWD["cwd-sgdm"]),
-    "cwd-adam, plain decay": Tampered(PlainDecay(Adam(), 0.5), CWD["cwd-adam"]),
+    "H of the base, no mask": laws.Tampered(BALL, dx.CautiousHamiltonian(BALL)),
+    "f of the base, no mask": laws.Tampered(BALL, dx.Cautious(BALL, scaled=False)),
+    "cwd-sgdm, plain decay": laws.Tampered(
+        PlainDecay(dx.Momentum(), 0.5), CWD["cwd-sgdm"]
+    ),
+    "cwd-adam, plain decay": laws.Tampered(PlainDecay(Adam(), 0.5), CWD["cwd-adam"]),
     "not the transpose": NotAdjoint(
         dx.OnlineSubspaceDescent(BALL, turning),
         dx.OnlineSubspaceDescent(BALL, ascending),

@@ -1,5 +1,6 @@
 """Optimizers, one a file."""
 
+from dynax.optim._squares import SquaresState as SquaresState
 from dynax.optim.accelerated_mirror import AcceleratedMirror as AcceleratedMirror
 from dynax.optim.adagrad import AdaGrad as AdaGrad
 from dynax.optim.adam import Adam as Adam, AdamState as AdamState
@@ -45,7 +46,7 @@ from dynax.optim.practical_muon import (
     PracticalMuon as PracticalMuon,
     PracticalMuonState as PracticalMuonState,
 )
-from dynax.optim.rmsprop import RMSprop as RMSprop, SquaresState as SquaresState
+from dynax.optim.rmsprop import RMSprop as RMSprop
 from dynax.optim.schedule_free import ScheduleFree as ScheduleFree
 from dynax.optim.shampoo import Shampoo as Shampoo
 from dynax.optim.sign import SignSGD as SignSGD, Signum as Signum
