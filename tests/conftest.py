@@ -6,6 +6,8 @@ import zlib
 
 # XLA takes its own cached programmes for those of another machine, loudly.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# see dynax/cli/__init__.py: else LAPACK calls at once may wait forever for one another
+os.environ.setdefault("PJRT_NPROC", "32")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -5,6 +5,7 @@ import html.parser
 import io
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -23,6 +24,14 @@ from dynax.sweep import Static, open_sweep
 
 pytest.importorskip("xarray")
 
+# Ctrl-C is heard even if whoever runs the tests does so in the background.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from dynax.cli import main; sys.exit(main())",
+    "sweep",
+]
 SCRIPT = '''
 """Descent on a bowl: diverges for rate > 2; a curve, a number, units."""
 import jax, jax.numpy as jnp
@@ -357,19 +366,33 @@ def test_export(store, tmp_path):
         assert ds.loss.attrs["units"] == "J"
 
 
+def test_lapack_on_several_devices_comes_to_an_end(tmp_path):
+    """With the threads of two cores, these eigenvalues mostly wait forever."""
+    file = pathlib.Path(__file__).parents[1] / "experiments" / "sgd_stability.py"
+    subprocess.run(
+        [
+            *COMMAND,
+            file,
+            "--axis=kind=static:two outputs",
+            "--seeds=64",
+            f"--store={tmp_path}/a",
+        ],
+        env={k: v for k, v in os.environ.items() if k != "PJRT_NPROC"}
+        | {"JAX_NUM_CPU_DEVICES": "4"},
+        timeout=120,
+        check=True,
+    )
+    assert open_sweep(tmp_path / "a").attrs["complete"]
+
+
 @pytest.mark.parametrize("devices", [None, "1"])
 def test_ctrl_c_says_how_to_go_on(folder, script, tmp_path, devices):
     """Of one device the callback runs in the main thread, and hears it there."""
     store = tmp_path / "a"
     words = ["--run", "slow", *GRID, "--batch", "1", "--chunk", "1", "--store", store]
-    # heard even if whoever runs the tests does so in the background
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from dynax.cli import main; sys.exit(main())"
-    )
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     child = subprocess.Popen(
-        [sys.executable, "-c", code, "sweep", script, *map(str, words)],
+        [*COMMAND, script, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

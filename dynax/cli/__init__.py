@@ -74,8 +74,14 @@ HELP = {
 }
 
 
+# Before jaxlib 0.11.2 a batched LAPACK call on a CPU holds a thread of XLA's pool and
+# waits for others of it: as many calls as threads, by default one a core, wait forever.
+THREADS = max(32, 4 * (os.cpu_count() or 1))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process); its exit code."""
+    os.environ.setdefault("PJRT_NPROC", str(THREADS))
     code = _main(sys.argv[1:] if argv is None else list(argv))
     if code == STOPPED and argv is None:
         sys.stdout.flush()
