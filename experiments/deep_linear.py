@@ -81,7 +81,7 @@ def run(scale, seed, lr=2e-3, steps=6000, width=64) -> dict:
         return after, jnp.diag(u.T @ dl.product(weights) @ vt.T) / s
 
     _, learnt = jax.lax.scan(step, weights, length=steps)
-    half = lr * jnp.argmax(learnt > 0.5, axis=0)
+    half = lr * jnp.argmax(learnt > 0.5, axis=0).astype(s.dtype)
     product = half * s
     return {
         "half": half,

@@ -45,6 +45,7 @@ LAYERS = {
 # Packages from outside, besides the standard library.
 CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
+    "landscape": f"{CORE} matfree",
     "sweep": "jax numpy scipy xarray optuna ray submitit",
     "checkpoint": "jax numpy equinox jaxtyping orbax",
     "claim": "numpy",
