@@ -7,10 +7,12 @@ Cases:
              loop      a Python loop over a jitted optax loop, numbers as arguments
              closed    the same with learning rate and decay closed over, so that each
                        point compiles: as it is often written; measured on some points
-             tune      Ray Tune, a trial a point; measured on some points
+             tune      Ray Tune, a trial a point; measured on some points (needs
+                       pip install "ray[tune]", which is not among the extras)
     devices  points/s on 1, 2, 4, 8 virtual devices of this machine
     workers  points/s of two processes with a core each, against one with one core
     store    seconds with a store in chunks of a second, against the bare computation
+    batch    points/s against the batch size, and how busy GPU or cores are meanwhile
 
 A ratio over 1 means that dynax is the faster. Rows measured on some points are scaled
 to all of them, and say so.
@@ -21,6 +23,7 @@ Examples:
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -272,7 +275,7 @@ def store(repeats: int) -> dict[str, Any]:
     """In pairs: chunks of about a second, written to a store or thrown away."""
 
     def longer(learning_rate, weight_decay, seed):
-        return run(learning_rate, weight_decay, seed, 10 * STEPS)
+        return run(learning_rate, weight_decay, seed, 50 * STEPS)
 
     job = make_job(longer, SPACE, batch=16, chunk=64)
     executor = Executor(job)
@@ -312,7 +315,62 @@ def store(repeats: int) -> dict[str, Any]:
     return {"costs": costs, "chunk_seconds": a_chunk, **seen}
 
 
-CASES = {"peers": peers, "devices": devices, "workers": workers, "store": store}
+def batch(repeats: int) -> dict[str, Any]:
+    gpu = jax.default_backend() == "gpu"
+    print(
+        f"\n  points/s by batch size (median, range); {'GPU' if gpu else 'cores'} busy"
+    )
+    rows = {}
+    for size in (1, 4, 16, 64, 256, 1024):
+        executor = Executor(make_job(run, SPACE, batch=size, chunk=POINTS))
+        compute = lambda ex=executor, b=size: ex.end(
+            ex.begin(0, {"batch": b}, 0, POINTS)
+        )
+        compute()
+        rates, busy = [], []
+        for _ in range(repeats):
+            begun, cpu = time.perf_counter(), time.process_time()
+            with Utilisation() as seen:
+                compute()
+            seconds = time.perf_counter() - begun
+            cores = (time.process_time() - cpu) / seconds / len(os.sched_getaffinity(0))
+            rates.append(POINTS / seconds)
+            busy.append(seen.mean if gpu else cores)
+        rows[str(size)] = {"rates": rates, "busy": busy}
+        spread = f"({min(rates):.0f} … {max(rates):.0f})"
+        middle, share = statistics.median(rates), statistics.median(busy)
+        print(f"  batch {size:<5} {middle:9.0f} {spread:<20} {share:.0%}")
+    return rows
+
+
+class Utilisation:
+    """The mean of what nvidia-smi says while the block runs; NaN without one."""
+
+    ASK = "nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -lms 50"
+
+    def __enter__(self):
+        self.process = None
+        with contextlib.suppress(FileNotFoundError):
+            self.process = subprocess.Popen(
+                self.ASK.split(), stdout=subprocess.PIPE, text=True
+            )
+        return self
+
+    def __exit__(self, *_):
+        self.mean = float("nan")
+        if self.process is not None:
+            self.process.terminate()
+            said = self.process.communicate()[0].split()
+            self.mean = statistics.mean(map(float, said)) / 100 if said else self.mean
+
+
+CASES = {
+    "peers": peers,
+    "devices": devices,
+    "workers": workers,
+    "store": store,
+    "batch": batch,
+}
 
 
 def main(argv: list[str]) -> None:
