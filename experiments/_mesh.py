@@ -1,4 +1,4 @@
-"""Where the arrays of a run on a mesh lie: whether as declared, their bytes, a picture."""
+"""Where the arrays of a run on a mesh lie: as declared or not, their bytes, drawn."""
 
 import re
 from typing import Any
