@@ -30,6 +30,7 @@ TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow
     "immersion": {"seeds": 4, "states": 200, "steps": 50},
     "rates": {"losses": 40, "states": 10, "steps": 60},
     "adam": {"pairs": 10, "states": 200, "steps": 20, "seeds": 2, "starts": 1},
+    "soap": {"states": 200, "steps": 120, "seeds": 2},
 }
 every = pytest.mark.parametrize("name", FILES)
 
