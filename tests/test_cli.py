@@ -405,6 +405,9 @@ def test_only(here, capsys):
     code, path = claims(here, "--only", "two", "1")
     found = strict(path)["experiments"]
     assert [len(e["claims"]) for e in found] == [3, 3]
+    add(here / "lab", "three", "3", body='"two, three and four"')
+    _, path = claims(here, "--only", "two")  # the file, not what speaks of it
+    assert [e["name"] for e in strict(path)["experiments"]] == ["two"]
     assert matches("2a", "2") and matches("2", "2") and not matches("20", "2")
 
 

@@ -37,7 +37,9 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[pathlib.Path]:
             f"folder of experiments: given {folder}, which has none; accepted is one "
             "with *.py files in it."
         )
-    chosen = [f for f in files if not only or any(_may_hold(f, id) for id in only)]
+    names = {f.stem for f in files}
+    holds = lambda f, id: f.stem == id if id in names else _may_hold(f, id)
+    chosen = [f for f in files if not only or any(holds(f, id) for id in only)]
     if not chosen:
         raise unknown(only, files)
     return chosen
@@ -156,8 +158,6 @@ def _seeds(config) -> Any:
 
 
 def _may_hold(file: pathlib.Path, wanted: str) -> bool:
-    if file.stem == wanted:
-        return True
     try:
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     except SyntaxError:
