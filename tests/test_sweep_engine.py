@@ -825,6 +825,11 @@ def test_progress_is_told(tmp_path):
     again: list[Progress] = []
     sweep(rough, grid(), tmp_path / "s", batch=4, chunk=8, progress=again.append)
     assert {p.done for p in again} == {77}
+    told.clear()
+    bad = {**grid(), "rate": np.append(grid()["rate"][:-1], np.nan)}
+    for _ in range(2):
+        sweep(rough, bad, tmp_path / "b", batch=4, chunk=8, progress=told.append)
+        assert told[-1].failed == 11 and "11 failed" in str(told[-1])
 
 
 # Time limits.
@@ -838,10 +843,10 @@ def unlimited():
 def test_points_without_an_end_are_given_up(unlimited, tmp_path):
     """One such point among six, two to a batch."""
     space = {"x": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
-    found = sweep(runs.endless, space, tmp_path / "s", batch=2, time_limit=0.5).load()
+    found = sweep(runs.endless, space, tmp_path / "s", batch=2, time_limit=1.0).load()
     assert found.status.values.tolist() == [0, 0, 0, TIME_LIMIT, 0, 0]
     same_elsewhere(unlimited, found, np.arange(6) != 3)
-    assert failures(tmp_path / "s") == [(3, "over the time limit", "took over 0.5 s")]
+    assert failures(tmp_path / "s") == [(3, "over the time limit", "took over 1 s")]
 
 
 def test_points_that_kill_their_process(tmp_path):

@@ -104,12 +104,17 @@ def test_one_of_two_tasks_is_killed(tmp_path, alone):
 
 
 def test_slurm_array(tmp_path, alone):
-    """Tasks 10, 13, 16 of an array with a step, in any order, one of them twice."""
-    for task in (16, 10, 13, 10):
-        array = {"ID": task, "MIN": 10, "MAX": 16, "STEP": 3, "COUNT": 3}
+    """Tasks 10, 13, 16 of an array with a step, at once; then one of them again."""
+
+    def task(number):
+        array = {"ID": number, "MIN": 10, "MAX": 16, "STEP": 3, "COUNT": 3}
         env = {f"SLURM_ARRAY_TASK_{k}": str(v) for k, v in array.items()}
-        said = finish(start(tmp_path / "store", **env))
-        assert f"worker {(task - 10) // 3} 3" in said
+        return start(tmp_path / "store", **env)
+
+    tasks = [task(number) for number in (10, 13, 16)]
+    for k, process in enumerate(tasks):
+        assert f"worker {k} 3" in finish(process)
+    finish(task(10))
     same(finished(tmp_path / "store"), alone[0])
 
 

@@ -62,7 +62,7 @@ class Meter:
         self.begun, self.spoken = time.monotonic(), 0.0
         self.last, self.waits, self.ahead = self.begun, [], 0
         self.mine = self.failed = self.batch = 0
-        self.at_start = self._there()
+        self.before = self._there()
 
     def start(self, structure: int = 0) -> None:
         """It is compiled: what that took is not of the rate, but of those ahead too."""
@@ -70,7 +70,7 @@ class Meter:
         self.begun += self.waits[-1]
         self.ahead = len(self.job.space.structures) - 1 - structure
         if not self.mine:
-            self.at_start = self._there()
+            self.before = self._there()
 
     def add(self, values: Mapping[str, np.ndarray]) -> None:
         self.last = time.monotonic()
@@ -86,11 +86,10 @@ class Meter:
         self.spoken = now
         points = self.job.space.size
         rate = self.mine / max(now - self.begun, 1e-9)
-        done = self.at_start + self.mine
-        failed = self.failed
+        done, failed = self.before[0] + self.mine, self.before[1] + self.failed
         if self.worker.count > 1:
-            done = self._there()
-            others = (done - self.at_start) / max(now - self.begun, 1e-9)
+            done, failed = self._there()
+            others = (done - self.before[0]) / max(now - self.begun, 1e-9)
             rate = max(rate, others)
         left = (points - done) / rate if rate else float("inf")
         left += self.ahead * sum(self.waits) / max(len(self.waits), 1)
@@ -98,7 +97,7 @@ class Meter:
         self.store.report(
             self.worker.name,
             done=self.mine,
-            failed=failed,
+            failed=self.failed,
             rate=rate,
             batch=self.batch,
             seconds=round(now - self.begun, 1),
@@ -107,5 +106,7 @@ class Meter:
         )
         self.progress(state)
 
-    def _there(self) -> int:
-        return sum(part.count for part in self.store.parts())
+    def _there(self) -> tuple[int, int]:
+        """How many points are in the store, and how many of them failed."""
+        parts = self.store.parts()
+        return sum(p.count for p in parts), sum(p.failed for p in parts)

@@ -52,11 +52,12 @@ class Submitit:
         try:
             while not all(j.done() for j in jobs):
                 time.sleep(0.5)
-                done = sum(part.count for part in store.parts())
+                parts = store.parts()
+                done = sum(part.count for part in parts)
                 rate = (done - before) / (time.monotonic() - begun)
                 points = job.space.size
                 left = (points - done) / rate if rate else float("inf")
-                failed = sum(w["failed"] for w in store.workers())
+                failed = sum(part.failed for part in parts)
                 waiting = sum(j.state in ("PENDING", "UNKNOWN") for j in jobs)
                 note = f"{waiting} jobs waiting" if waiting else ""
                 progress(Progress(done, points, failed, rate, left, note))
