@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -148,6 +149,7 @@ def ray():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         ray.init(
+            "local",  # whatever else runs on this machine
             num_cpus=2,
             include_dashboard=False,
             log_to_driver=False,
@@ -212,6 +214,24 @@ def dies(seed):
 def test_ray_refuses_what_no_node_has(tmp_path, ray):
     with pytest.raises(ValueError, match="engine: given a task of .*GPU.* accepted is"):
         sweep(run, space(), tmp_path / "s", engine=Ray(gpus=64), **OPTIONS)
+
+
+def test_ray_that_cannot_be_joined_says_so():
+    """At once: left alone, ray tries for ever where nobody listens."""
+    script = """
+from dynax.sweep import Ray, sweep
+sweep(lambda x: {"y": x}, {"x": [1.0]}, engine=Ray("127.0.0.1:1"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    said = done.stderr.splitlines()[-1]
+    assert "engine: given the cluster at 127.0.0.1:1" in said, done.stderr[-2000:]
+    assert "RAY_AUTH_MODE=token" in said
 
 
 def test_ray_structures(tmp_path, ray):

@@ -6,6 +6,7 @@ The driver alone touches the store, so the nodes need not share a file system.
 import dataclasses
 import functools
 import os
+import socket
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
@@ -48,19 +49,34 @@ class Ray:
             raise ValueError(f"engine: given Ray with {what}; accepted is Local there.")
         started = not ray.is_initialized()
         if started:
-            with warnings.catch_warnings():  # it forks, but does not use jax after
-                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-                ray.init(
-                    address=self.address or os.environ.get("RAY_ADDRESS") or None,
-                    configure_logging=False,
-                    log_to_driver=False,
-                    include_dashboard=False,
-                )
+            self._join(ray)
         try:
             self._run(ray, job, store, progress)
         finally:
             if started:
                 ray.shutdown()
+
+    def _join(self, ray):
+        address = self.address or os.environ.get("RAY_ADDRESS") or None
+        host, _, port = (address or "").rpartition(":")
+        try:
+            if host and port.isdigit() and "/" not in host:
+                # where nobody listens, ray tries for ever
+                socket.create_connection((host, int(port)), timeout=10).close()
+            with warnings.catch_warnings():  # it forks, but does not use jax after
+                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+                ray.init(
+                    address=address,
+                    configure_logging=False,
+                    log_to_driver=False,
+                    include_dashboard=False,
+                )
+        except OSError as error:
+            raise ValueError(
+                f"engine: given the cluster at {address}, which cannot be joined "
+                f"({error}); accepted is the address of one that is running, and if it "
+                "asks for a token, as of `ray start`, RAY_AUTH_MODE=token."
+            ) from error
 
     def _run(self, ray, job, store, progress):
         room = self._room(ray.cluster_resources())
