@@ -40,7 +40,12 @@ def run(markdown, folder, name="page"):
     return subprocess.run(
         [sys.executable, script.name],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg"},
+        env=os.environ
+        | {
+            "PYTHONPATH": path,
+            "MPLBACKEND": "Agg",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=600,
