@@ -645,7 +645,7 @@ def peak():  # in MB; not ru_maxrss, which begins with that of the parent
 
 def swept(n):
     space = {"a": np.linspace(0, 1, n), "b": np.arange(n) / n}
-    sweep(run, space, f"FOLDER/{n}", batch=64, chunk=32_000)
+    sweep(run, space, f"FOLDER/{n}", batch=64, chunk=16_000)
     return peak()
 
 few, many = swept(32), swept(1000)
@@ -661,7 +661,7 @@ print(json.dumps({"swept": many - few, "looked": looked - few, "loaded": peak() 
 
 
 def test_memory_does_not_grow_with_the_points(tmp_path):
-    """10⁶ points, 64 MB of results, in parts of 2 MB: below 32 MB more than for 10³.
+    """10⁶ points, 64 MB of results, in parts of 1 MB: below 32 MB more than for 10³.
 
     A part is held by the device, the host twice over, and as a file in the making:
     ten parts at most, and the rest is the allocator's. Loading all exceeds that.
