@@ -46,6 +46,7 @@ SPACE = {
     "condition": (1e1, 1e2, 1e3, 1e4),
     "seed": (0, 1, 2, 3),
 }
+DIMS = {"V": ["step"], "factor": ["step"]}
 TOLERANCE = 1e-8
 
 

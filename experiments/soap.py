@@ -155,7 +155,7 @@ def run(interval, lr, noise, seed, steps=600) -> dict:
             "residual": t["residual"],
             "spent": t["momentum"] + t["drift"] + t["adaptation"],
             "jump": -t["rotation"],
-            "noise": row.checks["balance"].tolerance,
+            "slack": row.checks["balance"].tolerance,
         }
 
     ks = jnp.arange(steps, dtype=jnp.int32)
@@ -183,7 +183,7 @@ def measure(config: Config, progress) -> dict:
 
 def claims(results) -> list[Claim]:
     config, seen, at = (results[k] for k in ("config", "runs", "turning"))
-    jump, spent, slack = (seen[k] for k in ("jump", "spent", "noise"))
+    jump, spent, slack = (seen[k] for k in ("jump", "spent", "slack"))
     points = results["points"]
     renewed = np.arange(config.steps) % points["interval"][:, None] == 0
     renewed[:, 0] = False  # the first step only looks

@@ -86,6 +86,10 @@ def test_run_is_pure_and_traces(experiment):
     out = jax.eval_shape(batched, pair)
     assert isinstance(out, dict) and out
     assert all(a.shape[0] == 2 for a in jax.tree.leaves(out))
+    # what `dynax sweep` asks for
+    assert not set(out) & set(experiment.SPACE)
+    for name, axes in getattr(experiment, "DIMS", {}).items():
+        assert out[name].ndim == 1 + len(axes)
 
 
 def judge(experiment, config):
