@@ -463,10 +463,12 @@ def test_a_callback_that_raises(batch, tmp_path):
 
 
 def test_points_that_raise_and_that_are_not_finite(tmp_path):
-    """Together in a batch, each keeps its own code."""
+    """Together in a batch, each keeps its own code; the former have no numbers."""
     rate = grid()["rate"].copy()
     rate[[1, 4]] = -0.5, np.nan
-    found = sweep(judged, {**grid(), "rate": rate}, batch=16)
+    found = sweep(judged, {**grid(), "rate": rate}, batch=16).load()
+    assert np.isnan(found.x[1]).all() and not np.isnan(found.x[[0, 2, 3]]).any()
+    assert np.isfinite(found.start[4]).all(), "control: not finite, but a result"
     expected = np.zeros((7, 11), int)
     expected[1], expected[4] = RAISED, NOT_FINITE
     np.testing.assert_array_equal(found.status, expected)

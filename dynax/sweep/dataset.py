@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dynax.sweep.store import MEANINGS, MISSING, Part, Store, StoreError
+from dynax.sweep.store import MEANINGS, MISSING, Part, Store, StoreError, missing
 
 
 def open_sweep(path):
@@ -232,9 +232,8 @@ def _lazy(reader, name, outer, spec):
             ]
             space, inner = full[: len(outer)], full[len(outer) :]
             points = np.ravel_multi_index(np.ix_(*space), outer).ravel()
-            found = np.full(
-                (len(points), *map(len, inner)), _missing(name, self.dtype), self.dtype
-            )
+            blank = MISSING if name == "status" else missing(self.dtype)
+            found = np.full((len(points), *map(len, inner)), blank, self.dtype)
             reader.rows(name, points, found, inner)
             found = found.reshape([len(k) for k in full])
             drop = tuple(
@@ -253,11 +252,3 @@ def _storable(dtype):
     except TypeError:
         return np.dtype(np.float32)
     return np.dtype(np.float32) if known.kind == "V" else known
-
-
-def _missing(name, dtype) -> Any:
-    if name == "status":
-        return MISSING
-    if dtype.kind in "fc":
-        return np.nan
-    return np.iinfo(dtype).min if dtype.kind == "i" else dtype.type(0)

@@ -18,7 +18,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, PartitionSpec as P
 
 from dynax.sweep.provenance import version
-from dynax.sweep.store import RAISED
+from dynax.sweep.store import RAISED, missing
 
 
 CALL_BYTES = 2**24  # of outputs that one call may hold on a device
@@ -204,7 +204,7 @@ class Program:
         """
         places = np.arange(len(index))
         found: dict[str, np.ndarray] = {
-            k: np.zeros((len(index), *o.shape), o.dtype)
+            k: np.full((len(index), *o.shape), missing(o.dtype), o.dtype)
             for k, o in self.point.outputs.items()
         }
         failures: dict[int, Failure] = {}

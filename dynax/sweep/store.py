@@ -268,6 +268,13 @@ class Store:
         return found
 
 
+def missing(dtype: np.dtype) -> Any:
+    """What stands for the output of a point without a result."""
+    if dtype.kind in "fcV":  # V: bfloat16 …
+        return np.nan
+    return np.iinfo(dtype).min if dtype.kind == "i" else dtype.type(0)
+
+
 def replace(path: pathlib.Path, data: bytes, *, durable: bool = True) -> None:
     """Write `path` atomically, over whatever is there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
