@@ -134,6 +134,7 @@ def tune(count=24) -> tuple[float, float, np.ndarray] | None:
     rows = points()[:: POINTS // count][:count]
     root = str(pathlib.Path(__file__).parents[1])
     ray.init(
+        address="local",
         runtime_env={"env_vars": {"PYTHONPATH": root}},
         include_dashboard=False,
         log_to_driver=False,
