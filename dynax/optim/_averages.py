@@ -27,11 +27,6 @@ def or_one(a: Array) -> Array:
     return jnp.where(a > 0, a, 1)
 
 
-def over(a, b: Array) -> Array:
-    """a/b, and 0 where b = 0."""
-    return jnp.where(b > 0, a / or_one(b), 0)
-
-
 def sqrt(a: Array) -> Array:
     """√a, with the derivative 0 at 0."""
     return jnp.where(a > 0, jnp.sqrt(or_one(a)), 0)

@@ -2,7 +2,8 @@
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.optim._averages import check_sizes, over, sqrt, square
+from dynax.optim._averages import check_sizes, sqrt, square
+from dynax.optim._common import over
 from dynax.optim._squares import AbstractSquares
 
 

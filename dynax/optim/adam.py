@@ -24,12 +24,12 @@ from dynax.optim._averages import (
     check_sizes,
     excess,
     or_one,
-    over,
     sqrt,
     square,
     times,
 )
 from dynax.optim._balance import Change
+from dynax.optim._common import over
 
 
 class AdamState(NamedTuple):

@@ -7,10 +7,10 @@ from dynax.optim._averages import (
     average,
     check_betas,
     check_sizes,
-    over,
     sqrt,
     square,
 )
+from dynax.optim._common import over
 from dynax.optim._squares import AbstractSquares
 
 

@@ -11,8 +11,8 @@ from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRefinableOptimizer, Step
 from dynax.lyapunov import Check, Ledger
 from dynax.optim import _balance
-from dynax.optim._averages import check_sizes, excess, over, sqrt, square
-from dynax.optim._common import require
+from dynax.optim._averages import check_sizes, excess, sqrt, square
+from dynax.optim._common import over, require
 from dynax.optim._kronecker import (
     Factors,
     by_shape,

@@ -16,8 +16,8 @@ from dynax.flow import (
     Step,
 )
 from dynax.lyapunov import Check, Ledger
-from dynax.optim._averages import approach, average, check_betas, over, sqrt
-from dynax.optim._common import require
+from dynax.optim._averages import approach, average, check_betas, sqrt
+from dynax.optim._common import over, require
 from dynax.optim._kronecker import (
     Factors,
     as_matrix,
