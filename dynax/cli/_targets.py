@@ -70,7 +70,8 @@ def make_kappa(text: str) -> AbstractKappa:
         return Support(_oracle(rest), zero_in_domain=True)
     if "vector_kappa" in inspect.signature(make).parameters:
         return make(make_kappa(rest or DEFAULTS["vector_kappa"]))
-    return _made(make, rest, DEFAULTS, "--kappa", text, needed=True)
+    needed = {k: v for k, v in DEFAULTS.items() if _required(make, k)}
+    return _made(make, rest, needed, "--kappa", text)
 
 
 def make_optimizer(text: str) -> dynax.AbstractOptimizer:
@@ -100,7 +101,7 @@ def _required(make, key) -> bool:
     return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
-def _made(make, rest: str, defaults, argument: str, text: str, needed=False):
+def _made(make, rest: str, defaults, argument: str, text: str):
     """make(…) of `VALUE,NAME=VALUE,…`, with defaults for what is not given."""
     accepted = inspect.signature(make).parameters
     values: dict[str, Any] = {}
@@ -113,7 +114,7 @@ def _made(make, rest: str, defaults, argument: str, text: str, needed=False):
             raise UsageError(f"{argument}: given {text!r}; accepted after : is {what}.")
         values[key] = _value(value)
     for key, value in defaults.items():
-        if key in accepted and (not needed or _required(make, key)):
+        if key in accepted:
             values.setdefault(key, value)
     parts = {"opt": make_optimizer}
     parts |= dict.fromkeys(("kappa", "mirror", "kinetic"), make_kappa)
