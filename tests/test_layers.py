@@ -14,7 +14,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _reduce lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim landscape pde material pinn mechanics verify sweep checkpoint claim"
+    f"{BASE} optim landscape pde newton material checkpoint pinn mechanics verify "
+    "sweep claim"
 )
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -30,12 +31,13 @@ LAYERS = {
     "optim": BASE,
     "landscape": BASE,
     "pde": BASE,
+    "newton": "_types _tree",
     "material": BASE,
-    "pinn": f"{BASE} pde",
+    "checkpoint": "",
+    "pinn": f"{BASE} pde newton checkpoint",
     "mechanics": f"{BASE} material",
     "verify": BASE,
     "sweep": "",
-    "checkpoint": "",
     "claim": "lyapunov",
     "report": "lyapunov claim",
     "__init__": LIBRARY,
@@ -46,6 +48,8 @@ LAYERS = {
 CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
     "landscape": f"{CORE} matfree",
+    "newton": f"{CORE} lineax optimistix",
+    "pinn": f"{CORE} lineax optimistix",
     "sweep": "jax numpy scipy xarray optuna ray submitit",
     "checkpoint": "jax numpy equinox jaxtyping orbax",
     "claim": "numpy",
