@@ -1,0 +1,130 @@
+"""A state u(t, ·) as a few coefficients: what one window hands to the next.
+
+An interpolant is a callable x → fields, differentiable to any order, whose numbers are
+traced: one compiled program serves all windows.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dynax.pde import AbstractPDE
+from dynax.pinn.networks._fixed import AbstractFixed
+from dynax.pinn.networks.features import waves
+
+
+class AbstractInterpolant(AbstractFixed):
+    """x ↦ u(t, x); `error` is the largest |interpolant − u| seen on the grid."""
+
+    error: eqx.AbstractVar[Float[Array, ""]]
+
+    @abc.abstractmethod
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " c"]:
+        """u(t, x)."""
+
+
+class Constant(AbstractInterpolant):
+    """The state of an ordinary differential equation."""
+
+    value: Float[Array, " c"]
+    error: Float[Array, ""]
+
+    def __call__(self, x):
+        del x
+        return self.value
+
+
+class AbstractSeries(AbstractInterpolant):
+    """u(x) = Σ c_{k…l} b_k(x₁) … b_l(x_d), the b orthogonal on an equispaced grid of
+    more points than functions: exact for what they span, least squares beyond."""
+
+    coefficients: eqx.AbstractVar[Array]
+    lower: eqx.AbstractVar[tuple[float, ...]]
+    upper: eqx.AbstractVar[tuple[float, ...]]
+    modes: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def basis(self, axis: int, s: Array) -> Float[Array, " k"]:
+        """(b_k(s))."""
+
+    def __call__(self, x):
+        out = self.coefficients
+        for axis in range(len(self.lower)):
+            out = jnp.tensordot(self.basis(axis, x[axis]), out, 1)
+        return out
+
+
+class Fourier(AbstractSeries):
+    """b = 1, cos kωs, sin kωs, k ≤ modes, ω = 2π/(upper − lower): periodic states."""
+
+    coefficients: Array
+    error: Float[Array, ""]
+    lower: tuple[float, ...] = eqx.field(static=True)
+    upper: tuple[float, ...] = eqx.field(static=True)
+    modes: int = eqx.field(static=True)
+
+    def basis(self, axis, s):
+        b = waves(s, self.lower[axis], self.upper[axis], self.modes)
+        return jnp.concatenate([jnp.ones(1, s.dtype), b])
+
+
+class Sine(AbstractSeries):
+    """b = sin kπ(s − a)/(b − a), k ≤ modes: states that vanish on the boundary.
+
+    Converges fast where even derivatives vanish there too, as those of heat, wave and
+    Burgers' equation do; `error` tells.
+    """
+
+    coefficients: Array
+    error: Float[Array, ""]
+    lower: tuple[float, ...] = eqx.field(static=True)
+    upper: tuple[float, ...] = eqx.field(static=True)
+    modes: int = eqx.field(static=True)
+
+    def basis(self, axis, s):
+        a, b = self.lower[axis], self.upper[axis]
+        k = jnp.arange(1, self.modes + 1, dtype=s.dtype)
+        return jnp.sin(k * (jnp.pi / (b - a) * (s - a)))
+
+
+def interpolate(pde: AbstractPDE, u, t, modes: int = 32, dtype=None):
+    """The interpolant of u(t, ·) that fits the equation's box and boundary.
+
+    Args:
+        u: (t, x) → fields.
+        t: the time.
+        modes: the highest wave number kept, in each coordinate.
+    """
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    t = jnp.asarray(t, dtype)
+    if not pde.lower:
+        return Constant(u(t, jnp.zeros(0, dtype)), jnp.zeros((), dtype))
+    if modes < 1:
+        raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
+    kind = Fourier if pde.boundary == "periodic" else Sine
+    count = 4 * modes  # twice what the series needs: the other half shows its error
+    empty = jnp.zeros((), dtype)
+    series = kind(empty, empty, pde.lower, pde.upper, modes)
+    axes = [
+        a + (b - a) * jnp.arange(count, dtype=dtype) / count
+        for a, b in zip(pde.lower, pde.upper, strict=True)
+    ]
+    grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1)
+    flat = grid.reshape(-1, len(axes))
+    values = jax.vmap(lambda x: u(t, x))(flat)
+    shaped = values.reshape(*(count for _ in axes), -1)
+    coefficients, back = shaped, shaped
+    for axis, s in enumerate(axes):
+        b = jax.vmap(lambda s, axis=axis: series.basis(axis, s))(s)
+        project = b.T / jnp.sum(b**2, 0)[:, None]
+        coefficients = _along(project, coefficients, axis)
+        back = _along(b @ project, back, axis)
+    error = jnp.max(jnp.abs(back - shaped))
+    return kind(coefficients, error, pde.lower, pde.upper, modes)
+
+
+def _along(matrix, array, axis):
+    return jnp.moveaxis(jnp.tensordot(matrix, array, (1, axis)), 0, axis)

@@ -1,0 +1,20 @@
+"""Networks, one architecture a file: features of (t, x), and a body on top."""
+
+from dynax.pinn.networks._fixed import AbstractFixed as AbstractFixed, split as split
+from dynax.pinn.networks.features import (
+    AbstractAxes as AbstractAxes,
+    AbstractFeatures as AbstractFeatures,
+    Box as Box,
+    Periodic as Periodic,
+    RandomFourier as RandomFourier,
+    Window as Window,
+    features as features,
+    with_window as with_window,
+)
+from dynax.pinn.networks.field import Field as Field, mlp_field as mlp_field
+from dynax.pinn.networks.linear import (
+    AbstractBody as AbstractBody,
+    AbstractLinear as AbstractLinear,
+    Linear as Linear,
+)
+from dynax.pinn.networks.mlp import MLP as MLP
