@@ -7,14 +7,20 @@ from typing import ClassVar, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Complex, Float
 
+from dynax import _tree as tree
 from dynax.pde.derivatives import Derivatives, Engine, derivatives
 
 
 Coordinates = Float[Array, " d"]
 Fields = Float[Array, " c"]
 Function = Callable[[Float[Array, ""], Coordinates], Fields]
+WaveNumbers = Float[Array, "d *modes"]
+Modes = Complex[Array, "c *modes"]
+Transform = Callable[[Array], Array]
+Kind = Literal["falls", "conserved", "balances"]
 
 
 class Points(NamedTuple):
@@ -27,13 +33,14 @@ class Points(NamedTuple):
 class Functional(NamedTuple):
     """E(t) = ∫ density dx, and what the equation makes of it.
 
-    Along *any* smooth u, a solution or not, with r the residual,
+    Along *any* smooth u that meets the boundary condition, a solution or not, with r
+    the residual,
 
         Ė = ∫ rate dx + ∫ ⟨variation, r⟩ dx,
 
     so a network's energy is audited exactly. All three are functions of
     (x, derivatives), elementwise over leading axes; `density` and `rate` give (…),
-    `variation` one number per residual, (…, r).
+    `variation` one number per residual, (…, r). Where d = 0, ∫ f dx is f.
 
     Args:
         needs: derivatives that the three ask for, in the words of `AbstractPDE.needs`.
@@ -46,7 +53,7 @@ class Functional(NamedTuple):
     density: Callable[[Array, Derivatives], Array]
     rate: Callable[[Array, Derivatives], Array]
     variation: Callable[[Array, Derivatives], Array]
-    kind: Literal["falls", "conserved", "balances"]
+    kind: Kind
 
 
 class AbstractPDE(eqx.Module):
@@ -72,11 +79,11 @@ class AbstractPDE(eqx.Module):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("u",)
-    needs: ClassVar[str]  # "u t xx": the derivatives that `equation` reads
+    needs: eqx.AbstractClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()
     boundary: ClassVar[Literal["periodic", "zero"]] = "periodic"
-    horizon: ClassVar[float]
+    horizon: eqx.AbstractClassVar[float]
 
     @abc.abstractmethod
     def equation(self, t: Array, x: Array, d: Derivatives) -> Array:
@@ -107,30 +114,129 @@ class AbstractPDE(eqx.Module):
             engine: how derivatives are taken (`dynax.pde.derivatives`).
 
         Raises:
-            ValueError: at trace time; u gives other than one number per field.
+            ValueError: at trace time; x is no point of this space, u gives other than
+                one number per field, or `equation` other than one per residual.
         """
+        name, space = type(self).__name__, (len(self.lower),)
+        if x.shape != space:
+            raise ValueError(
+                f"x: given shape {x.shape}; accepted is {space}, one point of "
+                f"{name}'s space (vmap for many)."
+            )
         t = jnp.asarray(t, x.dtype)
         d = engine(u, t, x, tuple(self.needs.split()))
         given = next(iter(d.values())).shape
         if given != (len(self.fields),):
             raise ValueError(
-                f"u: gives shape {given}; {type(self).__name__} accepts "
-                f"({len(self.fields)},), its fields {', '.join(self.fields)}."
+                f"u: given values of shape {given}; accepted is ({len(self.fields)},), "
+                f"the fields {', '.join(self.fields)} of {name}."
             )
-        return self.equation(t, x, Derivatives(d))
+        r = self.equation(t, x, Derivatives(d))
+        if jnp.ndim(r) != 1:
+            raise ValueError(
+                f"equation: {name} gives shape {jnp.shape(r)} at one point; accepted "
+                "is (r,), one number per residual."
+            )
+        return r
 
     def sample(
         self, key, times: int, points: int, t0=0.0, t1=None, dtype=None
     ) -> Points:
         """Ascending times, one in each of `times` equal slices of [t0, t1], and
-        `points` uniform places at each."""
+        `points` uniform places at each.
+
+        Raises:
+            ValueError: fewer than two times, or no point.
+        """
+        if times < 2 or points < 1:
+            raise ValueError(
+                f"times, points: given {times}, {points}; accepted is times ≥ 2, "
+                "points ≥ 1."
+            )
         dtype = jnp.result_type(float) if dtype is None else dtype
         t1 = self.horizon if t1 is None else t1
+        t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
         key_t, key_x = jax.random.split(key)
         inside = jax.random.uniform(key_t, (times,), dtype)
         inside = (jnp.arange(times, dtype=dtype) + inside) / times
         lower, upper = (jnp.asarray(a, dtype) for a in (self.lower, self.upper))
-        shape = (times, points, len(self.lower))
-        place = jax.random.uniform(key_x, shape, dtype)
-        x = lower + (upper - lower) * place
+        shape = times, points, len(self.lower)
+        x = jax.random.uniform(key_x, shape, dtype, lower, upper)
         return Points(t0 + (t1 - t0) * inside, x)
+
+
+class AbstractExact(AbstractPDE):
+    """A problem whose solution is known in closed form."""
+
+    @abc.abstractmethod
+    def exact(self, t, x: Coordinates) -> Fields:
+        """u(t, x)."""
+
+    def initial(self, x):
+        return self.exact(jnp.zeros((), x.dtype), x)
+
+
+class AbstractODE(AbstractPDE):
+    """u̇ = field(u): no space, d = 0, and functions u(t, x) get an x of shape (0,)."""
+
+    needs: ClassVar = "u t"
+
+    @abc.abstractmethod
+    def field(self, u: Array) -> Array:
+        """u̇ at u, shape (…, c)."""
+
+    def equation(self, t, x, d):
+        return d.t - self.field(d.u)
+
+
+class AbstractSemilinear(AbstractPDE):
+    """uₜ = L u + N(u) on a periodic box, L diagonal in Fourier space.
+
+    This is what a spectral solver needs: û ↦ L û + N̂(û) for the fields that evolve,
+    c' of them, usually all. The first c' residuals of `equation` are theirs,
+    uₜ − L u − N(u). In what follows k has shape (d, *modes), angular wave numbers:
+    2π/P times integers; ∂ⱼ is the factor i k[j]. With one field in one dimension k has
+    the shape of û, so that a formula needs no indices.
+    """
+
+    @abc.abstractmethod
+    def symbol(self, k: WaveNumbers) -> Modes:
+        """L, one factor per evolved field and mode; complex."""
+
+    @abc.abstractmethod
+    def nonlinear(
+        self,
+        k: WaveNumbers,
+        u_hat: Modes,
+        to_grid: Transform,
+        to_modes: Transform,
+    ) -> Modes:
+        """N̂.
+
+        Args:
+            k: angular wave numbers.
+            u_hat: û of the evolved fields.
+            to_grid: modes → values, (n, *modes) → (n, *grid) for any n, dealiased.
+            to_modes: values → modes, its inverse.
+        """
+
+    def evolved(self, u: Array) -> Array:
+        """Of all fields, (c, …), those that evolve, (c', …)."""
+        return u
+
+    def recover(self, k: WaveNumbers, u_hat: Modes) -> Modes:
+        """û of all fields from that of the evolved ones."""
+        del k
+        return u_hat
+
+
+def not_negative(pde: AbstractPDE, *names: str) -> None:
+    """Coefficients whose sign the mathematics relies on; a tracer passes.
+
+    Raises:
+        ValueError: one of them is negative somewhere, or NaN.
+    """
+    for name in names:
+        given = getattr(pde, name)
+        if tree.is_concrete(given) and not np.all(np.asarray(given) >= 0):
+            raise ValueError(f"{name}: given {given}; accepted is a number ≥ 0.")

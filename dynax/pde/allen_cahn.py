@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractPDE, Functional
+from dynax.pde._base import AbstractSemilinear, Functional, not_negative
+from dynax.pde._fourier import real
 
 
-class AllenCahn(AbstractPDE):
+class AllenCahn(AbstractSemilinear):
     r"""uₜ = ν uₓₓ − γ(u³ − u) on [−1, 1], periodic; u(0, x) = x² cos πx.
 
     E = ∫ ½ν uₓ² + ¼γ(u² − 1)² dx,  Ė = −∫ (ν uₓₓ − γ(u³ − u))² dx.
@@ -16,7 +17,7 @@ class AllenCahn(AbstractPDE):
     Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, §4.1.
 
     Args:
-        diffusion: ν.
+        diffusion: ν ≥ 0.
         reaction: γ.
     """
 
@@ -27,6 +28,9 @@ class AllenCahn(AbstractPDE):
     diffusion: float = 1e-4
     reaction: float = 5.0
 
+    def __check_init__(self):
+        not_negative(self, "diffusion")
+
     def force(self, d):
         """−δE/δu."""
         return self.diffusion * d.xx - self.reaction * (d.u**3 - d.u)
@@ -36,6 +40,12 @@ class AllenCahn(AbstractPDE):
 
     def initial(self, x):
         return x**2 * jnp.cos(jnp.pi * x)
+
+    def symbol(self, k):
+        return real(self.reaction - self.diffusion * k**2)
+
+    def nonlinear(self, k, u_hat, to_grid, to_modes):
+        return to_modes(-self.reaction * to_grid(u_hat) ** 3)
 
     def functionals(self):
         def density(x, d):

@@ -4,11 +4,14 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractPDE
+from dynax.pde._base import AbstractODE, Functional
 
 
-class Lorenz(AbstractPDE):
+class Lorenz(AbstractODE):
     """ẋ = σ(y − x),  ẏ = x(ρ − z) − y,  ż = xy − βz,  from (1, 1, 1).
+
+    E = ½(x² + y² + (z − s)²), s = σ + ρ:   Ė = −σx² − y² − βz(z − s),
+    negative outside an ellipsoid, so every solution stays bounded.
 
     Source: Lorenz, J. Atmos. Sci. 20 (1963), eq. 25–27; the start and horizon of Wang,
     Sankaran, Perdikaris, arXiv:2203.07404, §4.2.
@@ -18,20 +21,36 @@ class Lorenz(AbstractPDE):
     """
 
     fields: ClassVar = ("x", "y", "z")
-    needs: ClassVar = "u t"
     horizon: ClassVar = 20.0
     sigma: float = 10.0
     rho: float = 28.0
     beta: float = 8 / 3
 
     def field(self, u):
-        """(ẋ, ẏ, ż) at u = (x, y, z), shape (…, 3)."""
-        x, y, z = u[..., 0], u[..., 1], u[..., 2]
+        x, y, z = jnp.moveaxis(u, -1, 0)
         rates = self.sigma * (y - x), x * (self.rho - z) - y, x * y - self.beta * z
         return jnp.stack(rates, -1)
 
-    def equation(self, t, x, d):
-        return d.t - self.field(d.u)
-
     def initial(self, x):
         return jnp.ones(3, x.dtype)
+
+    def functionals(self):
+        top = self.sigma + self.rho
+
+        def variation(x, d):
+            x, y, z = jnp.moveaxis(d.u, -1, 0)
+            return jnp.stack([x, y, z - top], -1)
+
+        def rate(x, d):
+            x, y, z = jnp.moveaxis(d.u, -1, 0)
+            return -self.sigma * x**2 - y**2 - self.beta * z * (z - top)
+
+        return {
+            "energy": Functional(
+                needs="u",
+                density=lambda x, d: jnp.sum(variation(x, d) ** 2, -1) / 2,
+                rate=rate,
+                variation=variation,
+                kind="balances",
+            )
+        }
