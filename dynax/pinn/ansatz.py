@@ -33,8 +33,7 @@ class HardInitial(eqx.Module):
     """u(t, x) = u₀(x) + (t − t₀)/Δt · g(x) · N(t, x):  u(t₀, ·) = u₀ exactly.
 
     Where the boundary is "zero", g vanishes on it, so that u = u₀ there (0 if u₀ is);
-    else g = 1. Source: Lagaris, Likas, Fotiadis, IEEE Trans. Neural Netw. 9 (1998),
-    eq. 3 and 12.
+    else g = 1. Source: Lagaris, Likas, Fotiadis, IEEE Trans. Neural Netw. 9 (1998).
 
     Args:
         network: N, any (t, x) → fields.
@@ -50,8 +49,8 @@ class HardInitial(eqx.Module):
     def __init__(
         self, network, initial, t0=0.0, scale=1.0, pde: AbstractPDE | None = None
     ):
-        zero = pde is not None and pde.boundary == "zero"
-        walls = tuple(zip(pde.lower, pde.upper, strict=True)) if zero else ()
+        zero = () if pde is None or pde.boundary != "zero" else (pde.lower, pde.upper)
+        walls = tuple(zip(*zero, strict=True))
         self.network, self.start = network, Start(initial, t0, scale, walls)
 
     def __call__(self, t, x):

@@ -90,41 +90,41 @@ class Sine(AbstractSeries):
         return jnp.sin(k * (jnp.pi / (b - a) * (s - a)))
 
 
-def interpolate(pde: AbstractPDE, u, t, modes: int = 32, dtype=None):
+def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
     """The interpolant of u(t, ·) that fits the equation's box and boundary.
 
     Args:
         u: (t, x) → fields.
-        t: the time.
+        t: the time; its dtype is that of the coefficients.
         modes: the highest wave number kept, in each coordinate.
     """
-    dtype = jnp.result_type(float) if dtype is None else dtype
-    t = jnp.asarray(t, dtype)
+    t = 1.0 * jnp.asarray(t)
+    zero = jnp.zeros((), t.dtype)
     if not pde.lower:
-        return Constant(u(t, jnp.zeros(0, dtype)), jnp.zeros((), dtype))
+        return Constant(u(t, jnp.zeros(0, t.dtype)), zero)
     if modes < 1:
         raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
     kind = Fourier if pde.boundary == "periodic" else Sine
-    count = 4 * modes  # twice what the series needs: the other half shows its error
-    empty = jnp.zeros((), dtype)
-    series = kind(empty, empty, pde.lower, pde.upper, modes)
-    axes = [
-        a + (b - a) * jnp.arange(count, dtype=dtype) / count
+    series = kind(zero, zero, pde.lower, pde.upper, modes)
+    count = 4 * modes  # about twice the functions: what they miss shows in the error
+    lines = [
+        a + (b - a) / count * jnp.arange(count, dtype=t.dtype)
         for a, b in zip(pde.lower, pde.upper, strict=True)
     ]
-    grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1)
-    flat = grid.reshape(-1, len(axes))
-    values = jax.vmap(lambda x: u(t, x))(flat)
-    shaped = values.reshape(*(count for _ in axes), -1)
-    coefficients, back = shaped, shaped
-    for axis, s in enumerate(axes):
-        b = jax.vmap(lambda s, axis=axis: series.basis(axis, s))(s)
-        project = b.T / jnp.sum(b**2, 0)[:, None]
-        coefficients = _along(project, coefficients, axis)
-        back = _along(b @ project, back, axis)
-    error = jnp.max(jnp.abs(back - shaped))
+    grid = jnp.stack(jnp.meshgrid(*lines, indexing="ij"), -1)
+    at = lambda x: u(t, x)
+    for _ in lines:
+        at = jax.vmap(at)
+    values = coefficients = fitted = at(grid)
+    for axis, line in enumerate(lines):
+        basis = jax.vmap(series.basis, (None, 0))(axis, line)
+        project = basis.T / jnp.sum(basis**2, 0)[:, None]
+        coefficients = _along(axis, project, coefficients)
+        fitted = _along(axis, basis @ project, fitted)
+    error = jnp.max(jnp.abs(fitted - values))
     return kind(coefficients, error, pde.lower, pde.upper, modes)
 
 
-def _along(matrix, array, axis):
+def _along(axis, matrix, array):
+    """The matrix applied to one axis of the array."""
     return jnp.moveaxis(jnp.tensordot(matrix, array, (1, axis)), 0, axis)

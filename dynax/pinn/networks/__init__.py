@@ -1,6 +1,7 @@
 """Networks, one architecture a file: features of (t, x), and a body on top."""
 
 from dynax.pinn.networks._fixed import AbstractFixed as AbstractFixed, split as split
+from dynax.pinn.networks.factorised import FactorisedLinear as FactorisedLinear
 from dynax.pinn.networks.features import (
     AbstractAxes as AbstractAxes,
     AbstractFeatures as AbstractFeatures,
@@ -18,3 +19,10 @@ from dynax.pinn.networks.linear import (
     Linear as Linear,
 )
 from dynax.pinn.networks.mlp import MLP as MLP
+from dynax.pinn.networks.modified_mlp import ModifiedMLP as ModifiedMLP
+from dynax.pinn.networks.pirate import (
+    PirateBlock as PirateBlock,
+    PirateNet as PirateNet,
+    fit_last_layer as fit_last_layer,
+)
+from dynax.pinn.networks.separable import Separable as Separable

@@ -45,13 +45,12 @@ class AbstractFeatures(eqx.Module):
 class AbstractAxes(AbstractFeatures):
     """Features that know one coordinate at a time, as separable networks need."""
 
-    @abc.abstractmethod
-    def time(self, t: Array) -> Float[Array, " k"]:
-        """Of the time alone."""
+    lower: eqx.AbstractVar[tuple[float, ...]]
+    upper: eqx.AbstractVar[tuple[float, ...]]
 
     @abc.abstractmethod
-    def place(self, axis: int, s: Array) -> Float[Array, " k"]:
-        """Of coordinate x[axis] = s alone."""
+    def along(self, axis: int, s: Float[Array, ""]) -> Float[Array, " k"]:
+        """Of the time s = t alone, axis = 0, or of the coordinate s = x[axis − 1]."""
 
 
 class Box(AbstractAxes):
@@ -72,16 +71,15 @@ class Box(AbstractAxes):
         self.window = Window(t0, t1)
         self.size = 1 + len(self.lower)
 
-    def time(self, t):
-        return self.window(t)[None]
-
-    def place(self, axis, s):
-        a, b = self.lower[axis], self.upper[axis]
+    def along(self, axis, s):
+        if axis == 0:
+            return self.window(s)[None]
+        a, b = self.lower[axis - 1], self.upper[axis - 1]
         return (2 * (s - a) / (b - a) - 1)[None]
 
     def __call__(self, t, x):
-        axes = [self.place(axis, x[axis]) for axis in range(len(self.lower))]
-        return jnp.concatenate([self.time(t), *axes])
+        places = [self.along(i + 1, x[i]) for i in range(len(self.lower))]
+        return jnp.concatenate([self.along(0, t), *places])
 
 
 class Periodic(AbstractAxes):
@@ -112,20 +110,19 @@ class Periodic(AbstractAxes):
         self.window, self.modes = Window(t0, t1), modes
         self.size = (2 * modes + 1) ** len(self.lower)
 
-    def time(self, t):
-        return self.window(t)[None]
-
-    def place(self, axis, s):
-        return waves(s, self.lower[axis], self.upper[axis], self.modes)
+    def along(self, axis, s):
+        if axis == 0:
+            return self.window(s)[None]
+        return waves(s, self.lower[axis - 1], self.upper[axis - 1], self.modes)
 
     def __call__(self, t, x):
         one = jnp.ones(1, x.dtype)
-        axes = [
-            jnp.concatenate([one, self.place(axis, x[axis])])
-            for axis in range(len(self.lower))
+        places = [
+            jnp.concatenate([one, self.along(i + 1, x[i])])
+            for i in range(len(self.lower))
         ]
-        products = functools.reduce(lambda a, b: jnp.outer(a, b).ravel(), axes)
-        return jnp.concatenate([self.time(t), products[1:]])
+        products = functools.reduce(lambda a, b: jnp.outer(a, b).ravel(), places)
+        return jnp.concatenate([self.along(0, t), products[1:]])
 
 
 class RandomFourier(AbstractFeatures):

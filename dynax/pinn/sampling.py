@@ -1,0 +1,79 @@
+"""Points where the residual is large."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from dynax._tree import cast
+from dynax._types import ScalarLike
+from dynax.pde import AbstractPDE, Points
+
+
+class RAD(eqx.Module):
+    """Residual-based adaptive distribution: of a pool of candidates keep some, without
+    replacement, with probability
+
+        p ∝ |r|ᵏ / mean|r|ᵏ + c.
+
+    At each time places compete among themselves; with `pool_times`, so do times, each
+    by its mean |r|ᵏ. Times stay ascending. It is a sampler for `Training`.
+    Source: Wu, Zhu, Tan, Kartha, Lu, arXiv:2207.10289.
+
+    Args:
+        times, points: to keep, as in `AbstractPDE.sample`.
+        pool: candidate places at each time.
+        pool_times: candidate times; None: all times are kept.
+        power, offset: k, c.
+    """
+
+    times: int = eqx.field(static=True)
+    points: int = eqx.field(static=True)
+    pool: int = eqx.field(static=True)
+    pool_times: int | None = eqx.field(static=True, default=None)
+    power: ScalarLike = 1.0
+    offset: ScalarLike = 1.0
+
+    def __check_init__(self):
+        if self.pool < self.points:
+            raise ValueError(
+                f"pool: given {self.pool}; accepted is at least points, {self.points}."
+            )
+        if self.pool_times is not None and self.pool_times < self.times:
+            raise ValueError(
+                f"pool_times: given {self.pool_times}; accepted is at least times, "
+                f"{self.times}."
+            )
+
+    def __call__(self, key, pde: AbstractPDE, window, dtype, residual) -> Points:
+        """New points in the window, by the residual there, (t, x) → (r,)."""
+        key_pool, key = jax.random.split(key)
+        times = self.times if self.pool_times is None else self.pool_times
+        pool = pde.sample(key_pool, times, self.pool, window.t0, window.t1, dtype)
+        found = jax.vmap(jax.vmap(residual, (None, 0)))(*pool)
+        return self.choose(key, pool, jnp.linalg.norm(found, axis=-1))
+
+    def choose(self, key, pool: Points, size: Float[Array, "times pool"]) -> Points:
+        """From the pool, by |r| at its points."""
+        key_t, key_x = jax.random.split(key)
+        size = size ** cast(self.power, size.dtype)
+        if self.pool_times is not None:
+            kept = jnp.sort(self._draw(key_t, jnp.mean(size, 1), self.times))
+            pool, size = Points(pool.t[kept], pool.x[kept]), size[kept]
+        keys = jax.random.split(key_x, self.times)
+        draw = lambda key, size, x: x[self._draw(key, size, self.points)]
+        return Points(pool.t, jax.vmap(draw)(keys, size, pool.x))
+
+    def _draw(self, key, size, count) -> Array:
+        """Indices: the largest of log p + Gumbel noise, draws without replacement."""
+        log_p = jnp.log(density(size, self.offset))
+        noise = jax.random.gumbel(key, size.shape, size.dtype)
+        return lax.top_k(log_p + noise, count)[1]
+
+
+def density(size: Float[Array, " n"], offset: ScalarLike = 1.0) -> Float[Array, " n"]:
+    """p = size/mean(size) + c up to a factor; uniform where all sizes are 0."""
+    mean = jnp.mean(size)
+    share = jnp.where(mean > 0, size / jnp.where(mean > 0, mean, 1), 1)
+    return share + cast(offset, size.dtype)
