@@ -79,6 +79,7 @@ class AbstractPDE(eqx.Module):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("u",)
+    sizes: ClassVar[tuple[float, ...]] = (1.0,)  # typical, of each field or of all
     needs: eqx.AbstractClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()

@@ -14,13 +14,14 @@ class Lorenz(AbstractODE):
     negative outside an ellipsoid, so every solution stays bounded.
 
     Source: Lorenz, J. Atmos. Sci. 20 (1963), eq. 25–27; the start and horizon of Wang,
-    Sankaran, Perdikaris, arXiv:2203.07404, §4.2.
+    Sankaran, Perdikaris, arXiv:2203.07404.
 
     Args:
         sigma, rho, beta: σ, ρ, β.
     """
 
     fields: ClassVar = ("x", "y", "z")
+    sizes: ClassVar = (10.0, 10.0, 25.0)
     horizon: ClassVar = 20.0
     sigma: float = 10.0
     rho: float = 28.0

@@ -1,1 +1,29 @@
-"""Physics-informed networks."""
+"""Physics-informed networks that respect causality, and say whether they are solved."""
+
+from dynax.pinn.ansatz import HardInitial as HardInitial
+from dynax.pinn.causal import (
+    AbstractScheme as AbstractScheme,
+    Annealing as Annealing,
+    Causal as Causal,
+    Marching as Marching,
+    Uniform as Uniform,
+    causal_weights as causal_weights,
+)
+from dynax.pinn.certificate import Certificate as Certificate
+from dynax.pinn.interpolant import interpolate as interpolate
+from dynax.pinn.march import Marched as Marched, Solution as Solution, march as march
+from dynax.pinn.networks import mlp_field as mlp_field
+from dynax.pinn.objective import (
+    Data as Data,
+    Model as Model,
+    Objective as Objective,
+    Window as Window,
+    hard as hard,
+    soft as soft,
+)
+from dynax.pinn.train import (
+    Trained as Trained,
+    Training as Training,
+    solve as solve,
+    train as train,
+)

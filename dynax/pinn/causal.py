@@ -1,0 +1,159 @@
+"""Weights that make a physics-informed network respect causality, and their schedule.
+
+The residual at a late time means nothing while the solution at earlier times is wrong.
+Split time into chunks with mean squared residuals L₁, …, L_n and the misfit of the
+initial state L₀; chunk i counts with a weight wᵢ that depends on what comes before it.
+
+Causal training is the subject of a published patent application, WO2023172408A2; see
+NOTICE. The weighting is a plug-in: any `AbstractScheme` serves.
+"""
+
+import abc
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+
+
+Chunks = Float[Array, " chunks"]
+
+
+def before(losses: Chunks, initial: ScalarLike = 0.0) -> Chunks:
+    """L₀ + Σ_{k<i} L_k: all that goes wrong before chunk i."""
+    start = jnp.asarray(initial).astype(losses.dtype)
+    return start + jnp.concatenate([jnp.zeros_like(losses[:1]), losses[:-1]]).cumsum()
+
+
+class AbstractScheme(eqx.Module):
+    """log wᵢ from what goes wrong before chunk i; never differentiated."""
+
+    @abc.abstractmethod
+    def log_weights(self, wrong: Chunks, strength: ScalarLike) -> Chunks:
+        """log wᵢ ≤ 0.
+
+        Args:
+            wrong: `before(losses, initial)`, ascending.
+            strength: ε, from the annealing.
+        """
+
+
+class Uniform(AbstractScheme):
+    """wᵢ = 1: an ordinary physics-informed network."""
+
+    def log_weights(self, wrong, strength):
+        return jnp.zeros_like(wrong)
+
+
+class Causal(AbstractScheme):
+    """wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)).
+
+    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, eq. 3.7 and Algorithm 1.
+    """
+
+    def log_weights(self, wrong, strength):
+        return -tree.cast(strength, wrong.dtype) * wrong
+
+
+class Marching(AbstractScheme):
+    """wᵢ = 1 where ε(L₀ + Σ_{k<i} L_k) ≤ 1, else 0: a front that moves on as the past
+    is solved."""
+
+    def log_weights(self, wrong, strength):
+        met = tree.cast(strength, wrong.dtype) * wrong <= 1
+        # the first chunk waits for nothing: else a bad start would train nothing
+        met = met.at[0].set(True)
+        return jnp.where(met, 0.0, -jnp.inf).astype(wrong.dtype)
+
+
+def causal_weights(
+    losses: Chunks, strength: ScalarLike, initial: ScalarLike = 0.0
+) -> Chunks:
+    """wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)), under stop-gradient; w₁ = 1 where L₀ = 0.
+
+    Args:
+        losses: L₁ … L_n, means over their chunks, by ascending time.
+        strength: ε ≥ 0, traced.
+        initial: L₀.
+    """
+    return jnp.exp(log_weights(Causal(), losses, initial, strength))
+
+
+def log_weights(
+    scheme: AbstractScheme, losses: Chunks, initial: ScalarLike, strength: ScalarLike
+) -> Chunks:
+    """log wᵢ under stop-gradient. A chunk after one that is not finite weighs 0."""
+    wrong = jax.lax.stop_gradient(before(losses, initial))
+    wrong = jnp.where(jnp.isnan(wrong), jnp.inf, wrong)
+    return scheme.log_weights(wrong, jax.lax.stop_gradient(jnp.asarray(strength)))
+
+
+class AnnealState(NamedTuple):
+    """Where the schedule stands: carried through training, never an attribute."""
+
+    level: Int[Array, ""]
+    steps: Int[Array, ""]
+    unit: Scalar
+
+
+class Annealing(eqx.Module):
+    """ε ascends through `levels`; each is left when min w > δ, or after `patience`.
+
+    ε multiplies a loss, so its good values depend on the loss's units. With
+    `auto=True` the levels are multiples of 1/(L₀ + Σ_{k≤n/8} L_k) as measured at the
+    start: at level 1 the weight of the chunk an eighth of the way in is 1/e.
+
+    Args:
+        levels: ε, ascending.
+        delta: δ.
+        patience: cycles a level is given at most (the last one has no limit).
+        auto: as above.
+    """
+
+    levels: Float[Array, " levels"] = eqx.field(converter=jnp.asarray)
+    delta: ScalarLike
+    patience: int | Int[Array, ""]
+    auto: bool = eqx.field(static=True)
+
+    def __init__(
+        self, levels=(1.0, 10.0, 100.0, 1000.0), delta=0.99, patience=1000, auto=False
+    ):
+        self.levels = jnp.asarray(levels)
+        self.delta, self.patience, self.auto = delta, patience, auto
+
+    def __check_init__(self):
+        given = self.levels
+        if tree.is_concrete(given) and not (
+            given.ndim == 1 and len(given) and bool(jnp.all(jnp.diff(given) > 0))
+        ):
+            raise ValueError(f"levels: given {given}; accepted are ascending numbers.")
+
+    def init(self, losses: Chunks, initial: ScalarLike = 0.0) -> AnnealState:
+        """The first level, and the unit of ε that the losses at the start suggest."""
+        unit = jnp.ones((), losses.dtype)
+        if self.auto:
+            unit = 1 / before(losses, initial)[max(1, len(losses) // 8)]
+        zero = jnp.zeros((), jnp.int32)
+        return AnnealState(zero, zero, unit)
+
+    def strength(self, state: AnnealState) -> Scalar:
+        """The present ε."""
+        return self.levels[state.level].astype(state.unit.dtype) * state.unit
+
+    def last(self, state: AnnealState) -> Bool[Array, ""]:
+        return state.level == len(self.levels) - 1
+
+    def met(self, log_min: Scalar) -> Bool[Array, ""]:
+        """min w > δ."""
+        return log_min > jnp.log(tree.cast(self.delta, log_min.dtype))
+
+    def advance(self, state: AnnealState, log_min: Scalar) -> AnnealState:
+        """One cycle later, the least weight being exp(log_min)."""
+        done = self.met(log_min) | (state.steps + 1 >= self.patience)
+        up = done & ~self.last(state)
+        level = state.level + up.astype(jnp.int32)
+        return AnnealState(level, jnp.where(up, 0, state.steps + 1), state.unit)

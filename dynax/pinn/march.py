@@ -1,0 +1,180 @@
+"""March through time: window after window, each from the last one's final state."""
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from dynax import _tree as tree
+from dynax.checkpoint import Checkpoints
+from dynax.pinn.certificate import Certificate
+from dynax.pinn.interpolant import interpolate
+from dynax.pinn.objective import Model, Window
+from dynax.pinn.train import Trained, Training, train
+
+
+class Solution(eqx.Module):
+    """u(t, x) from the networks of consecutive windows, each on its own [t0, t1)."""
+
+    ansatz: Callable = eqx.field(static=True)
+    models: Model  # stacked
+    windows: Window  # stacked
+
+    def __call__(self, t, x):
+        starts = self.windows.t0
+        k = jnp.clip(jnp.searchsorted(starts, t, side="right") - 1, 0)
+        arrays, rest = eqx.partition((self.models, self.windows), eqx.is_array)
+        model, window = eqx.combine(tree.map(lambda a: a[k], arrays), rest)
+        return self.ansatz(model.pde, model.network, window)(t, x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Marched:
+    """What came of a march.
+
+    Args:
+        solution: u(t, x) up to `reached`, and within the failed window if there is one.
+        reached: the end of the last window that is solved.
+        certificates: of each window.
+        trained: of each window.
+        seconds: of processor time, each window.
+    """
+
+    solution: Solution
+    reached: float
+    certificates: list[Certificate]
+    trained: list[Trained]
+    seconds: list[float]
+
+    @property
+    def holds(self) -> bool:
+        return all(c.holds for c in self.certificates)
+
+    def __str__(self) -> str:
+        count = len(self.certificates)
+        if self.holds:
+            return f"SOLVED to t = {self.reached:g} in {count} windows"
+        last = str(self.certificates[-1]).replace("\n", "\n  ")
+        return f"STOPPED at t = {self.reached:g}, in window {count}: {last}"
+
+
+def march(
+    training: Training,
+    model: Model,
+    key,
+    edges: Sequence[float] | Array,
+    cycles: int,
+    *,
+    handover: Callable = interpolate,
+    block: int = 50,
+    seconds: float | None = None,
+    anyway: bool = False,
+    progress: Callable[[float, str], Any] = lambda share, text: None,
+    folder: str | os.PathLike | None = None,
+) -> Marched:
+    """Train window after window; the first that is not solved ends the march.
+
+    A later window that starts from a wrong state may be solved perfectly: it is the
+    wrong problem. So no window is begun after one without a certificate.
+
+    Args:
+        training: of each window.
+        model: the first window's start; each later one starts from the trained one.
+        edges: ascending times; window k is [edges[k], edges[k+1]].
+        cycles: at most so many a window.
+        handover: (pde, u, t) → callable x → fields, a state with its derivatives.
+        block: see `train`.
+        seconds: of processor time, a window.
+        anyway: go on after a failed window (for controls).
+        progress: called as progress(share, text).
+        folder: one checkpoint a window; started again, the march goes on after it.
+
+    Raises:
+        ValueError: `edges` do not ascend.
+    """
+    edges = np.asarray(edges, float)
+    if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
+        raise ValueError(f"edges: given {edges}; accepted are ascending times.")
+    params, _ = training.split(model)
+    dtype = tree.leaves(params)[0].dtype
+    saved = None if folder is None else Checkpoints(pathlib.Path(folder), None)
+    windows, models, trained, certificates, spent = [], [], [], [], []
+    u = lambda t, x: model.pde.initial(x)
+    ansatz, count = training.objective.ansatz, len(edges) - 1
+    hand = eqx.filter_jit(handover)
+    for k in range(count):
+        t0, t1 = (jnp.asarray(e, dtype) for e in edges[k : k + 2])
+        window = Window(t0, t1, hand(model.pde, u, t0))
+        began = time.process_time()
+
+        def tell(share, text, k=k):
+            progress((k + share) / count, f"window {k + 1} of {count}, {text}")
+
+        key_k = jax.random.fold_in(key, k)
+        found = _read(saved, k, training, model, window, key_k, cycles)
+        if found is None:
+            found = train(
+                training,
+                model,
+                window,
+                key_k,
+                cycles,
+                block=block,
+                seconds=seconds,
+                progress=tell,
+            )
+            found = found._replace(records=_padded(found.records, cycles))
+            if saved is not None:
+                arrays = eqx.filter(found, eqx.is_array)
+                saved.save(k + 1, arrays)
+        model = found.model
+        windows.append(window)
+        models.append(model)
+        trained.append(found)
+        certificates.append(found.certificate(training.annealing))
+        spent.append(time.process_time() - began)
+        if not (certificates[-1].holds or anyway):
+            break
+        u = ansatz(model.pde, model.network, window)
+    stack = lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0]
+    solution = Solution(
+        ansatz, jax.tree.map(stack, *models), jax.tree.map(stack, *windows)
+    )
+    good = [c.holds for c in certificates]
+    solved = good.index(False) if False in good else len(good)
+    return Marched(solution, float(edges[solved]), certificates, trained, spent)
+
+
+def _padded(records, cycles: int):
+    """Rows of cycles not run: cycle −1, NaN."""
+
+    def pad(a):
+        rest = cycles - len(a)
+        empty = -1 if np.issubdtype(a.dtype, np.integer) else np.nan
+        return np.concatenate([a, np.full((rest, *a.shape[1:]), empty, a.dtype)])
+
+    return jax.tree.map(pad, records)
+
+
+def _read(saved, k, training, model, window, key, cycles) -> Trained | None:
+    if saved is None or k + 1 not in saved.steps():
+        return None
+    like = eqx.filter_eval_shape(_shape, training, model, window, key, cycles)
+    arrays, rest = eqx.partition(like, lambda a: isinstance(a, jax.ShapeDtypeStruct))
+    read = saved.read(k + 1, arrays)
+    found = eqx.combine(read, rest)
+    return found._replace(records=jax.device_get(found.records))
+
+
+def _shape(training, model, window, key, cycles):
+    from dynax.pinn.train import solve
+
+    return solve(training, model, window, key, cycles)

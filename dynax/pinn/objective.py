@@ -1,0 +1,285 @@
+"""The loss of a physics-informed network on one window of time, as rows."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+from dynax.pde import AbstractPDE, Points, derivatives
+from dynax.pde.derivatives import Engine
+from dynax.pinn.ansatz import HardInitial
+from dynax.pinn.causal import AbstractScheme, Causal, Chunks, log_weights
+from dynax.pinn.networks import with_window
+
+
+class Window(NamedTuple):
+    """One stretch of time and the state it starts from, all traced."""
+
+    t0: Scalar
+    t1: Scalar
+    initial: Callable
+
+
+class Model(NamedTuple):
+    """What is trained: a network (t, x) → fields, and, in inverse problems,
+    coefficients or a hidden term of the equation."""
+
+    network: Callable
+    pde: AbstractPDE
+
+
+def hard(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+    """The network on the window's time, in units of the fields' typical sizes, meeting
+    its initial state exactly."""
+    length = window.t1 - window.t0
+    network = soft(pde, network, window)
+    return HardInitial(network, window.initial, window.t0, length, pde)
+
+
+def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+    """The same, its initial state left to a term of the loss."""
+    network = with_window(network, window.t0, window.t1)
+    return lambda t, x: jnp.asarray(pde.sizes, x.dtype) * network(t, x)
+
+
+class Data(NamedTuple):
+    """Noisy values of fields at points; a NaN is a field that was not observed.
+
+    `noise` is the standard deviation σ of the values, one number or one per field.
+    """
+
+    t: Float[Array, " n"]
+    x: Float[Array, "n d"]
+    value: Float[Array, "n c"]
+    noise: ScalarLike | Float[Array, " c"]
+
+
+class Batch(NamedTuple):
+    """Where residuals are taken, and where the initial state is where it is soft."""
+
+    points: Points
+    initial: Float[Array, "n d"]
+
+
+class Blocks(NamedTuple):
+    """Residuals by block, unweighted: of the equation, the initial state, the data."""
+
+    equation: Float[Array, "times points r"]
+    initial: Float[Array, "n c"]
+    data: Float[Array, "m c"]
+
+
+class Losses(NamedTuple):
+    """Mean squares of the blocks, the equation's by chunks of time."""
+
+    chunks: Chunks
+    initial: Scalar
+    data: Scalar
+
+
+class Objective(eqx.Module):
+    """(1/n) Σᵢ wᵢ Lᵢ + λ₀ L₀ + λ_d L_d  on a window [t0, t1].
+
+    Lᵢ is the mean square of the equation's residual over the i-th chunk of ascending
+    times, L₀ that of u(t0, x) − u₀(x), L_d that of (u − data)/σ. Data gate a chunk, as
+    the initial state does, with their misfit beyond the noise at times before it.
+
+    Args:
+        times, points: collocation times, and places at each.
+        chunks: of time, as many weights; divides `times`.
+        scheme: of the weights.
+        engine: of derivatives.
+        scale: one number per residual that it is divided by.
+        initial_weight: λ₀; None where the ansatz meets the initial state exactly.
+        data, data_weight: of an inverse problem; λ_d.
+        ansatz: (pde, network, window) → u: `hard`, or `soft` with an initial weight.
+        overlap: train to t1 + overlap·(t1 − t0).
+    """
+
+    times: int = eqx.field(static=True, default=32)
+    points: int = eqx.field(static=True, default=64)
+    chunks: int = eqx.field(static=True, default=16)
+    scheme: AbstractScheme = Causal()
+    engine: Engine = eqx.field(static=True, default=derivatives)
+    scale: ScalarLike | Float[Array, " r"] = 1.0
+    initial_weight: ScalarLike | None = None
+    data: Data | None = None
+    data_weight: ScalarLike = 1.0
+    ansatz: Callable = eqx.field(static=True, default=hard)
+    overlap: ScalarLike = 0.0
+
+    def __check_init__(self):
+        if self.times < 2 or self.chunks < 2 or self.times % self.chunks:
+            raise ValueError(
+                f"times, chunks: given {self.times}, {self.chunks}; accepted are "
+                "chunks ≥ 2 that divide the times."
+            )
+        if self.data is not None:
+            t, x, value, _ = self.data
+            if not (t.ndim == 1 and x.shape[:1] == value.shape[:1] == t.shape):
+                raise ValueError(
+                    f"data: given t {t.shape}, x {x.shape}, value {value.shape}; "
+                    "accepted are (n,), (n, d), (n, c)."
+                )
+
+    def sample(self, key, pde: AbstractPDE, window: Window, dtype=None) -> Batch:
+        """Fresh points."""
+        t1 = window.t1 + tree.cast(self.overlap, window.t1.dtype) * (
+            window.t1 - window.t0
+        )
+        points = pde.sample(key, self.times, self.points, window.t0, t1, dtype)
+        count = 0 if self.initial_weight is None else self.points
+        return Batch(points, points.x[0, :count])
+
+    def blocks(self, model: Model, window: Window, batch: Batch) -> Blocks:
+        """All residuals."""
+        u = self.ansatz(model.pde, model.network, window)
+        points = batch.points
+
+        def residual(t, x):
+            return self.scaled(model.pde.residual(u, t, x, self.engine))
+
+        over_places = jax.vmap(residual, (None, 0))
+        equation = jax.vmap(over_places)(points.t, points.x)
+        start = jax.vmap(lambda x: u(window.t0, x) - window.initial(x))(batch.initial)
+        return Blocks(equation, start, self.misfit(u, points.x.dtype))
+
+    def scaled(self, residual):
+        return residual / tree.cast(self.scale, residual.dtype)
+
+    def misfit(self, u, dtype):
+        if self.data is None:
+            return jnp.zeros((0, 1), dtype)
+        t, x, value, noise = self.data
+        found = (jax.vmap(u)(t, x) - value) / tree.cast(noise, value.dtype)
+        return jnp.where(jnp.isnan(value), 0, found)
+
+    def losses(self, blocks: Blocks) -> Losses:
+        """Mean squares."""
+        chunked = blocks.equation.reshape(self.chunks, -1)
+        # a chunk's loss sums over residuals (fields), and is a mean over points
+        fields = blocks.equation.shape[-1]
+        chunks = jnp.mean(chunked**2, 1) * fields
+        seen = 1 if self.data is None else self.observed()
+        initial = jnp.sum(blocks.initial**2) / max(len(blocks.initial), 1)
+        return Losses(chunks, initial, jnp.sum(blocks.data**2) / seen)
+
+    def observed(self):
+        assert self.data is not None
+        return jnp.maximum(jnp.sum(~jnp.isnan(self.data.value)), 1).astype(
+            self.data.value.dtype
+        )
+
+    def log_weights(
+        self, losses: Losses, blocks: Blocks, batch: Batch, strength: ScalarLike
+    ) -> Chunks:
+        """log wᵢ, under stop-gradient."""
+        wrong = self.wrong(losses, blocks, batch)
+        return log_weights(self.scheme, *wrong, strength)
+
+    def log_min(
+        self, losses: Losses, blocks: Blocks, batch: Batch, strength: ScalarLike
+    ) -> Scalar:
+        """The least causal log wᵢ, whatever the scheme: what the stop test asks."""
+        wrong = self.wrong(losses, blocks, batch)
+        return jnp.min(log_weights(Causal(), *wrong, strength))
+
+    def wrong(self, losses, blocks, batch) -> tuple[Chunks, Scalar]:
+        """What gates a chunk: losses by chunks, and λ₀L₀."""
+        chunks = losses.chunks
+        start = jnp.zeros_like(losses.initial)
+        if self.initial_weight is not None:
+            start = tree.cast(self.initial_weight, start.dtype) * losses.initial
+        if self.data is not None:
+            chunks = chunks + self.unexplained(blocks, batch)
+        return chunks, start
+
+    def unexplained(self, blocks, batch) -> Chunks:
+        """The data's misfit beyond their noise, by chunks of time."""
+        assert self.data is not None
+        first = batch.points.t.reshape(self.chunks, -1)[:, 0]
+        chunk = jnp.clip(jnp.searchsorted(first, self.data.t) - 1, 0)
+        seen = ~jnp.isnan(self.data.value)
+        sums = jax.ops.segment_sum(blocks.data**2, chunk, self.chunks).sum(1)
+        counts = jax.ops.segment_sum(seen.astype(sums.dtype), chunk, self.chunks).sum(1)
+        excess = jnp.maximum(sums / jnp.maximum(counts, 1) - 1, 0)
+        return tree.cast(self.data_weight, sums.dtype) * excess
+
+    def total(self, losses: Losses, log_w: Chunks) -> Scalar:
+        """The loss with weights given."""
+        loss = jnp.mean(_weighed(jnp.exp(log_w), losses.chunks))
+        if self.initial_weight is not None:
+            loss = loss + tree.cast(self.initial_weight, loss.dtype) * losses.initial
+        if self.data is not None:
+            loss = loss + tree.cast(self.data_weight, loss.dtype) * losses.data
+        return loss
+
+    def rows(self, blocks: Blocks, log_w: Chunks) -> Float[Array, " rows"]:
+        """Rows whose sum of squares is the loss with weights given."""
+        equation = blocks.equation
+        times, points, _ = equation.shape
+        root = jnp.exp(jnp.repeat(log_w, times // self.chunks) / 2)
+        parts = [_weighed(root[:, None, None], equation) / np.sqrt(times * points)]
+        if self.initial_weight is not None:
+            share = tree.cast(self.initial_weight, equation.dtype)
+            parts += [jnp.sqrt(share / len(blocks.initial)) * blocks.initial]
+        if self.data is not None:
+            share = tree.cast(self.data_weight, equation.dtype)
+            parts += [jnp.sqrt(share / self.observed()) * blocks.data]
+        return jnp.concatenate([jnp.ravel(p) for p in parts])
+
+    def linearised(self, params, static, window, batch, log_w):
+        """(rows, J) for Gauss–Newton: each point's own gradient, O(points)."""
+        flat, unravel = ravel_pytree(params)
+
+        def of(part):
+            def row(flat):
+                return part(eqx.combine(unravel(flat), static))
+
+            return row(flat), jax.jacrev(row)(flat)
+
+        def model_u(model):
+            return self.ansatz(model.pde, model.network, window)
+
+        def equation(t, x):
+            residual = lambda m: m.pde.residual(model_u(m), t, x, self.engine)
+            return of(lambda m: self.scaled(residual(m)))
+
+        def start(x):
+            return of(lambda m: model_u(m)(window.t0, x) - window.initial(x))
+
+        def datum(t, x, value, noise):
+            def miss(m):
+                found = (model_u(m)(t, x) - value) / noise
+                return jnp.where(jnp.isnan(value), 0, found)
+
+            return of(miss)
+
+        points = batch.points
+        found = [jax.vmap(jax.vmap(equation, (None, 0)))(points.t, points.x)]
+        found += [jax.vmap(start)(batch.initial)]
+        if self.data is None:
+            c = found[1][0].shape[-1]
+            empty = jnp.zeros((0, c), flat.dtype), jnp.zeros((0, c, len(flat)))
+            found += [tree.map(lambda a: a.astype(flat.dtype), empty)]
+        else:
+            t, x, value, noise = self.data
+            noise = jnp.broadcast_to(tree.cast(noise, value.dtype), value.shape)
+            found += [jax.vmap(datum)(t, x, value, noise)]
+        rows = self.rows(Blocks(*(r for r, _ in found)), log_w)
+        columns = jax.vmap(
+            lambda *js: self.rows(Blocks(*js), log_w), in_axes=-1, out_axes=-1
+        )
+        return rows, columns(*(j for _, j in found))
+
+
+def _weighed(weight, value):
+    """weight·value, 0 where the weight is 0 whatever the value."""
+    return jnp.where(weight > 0, weight * jnp.where(weight > 0, value, 0), 0)

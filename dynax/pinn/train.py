@@ -1,0 +1,376 @@
+"""Train a physics-informed network on one window, and say whether it is solved.
+
+A *cycle* draws fresh points, fixes the weights there and takes `inner` steps. Weights
+that move within a line search make f and ∇f disagree, so methods with one want
+`inner` ≫ 1; first-order methods and Gauss–Newton are happy with 1.
+
+`solve` is pure: vmap it over seeds, ε or windows. `train` is the same in blocks, from
+the host: with progress, a limit of time, and resume.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optimistix as optx
+from jax import lax
+from jaxtyping import Array, Bool, Int, PyTree
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+from dynax.checkpoint import Checkpoints
+from dynax.pinn.causal import Annealing, AnnealState, Chunks
+from dynax.pinn import networks
+from dynax.pinn.certificate import Certificate
+from dynax.pinn.objective import Batch, Blocks, Model, Objective, Window
+
+
+Method = optax.GradientTransformation | optx.AbstractLeastSquaresSolver
+
+
+class Record(NamedTuple):
+    """What a cycle saw at its fresh points, before its steps. `cycle` < 0: not run."""
+
+    cycle: Int[Array, ""]
+    loss: Scalar
+    strength: Scalar
+    log_min: Scalar
+    log_weights: Chunks
+    chunks: Chunks
+    initial: Scalar
+    data: Scalar
+
+
+class Carry(NamedTuple):
+    """Everything training carries from cycle to cycle."""
+
+    params: PyTree
+    state: Any
+    anneal: AnnealState
+    key: Array
+    cycle: Int[Array, ""]
+    solved: Bool[Array, ""]
+    diverged: Bool[Array, ""]
+    unseen_log_min: Scalar
+    unseen: Scalar
+
+    @property
+    def done(self):
+        return self.solved | self.diverged
+
+
+class Trained(NamedTuple):
+    """The model, the method's state (a ledger may sit in it), and every cycle's row."""
+
+    model: Model
+    carry: Carry
+    records: Record
+
+    def certificate(self, annealing: Annealing) -> Certificate:
+        """Whether the window is solved, in words and numbers."""
+        ran = np.asarray(self.records.cycle) >= 0
+        last = jax.tree.map(lambda a: np.asarray(a)[ran][-1], self.records)
+        carry = jax.device_get(self.carry)
+        return Certificate.of(last, carry, annealing)
+
+
+class Training(eqx.Module):
+    """How a window is trained.
+
+    Args:
+        objective: the loss.
+        method: an optax transformation (any of dynax's by `as_optax`, with its ledger)
+            or an optimistix least-squares solver (`dynax.newton.LevenbergMarquardt`).
+        annealing: of ε.
+        inner: steps a cycle.
+        learn: pde → the parts of it that are trained too, in inverse problems.
+        unseen: how many batches of unseen points the stop test draws.
+        sampler: (key, pde, window, dtype, residual) → points; None for the
+            objective's own; `residual` (t, x) → r, for adaptive sampling.
+    """
+
+    objective: Objective
+    method: Method
+    annealing: Annealing
+    inner: int = eqx.field(static=True, default=1)
+    learn: Callable | None = eqx.field(static=True, default=None)
+    unseen: int = eqx.field(static=True, default=4)
+    sampler: Callable | None = eqx.field(static=True, default=None)
+
+    def split(self, model: Model) -> tuple[PyTree, PyTree]:
+        """(what is trained, the rest)."""
+        known, learn = model.pde, self.learn
+        found = jax.tree.map(lambda _: None, known)
+        if learn is not None:
+            part, rest = networks.split(learn(known))
+            found = eqx.tree_at(learn, found, part, is_leaf=lambda a: a is None)
+            known = eqx.tree_at(learn, known, rest)
+        learned, fixed = networks.split(model.network)
+        params, static = Model(learned, found), Model(fixed, known)
+        tree.check_params(params, "model")
+        return params, static
+
+    def init(self, model: Model, window: Window, key) -> Carry:
+        """The carry before the first cycle."""
+        params, static = self.split(model)
+        point = self._batch(params, static, window, key)
+        blocks = self.objective.blocks(model, window, point)
+        losses = self.objective.losses(blocks)
+        if isinstance(self.method, optx.AbstractLeastSquaresSolver):
+            args = window, point, jnp.zeros_like(losses.chunks)
+            fn = self._rows(static)
+            shape = jax.eval_shape(fn, params, args)[0]
+            solver = self._solver(static)
+            state = solver.init(fn, params, args, {}, shape, None, frozenset())
+        else:
+            state = self.method.init(params)
+        zero = jnp.zeros((), losses.chunks.dtype)
+        no = jnp.zeros((), bool)
+        return Carry(
+            params,
+            state,
+            self.annealing.init(losses.chunks, losses.initial),
+            key,
+            jnp.zeros((), jnp.int32),
+            no,
+            no,
+            zero - jnp.inf,
+            zero + jnp.inf,
+        )
+
+    def advance(self, carry: Carry, static, window: Window, cycles: int):
+        """`cycles` cycles, none after the window is solved or has diverged."""
+
+        def one(carry, _):
+            shape = jax.eval_shape(self._cycle, carry, static, window)[1]
+            rest = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:])
+            skipped = Record(jnp.full((), -1, jnp.int32), *rest)
+            go = lambda c: self._cycle(c, static, window)
+            return lax.cond(carry.done, lambda c: (c, skipped), go, carry)
+
+        return lax.scan(one, carry, length=cycles)
+
+    def _cycle(self, carry: Carry, static, window):
+        objective = self.objective
+        key = jax.random.fold_in(carry.key, carry.cycle)
+        batch = self._batch(carry.params, static, window, key)
+        model = eqx.combine(carry.params, static)
+        strength = self.annealing.strength(carry.anneal)
+
+        def look(blocks: Blocks):
+            losses = objective.losses(blocks)
+            seen = losses, blocks, batch, strength
+            return losses, objective.log_weights(*seen), objective.log_min(*seen)
+
+        if self.inner == 1 and isinstance(self.method, optax.GradientTransformation):
+
+            def value(params):
+                blocks = objective.blocks(eqx.combine(params, static), window, batch)
+                losses, log_w, log_min = look(blocks)
+                return objective.total(losses, log_w), (losses, log_w, log_min)
+
+            found, grad = jax.value_and_grad(value, has_aux=True)(carry.params)
+            loss, (losses, log_w, log_min) = found
+            fixed = self._loss(static, window, batch, log_w)
+            state, params = carry.state, carry.params
+            params, state = self._step(params, state, loss, grad, fixed, False)
+        else:
+            losses, log_w, log_min = look(objective.blocks(model, window, batch))
+            loss = objective.total(losses, log_w)
+            steps = self._newton if self._is_newton() else self._descend
+            params, state = steps(carry, static, window, batch, log_w)
+
+        record = Record(
+            carry.cycle,
+            loss,
+            strength,
+            log_min,
+            log_w,
+            losses.chunks,
+            losses.initial,
+            losses.data,
+        )
+        claimed = self.annealing.last(carry.anneal) & self.annealing.met(log_min)
+        none = carry.unseen_log_min, carry.unseen
+        unseen_min, unseen = lax.cond(
+            claimed,
+            lambda: self._look_again(model, static, window, key, strength),
+            lambda: none,
+        )
+        solved = claimed & self.annealing.met(unseen_min)
+        diverged = ~jnp.isfinite(loss)
+        keep = lambda old, new: tree.map(
+            lambda a, b: jnp.where(solved | diverged, a, b), old, new
+        )
+        carry = Carry(
+            keep(carry.params, params),
+            keep(carry.state, state),
+            self.annealing.advance(carry.anneal, log_min),
+            carry.key,
+            carry.cycle + 1,
+            solved,
+            diverged,
+            unseen_min,
+            unseen,
+        )
+        return carry, record
+
+    def _look_again(self, model, static, window, key, strength):
+        """(log min w, loss) on points that no step has seen."""
+        objective = self.objective
+        params, _ = eqx.partition(model, eqx.is_inexact_array)
+        dtype = tree.leaves(params)[0].dtype
+
+        def look(key):
+            batch = objective.sample(key, model.pde, window, dtype)
+            blocks = objective.blocks(model, window, batch)
+            losses = objective.losses(blocks)
+            log_min = objective.log_min(losses, blocks, batch, strength)
+            return log_min, objective.total(losses, jnp.zeros_like(losses.chunks))
+
+        keys = jax.random.split(jax.random.fold_in(key, 1), self.unseen)
+        log_mins, losses = lax.map(look, keys)
+        return jnp.mean(log_mins), jnp.mean(losses)
+
+    def _is_newton(self) -> bool:
+        return isinstance(self.method, optx.AbstractLeastSquaresSolver)
+
+    def _batch(self, params, static, window, key) -> Batch:
+        model, dtype = eqx.combine(params, static), tree.leaves(params)[0].dtype
+        batch = self.objective.sample(key, model.pde, window, dtype)
+        if self.sampler is None:
+            return batch
+        u = self.objective.ansatz(model.pde, model.network, window)
+        engine = self.objective.engine
+        residual = lambda t, x: model.pde.residual(u, t, x, engine)
+        points = self.sampler(key, model.pde, window, dtype, residual)
+        return batch._replace(points=points)
+
+    def _loss(self, static, window, batch, log_w):
+        def loss(params):
+            blocks = self.objective.blocks(eqx.combine(params, static), window, batch)
+            return self.objective.total(self.objective.losses(blocks), log_w)
+
+        return loss
+
+    def _descend(self, carry, static, window, batch, log_w):
+        loss = self._loss(static, window, batch, log_w)
+
+        def body(both, first):
+            params, state = both
+            value, grad = jax.value_and_grad(loss)(params)
+            return self._step(params, state, value, grad, loss, first), None
+
+        first = jnp.arange(self.inner) == 0
+        return lax.scan(body, (carry.params, carry.state), first)[0]
+
+    def _step(self, params, state, value, grad, loss, fresh):
+        tx = optax.with_extra_args_support(self.method)  # pyright: ignore
+        given = {"value": value, "grad": grad, "value_fn": loss, "fresh": fresh}
+        updates, state = tx.update(grad, state, params, **given)
+        return optax.apply_updates(params, updates), state
+
+    def _rows(self, static):
+        def fn(params, args):
+            window, batch, log_w = args
+            model = eqx.combine(params, static)
+            blocks = self.objective.blocks(model, window, batch)
+            return self.objective.rows(blocks, log_w), None
+
+        return fn
+
+    def _solver(self, static):
+        def jacobian(fn, params, args):
+            del fn
+            return self.objective.linearised(params, static, *args)
+
+        return dataclasses.replace(self.method, jacobian=jacobian)  # pyright: ignore
+
+    def _newton(self, carry, static, window, batch, log_w):
+        args, fn, solver = (window, batch, log_w), self._rows(static), self._solver(static)
+
+        def body(both, _):
+            y, state, _ = solver.step(fn, both[0], args, {}, both[1], frozenset())
+            return (y, state), None
+
+        return lax.scan(body, (carry.params, carry.state), length=self.inner)[0]
+
+
+def solve(
+    training: Training, model: Model, window: Window, key, cycles: int
+) -> Trained:
+    """Train for at most `cycles` cycles: a pure function, for jit and vmap."""
+    _, static = training.split(model)
+    carry = training.init(model, window, key)
+    carry, records = training.advance(carry, static, window, cycles)
+    return Trained(eqx.combine(carry.params, static), carry, records)
+
+
+@eqx.filter_jit
+def _begin(training, model, window, key):
+    return training.init(model, window, key)
+
+
+@eqx.filter_jit
+def _go(training, static, window, carry, cycles):
+    return training.advance(carry, static, window, cycles)
+
+
+def train(
+    training: Training,
+    model: Model,
+    window: Window,
+    key,
+    cycles: int,
+    *,
+    block: int = 50,
+    seconds: float | None = None,
+    progress: Callable[[float, str], Any] = lambda share, text: None,
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
+    """Train for at most `cycles` cycles, in blocks of `block`, from the host.
+
+    Args:
+        training, model, window, key: as for `solve`, which takes the same steps.
+        cycles: at most so many; fewer if the window is solved or has diverged.
+        block: cycles between two looks at the clock.
+        seconds: of processor time, after which no new block is begun.
+        progress: called as progress(share, text) before each block.
+        checkpoints: where every block is saved, and what is gone on from.
+    """
+    _, static = training.split(model)
+    carry = _begin(training, model, window, key)
+    parts, begun = [], time.process_time()
+    if checkpoints is not None:
+        done = checkpoints.latest((carry, None))
+        carry = carry if done is None else done[1][0]
+    while int(carry.cycle) < cycles and not bool(carry.done):
+        used = time.process_time() - begun
+        if seconds is not None and used >= seconds:
+            break
+        share = int(carry.cycle) / cycles
+        share = share if seconds is None else max(share, used / seconds)
+        progress(min(share, 1.0), _tell(parts))
+        n = min(block, cycles - int(carry.cycle))
+        carry, records = _go(training, static, window, carry, n)
+        parts.append(jax.device_get(records))
+        if checkpoints is not None:
+            checkpoints.save(int(carry.cycle), (carry, None))
+    records = jax.tree.map(lambda *a: np.concatenate(a), *parts)
+    return Trained(eqx.combine(carry.params, static), carry, records)
+
+
+def _tell(parts) -> str:
+    if not parts:
+        return "compiling"
+    last = jax.tree.map(lambda a: a[-1], parts[-1])
+    return (
+        f"cycle {int(last.cycle)}: loss {last.loss:.1e}, "
+        f"ε {last.strength:.3g}, min w {np.exp(last.log_min):.3f}"
+    )
