@@ -14,7 +14,7 @@ class AllenCahn(AbstractSemilinear):
     E = ∫ ½ν uₓ² + ¼γ(u² − 1)² dx,  Ė = −∫ (ν uₓₓ − γ(u³ − u))² dx.
 
     The initial state has a kink at x = ±1 (its odd part of the slope jumps there).
-    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, §4.1.
+    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404.
 
     Args:
         diffusion: ν ≥ 0.

@@ -30,39 +30,39 @@ class Derivatives(dict):
 
 
 def nested_jvp(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """Forward mode within forward mode: the faster one up to second order."""
+    """Forward mode within forward mode: its cost doubles with each order."""
     return _by_chains(u, t, x, needs, taylor_from=None)
 
 
 def taylor(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """Pure derivatives of any order by Taylor mode (`jax.experimental.jet`).
+    """Taylor mode (`jax.experimental.jet`): its cost grows as the square of the order.
 
-    `jet` has no rule for loops: use `nested_jvp` for a u with `scan` or `while_loop`.
+    For pure derivatives from the second on; others are those of `nested_jvp`. `jet`
+    has no rule for loops: a u with `scan` or `while_loop` needs `nested_jvp`.
     """
     return _by_chains(u, t, x, needs, taylor_from=2)
 
 
 def derivatives(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """The default: `nested_jvp` up to second order, `taylor` from the third on."""
-    return _by_chains(u, t, x, needs, taylor_from=3)
+    """The default: `nested_jvp` up to fourth order, `taylor` from the fifth on."""
+    return _by_chains(u, t, x, needs, taylor_from=5)
 
 
 def nested_grad(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
     """Reverse mode nested, as most PINN codes do; for comparison, it is the slowest."""
+    _check(needs, x)
+    count = jax.eval_shape(u, t, x).shape[0]
 
     def of(name):
-        def f(t, x, c):
-            return u(t, x)[c]
-
+        f = lambda t, x, c: u(t, x)[c]
         for letter in name.strip("u"):
-            f = _partial(f, letter)
-        count = jax.eval_shape(u, t, x).shape[0]
+            f = _slope(f, letter)
         return jnp.stack([f(t, x, c) for c in range(count)])
 
     return {name: of(name) for name in needs}
 
 
-def _partial(f, letter):
+def _slope(f, letter):
     if letter == "t":
         return jax.grad(f)
     axis = LETTERS.index(letter)
@@ -72,48 +72,57 @@ def _partial(f, letter):
 def _by_chains(u, t, x, needs, taylor_from) -> dict[str, Array]:
     """Every derivative wanted lies on a chain u → u_x → u_xx …; longest chains first,
     so that each gives its prefixes too."""
+    _check(needs, x)
     found: dict[str, Array] = {}
     for name in sorted(needs, key=lambda n: -len(n.strip("u"))):
-        letters = name.strip("u")
-        if name in found or (not letters and "u" in found):
+        if name in found:
             continue
+        letters = name.strip("u")
         if taylor_from and len(letters) >= taylor_from and len({*letters}) == 1:
             values = _taylor_chain(u, t, x, letters)
         else:
-            values = _jvp_chain(u, t, x, letters)(jnp.zeros((), t.dtype))
+            chain = lambda t, x: (u(t, x),)
+            for letter in letters:
+                chain = _longer(chain, letter)
+            values = chain(t, x)
         for order, value in enumerate(values):
             found.setdefault(letters[:order] or "u", value)
     return {name: found[name] for name in needs}
 
 
-def _along(u, t, x, letter):
-    """s ↦ u at the point moved by s in one coordinate."""
+def _line(f, t, x, letter):
+    """s ↦ f at the point moved by s in one coordinate."""
     if letter == "t":
-        return lambda s: u(t + s, x)
+        return lambda s: f(t + s, x)
     axis = LETTERS.index(letter)
-    return lambda s: u(t, x.at[axis].add(s))
+    return lambda s: f(t, x.at[axis].add(s))
 
 
-def _jvp_chain(u, t, x, letters):
-    """s ↦ (u, u_a, u_ab, …) for letters "ab…", differentiated along the last moves."""
-    if not letters:
-        return lambda s: (u(t, x),)
-    *before, last = letters
+def _longer(chain, letter):
+    """(u, …, u_a) becomes (u, …, u_a, u_ab)."""
 
-    def values(s):
-        def inner(s):
-            at = (t + s, x) if last == "t" else (t, x.at[LETTERS.index(last)].add(s))
-            return _jvp_chain(u, *at, before)(jnp.zeros_like(s))
+    def longer(t, x):
+        s = jnp.zeros((), t.dtype)
+        values, slopes = jax.jvp(_line(chain, t, x, letter), (s,), (jnp.ones_like(s),))
+        return (*values, slopes[-1])
 
-        primal, tangent = jax.jvp(inner, (s,), (jnp.ones_like(s),))
-        return (*primal, tangent[-1])
-
-    return values
+    return longer
 
 
 def _taylor_chain(u, t, x, letters):
-    line = _along(u, t, x, letters[0])
+    """(u, u_a, u_aa, …) for letters "aa…"."""
     zero, one = jnp.zeros((), t.dtype), jnp.ones((), t.dtype)
     series = [one] + [zero] * (len(letters) - 1)
-    value, higher = jet(line, (zero,), (series,))
+    value, higher = jet(_line(u, t, x, letters[0]), (zero,), (series,))
     return (value, *higher)
+
+
+def _check(needs, x):
+    """A coordinate beyond the last would be clipped or dropped in silence."""
+    letters = "t" + LETTERS[: x.shape[0]]
+    for name in needs:
+        if name != "u" and (not name or {*name} - {*letters}):
+            raise ValueError(
+                f"needs: given {name!r}; accepted is u, or letters of {letters}, the "
+                f"coordinates here."
+            )

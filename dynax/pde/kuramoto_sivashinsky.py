@@ -47,7 +47,7 @@ class KuramotoSivashinsky(AbstractKuramotoSivashinsky):
     """The regular one: uₜ + α u uₓ + β uₓₓ + γ uₓₓₓₓ = 0 on [−1, 1], periodic;
     u(0, x) = −sin πx.
 
-    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, §4.3.
+    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404.
 
     Args:
         alpha, beta, gamma: α, β, γ ≥ 0.
@@ -70,8 +70,8 @@ class ChaoticKuramotoSivashinsky(AbstractKuramotoSivashinsky):
     A perturbation of the initial state grows 10³ times until t = 0.5 and 3·10⁴ times
     until t = 1: in float32 nothing follows it.
 
-    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, §4.3; the state is that of
-    Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005), §4, there on [0, 32π].
+    Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404; the state is that of
+    Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005), there on [0, 32π].
 
     Args:
         alpha, beta, gamma: α, β, γ ≥ 0.

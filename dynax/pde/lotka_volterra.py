@@ -13,8 +13,8 @@ class LotkaVolterra(AbstractODE):
 
     V = δx − γ log x + βy − α log y is conserved where x, y > 0.
 
-    Source: Hairer, Lubich, Wanner, Geometric Numerical Integration, eq. I.1.1 and
-    I.1.4, with their coefficients.
+    Source: Hairer, Lubich, Wanner, Geometric Numerical Integration, §I.1, with
+    their coefficients.
 
     Args:
         alpha, beta: α, β of the prey.

@@ -99,7 +99,7 @@ class NavierStokes(AbstractNavierStokes):
     It starts from a sum of all waves with 1 ≤ |k| ≤ 4, each of the same expected
     energy, with random phases.
 
-    Source: the setting of Wang, Sankaran, Perdikaris, arXiv:2203.07404, §4.4, whose
+    Source: the setting of Wang, Sankaran, Perdikaris, arXiv:2203.07404, whose
     initial state is another random field.
 
     Args:
