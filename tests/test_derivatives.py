@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from dynax.pde import Derivatives, derivatives, nested_grad, nested_jvp, taylor
-from tests.waves import exactly, random_waves
+from tests.waves import exactly, random_points, random_waves
 
 
 ENGINES = {e.__name__: e for e in (nested_jvp, taylor, derivatives, nested_grad)}
@@ -18,9 +18,8 @@ ALL = ("u", *PURE, *MIXED)
 EPS = float(jnp.finfo(jnp.float64).eps)
 
 
-def point(key, d, dtype=jnp.float64):
-    t, *x = jax.random.uniform(key, (1 + d,), dtype)
-    return t, jnp.stack(x) if x else jnp.zeros(0, dtype)
+def point(d, dtype=jnp.float64):
+    return random_points(1, (0.0,) * d, (1.0,) * d, dtype=dtype)
 
 
 def compare(given, exact, u, name, eps, slack=40):
@@ -35,9 +34,9 @@ def compare(given, exact, u, name, eps, slack=40):
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
-def test_closed_form(engine, getkey, quick_compilation):
-    u = random_waves(getkey(), (0.0,) * 3, (2.0, 3.0, 4.0), fields=2)
-    t, x = point(getkey(), 3)
+def test_closed_form(engine, quick_compilation):
+    u = random_waves(0, (0.0,) * 3, (2.0, 3.0, 4.0), fields=2)
+    t, x = point(3)
     given = jax.jit(lambda u, t, x: engine(u, t, x, ALL))(u, t, x)
     assert {*given} == {*ALL}
     exact = jax.jit(lambda u, t, x: exactly(u, t, x, ALL))(u, t, x)
@@ -45,11 +44,11 @@ def test_closed_form(engine, getkey, quick_compilation):
         compare(given, exact, u, name, EPS)
 
 
-def test_engines_agree_on_a_network(getkey, quick_compilation):
+def test_engines_agree_on_a_network(quick_compilation):
     """A network has no closed form. Order 4 of tanh grows by 4! from layer to layer."""
-    net = eqx.nn.MLP(3, 2, 8, 2, jnp.tanh, dtype=jnp.float64, key=getkey())
+    net = eqx.nn.MLP(3, 2, 8, 2, jnp.tanh, dtype=jnp.float64, key=jax.random.key(0))
     u = lambda t, x: net(jnp.concatenate([t[None], x]))
-    t, x = point(getkey(), 2)
+    t, x = point(2)
     needs = "u", "t", "x", "tx", "yy", "xxx", "xxxx", "xxy"
     found = [jax.jit(lambda e=e: e(u, t, x, needs))() for e in ENGINES.values()]
     for a, b in itertools.combinations(found, 2):
@@ -58,9 +57,9 @@ def test_engines_agree_on_a_network(getkey, quick_compilation):
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
-def test_one_precision_and_no_space(engine, getkey, quick_compilation):
-    u = random_waves(getkey(), (), (), fields=3, dtype=jnp.float32)
-    t, x = point(getkey(), 0, jnp.float32)
+def test_one_precision_and_no_space(engine, quick_compilation):
+    u = random_waves(0, (), (), fields=3, dtype=jnp.float32)
+    t, x = point(0, jnp.float32)
     needs = "tt", "u", "t"
     given = jax.jit(lambda u, t, x: engine(u, t, x, needs))(u, t, x)
     exact = exactly(u, t, x, needs)
@@ -68,7 +67,7 @@ def test_one_precision_and_no_space(engine, getkey, quick_compilation):
         compare(given, exact, u, name, float(jnp.finfo(jnp.float32).eps))
 
 
-def test_loops_have_forward_mode(getkey, quick_compilation):
+def test_loops_have_forward_mode(quick_compilation):
     """sin five times over, by `scan`."""
 
     def looped(t, x):
@@ -81,7 +80,7 @@ def test_loops_have_forward_mode(getkey, quick_compilation):
             y = jnp.sin(y)
         return y
 
-    t, x = point(getkey(), 1)
+    t, x = point(1)
     needs = "t", "x", "xxx"
     a = jax.jit(lambda: nested_jvp(looped, t, x, needs))()
     b = jax.jit(lambda: nested_grad(plain, t, x, needs))()
@@ -89,9 +88,9 @@ def test_loops_have_forward_mode(getkey, quick_compilation):
         assert jnp.allclose(a[name], b[name], rtol=0, atol=100 * EPS)
 
 
-def test_fifth_order_is_taylor(getkey, quick_compilation):
-    u = random_waves(getkey(), (0.0,), (2.0,), fields=1)
-    t, x = point(getkey(), 1)
+def test_fifth_order_is_taylor(quick_compilation):
+    u = random_waves(0, (0.0,), (2.0,), fields=1)
+    t, x = point(1)
     needs = "x", "xxxxx"
     jaxpr = jax.make_jaxpr(lambda: derivatives(u, t, x, needs))()
     assert str(jaxpr) == str(jax.make_jaxpr(lambda: taylor(u, t, x, needs))())
@@ -109,18 +108,18 @@ def test_a_name_not_asked_for():
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 @pytest.mark.parametrize("name", ["y", "xy", "ux", "q", ""])
-def test_a_coordinate_that_is_not_there(engine, name, getkey):
+def test_a_coordinate_that_is_not_there(engine, name):
     """Out of bounds JAX clips or drops: a derivative of 0, or that of another axis."""
     u = lambda t, x: t * x
     with pytest.raises(
         ValueError, match="needs: given .* accepted is u, or letters of"
     ):
-        engine(u, *point(getkey(), 1), ("u", name))
+        engine(u, *point(1), ("u", name))
 
 
-def test_control_a_wrong_derivative_is_found(getkey):
-    u = random_waves(getkey(), (0.0,), (2.0,), fields=1)
-    t, x = point(getkey(), 1)
+def test_control_a_wrong_derivative_is_found():
+    u = random_waves(0, (0.0,), (2.0,), fields=1)
+    t, x = point(1)
     wrong = {"xx": -u.derivative(t, x, "xx")}
     with pytest.raises(AssertionError):
         compare(wrong, exactly(u, t, x, ("xx",)), u, "xx", EPS)

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -40,13 +39,25 @@ def exactly(u: Waves, t, x, needs):
     return {name: u.derivative(t, x, name) for name in needs}
 
 
-def random_waves(key, lower, upper, fields, mean=0.0, waves=5, dtype=jnp.float64):
-    """Wave numbers up to 3 along each axis of a periodic box; |u − mean| ≤ 1."""
-    keys = jax.random.split(key, 4)
-    period = jnp.asarray(upper, dtype) - jnp.asarray(lower, dtype)
-    count = jax.random.randint(keys[0], (waves, len(lower)), -3, 4).astype(dtype)
-    size = jax.random.uniform(keys[1], (waves, fields), dtype, 0.3, 1.0) / waves
-    phase = jax.random.uniform(keys[2], (waves, fields), dtype, 0.0, 2 * np.pi)
-    frequency = jax.random.uniform(keys[3], (waves,), dtype, -2.0, 2.0)
-    k = count * (2 * np.pi / period)[None]
-    return Waves(jnp.full(fields, mean, dtype), size, k, frequency, phase)
+def random_waves(seed, lower, upper, fields, mean=0.0, waves=5, dtype=np.float64):
+    """Wave numbers up to 3 along each axis of a periodic box, 0 of the first wave, so
+    that the mean moves; |u − mean| ≤ 1."""
+    random = np.random.RandomState(seed)
+    count = random.randint(-3, 4, (waves, len(lower)))
+    count[0] = 0
+    parts = (
+        np.full(fields, mean),
+        random.uniform(0.3, 1.0, (waves, fields)) / waves,
+        count * 2 * np.pi / np.subtract(upper, lower),
+        random.uniform(0.5, 2.0, waves),
+        random.uniform(0.0, 2 * np.pi, (waves, fields)),
+    )
+    return Waves(*(jnp.asarray(a, dtype) for a in parts))
+
+
+def random_points(seed, lower, upper, *shape, dtype=np.float64):
+    """t (*shape) in (0, 1), x (*shape, d) in a box."""
+    random = np.random.RandomState(seed)
+    t, x = random.uniform(size=shape), random.uniform(size=(*shape, len(lower)))
+    x = np.asarray(lower) + np.subtract(upper, lower) * x
+    return jnp.asarray(t, dtype), jnp.asarray(x, dtype)

@@ -80,11 +80,19 @@ class AbstractPDE(eqx.Module):
 
     fields: ClassVar[tuple[str, ...]] = ("u",)
     sizes: ClassVar[tuple[float, ...]] = (1.0,)  # typical, of each field or of all
-    needs: eqx.AbstractClassVar[str]  # "u t xx": the derivatives `equation` reads
+    needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()
     boundary: ClassVar[Literal["periodic", "zero"]] = "periodic"
-    horizon: eqx.AbstractClassVar[float]
+    horizon: ClassVar[float]
+
+    def __check_init__(self):
+        missing = sorted({"needs", "horizon"} - {*dir(self)})
+        if missing:
+            raise TypeError(
+                f"{', '.join(missing)}: not given by {type(self).__name__}; accepted "
+                'is needs = "u t xx", what `equation` reads, and horizon = 1.0.'
+            )
 
     @abc.abstractmethod
     def equation(self, t: Array, x: Array, d: Derivatives) -> Array:
