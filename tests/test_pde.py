@@ -88,7 +88,7 @@ def account(member, functional, u, t, x, weights, engine=exactly) -> Account:
     r = member.equation(jnp.broadcast_to(t, x.shape[:1]), x, d)
     work = jnp.sum(functional.variation(x, d) * r, -1)
     total = lambda f: jnp.sum(weights * f)
-    scale = sum(total(jnp.abs(a)) for a in (slopes, rates, work))
+    scale = total(jnp.abs(slopes) + jnp.abs(rates) + jnp.abs(work))
     return Account(total(slopes), total(rates), total(work), scale, rates)
 
 
