@@ -1,4 +1,4 @@
-"""Gray–Scott: two substances that react and diffuse; spots that divide."""
+"""Gray–Scott: two substances that react and diffuse into patterns."""
 
 from typing import ClassVar
 
