@@ -152,7 +152,8 @@ class AbstractPDE(eqx.Module):
         self, key, times: int, points: int, t0=0.0, t1=None, dtype=None
     ) -> Points:
         """Ascending times, one in each of `times` equal slices of [t0, t1], and
-        `points` uniform places at each.
+        `points` places at each, one in each equal slice of every coordinate (a Latin
+        hypercube): uniform, but with less scatter in their means.
 
         Raises:
             ValueError: fewer than two times, or no point.
@@ -165,13 +166,17 @@ class AbstractPDE(eqx.Module):
         dtype = jnp.result_type(float) if dtype is None else dtype
         t1 = self.horizon if t1 is None else t1
         t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
-        key_t, key_x = jax.random.split(key)
+        key_t, key_x, key_order = jax.random.split(key, 3)
         inside = jax.random.uniform(key_t, (times,), dtype)
         inside = (jnp.arange(times, dtype=dtype) + inside) / times
-        lower, upper = (jnp.asarray(a, dtype) for a in (self.lower, self.upper))
         shape = times, points, len(self.lower)
-        x = jax.random.uniform(key_x, shape, dtype, lower, upper)
-        return Points(t0 + (t1 - t0) * inside, x)
+        spread = lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), shape)
+        lower, upper = spread(self.lower), spread(self.upper)
+        slices = spread(jnp.arange(points)[:, None])
+        if len(self.lower) > 1:
+            slices = jax.random.permutation(key_order, slices, 1, independent=True)
+        place = (slices + jax.random.uniform(key_x, shape, dtype)) / points
+        return Points(t0 + (t1 - t0) * inside, lower + (upper - lower) * place)
 
 
 class AbstractExact(AbstractPDE):
