@@ -26,6 +26,7 @@ from dynax.pde.kuramoto_sivashinsky import (
     ChaoticKuramotoSivashinsky as ChaoticKuramotoSivashinsky,
     KuramotoSivashinsky as KuramotoSivashinsky,
 )
+from dynax.pde.ledger import audit as audit
 from dynax.pde.lorenz import Lorenz as Lorenz
 from dynax.pde.lotka_volterra import LotkaVolterra as LotkaVolterra
 from dynax.pde.navier_stokes import (
@@ -34,4 +35,10 @@ from dynax.pde.navier_stokes import (
     TaylorGreen as TaylorGreen,
 )
 from dynax.pde.pendulum import Pendulum as Pendulum
+from dynax.pde.reference import (
+    Error as Error,
+    Reference as Reference,
+    reference as reference,
+    relative_l2 as relative_l2,
+)
 from dynax.pde.wave import Wave as Wave
