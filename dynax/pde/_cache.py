@@ -38,7 +38,7 @@ def read(name: str) -> dict[str, np.ndarray] | None:
 def write(name: str, arrays: dict[str, np.ndarray]) -> None:
     """Keep the arrays; where that is impossible, warn."""
     body = io.BytesIO()
-    np.savez(body, allow_pickle=False, **arrays)
+    np.savez(body, **arrays)  # pyright: ignore[reportArgumentType]
     digest = hashlib.sha256(body.getbuffer()).hexdigest().encode()
     left = None
     try:
