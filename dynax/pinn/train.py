@@ -130,6 +130,10 @@ class Training(eqx.Module):
             state = solver.init(fn, params, args, {}, shape, None, frozenset())
         else:
             state = self.method.init(params)
+            # a weakly typed number in it would have every program compiled twice
+            number = lambda a: eqx.is_array(a) and jnp.issubdtype(a.dtype, jnp.number)
+            strong = lambda a: a.astype(a.dtype) if number(a) else a
+            state = jax.tree.map(strong, state)
         zero = jnp.zeros((), losses.chunks.dtype)
         no = jnp.zeros((), bool)
         return Carry(
