@@ -79,6 +79,7 @@ class ChaoticKuramotoSivashinsky(AbstractKuramotoSivashinsky):
 
     lower: ClassVar = (0.0,)
     upper: ClassVar = (2 * jnp.pi,)
+    growth: ClassVar = 3.6e4
     alpha: float = 100 / 16
     beta: float = 100 / 16**2
     gamma: float = 100 / 16**4

@@ -22,6 +22,7 @@ class Lorenz(AbstractODE):
 
     fields: ClassVar = ("x", "y", "z")
     sizes: ClassVar = (10.0, 10.0, 25.0)
+    growth: ClassVar = 1e4
     horizon: ClassVar = 20.0
     sigma: float = 10.0
     rho: float = 28.0

@@ -18,7 +18,7 @@ from dynax.checkpoint import Checkpoints
 from dynax.pinn.certificate import Certificate
 from dynax.pinn.interpolant import interpolate
 from dynax.pinn.objective import Model, Window
-from dynax.pinn.train import Trained, Training, train
+from dynax.pinn.train import Trained, Training, solve, train, warn_if_hopeless
 
 
 class Solution(eqx.Module):
@@ -105,14 +105,14 @@ def march(
         raise ValueError(f"edges: given {edges}; accepted are ascending times.")
     params, _ = training.split(model)
     dtype = tree.leaves(params)[0].dtype
+    warn_if_hopeless(model.pde, dtype, float(edges[-1] - edges[0]))
     saved = None if folder is None else Checkpoints(pathlib.Path(folder), None)
     windows, models, trained, certificates, spent = [], [], [], [], []
-    u = lambda t, x: model.pde.initial(x)
     ansatz, count = training.objective.ansatz, len(edges) - 1
-    hand = eqx.filter_jit(handover)
+    state = _start(handover, model.pde, dtype)
     for k in range(count):
         t0, t1 = (jnp.asarray(e, dtype) for e in edges[k : k + 2])
-        window = Window(t0, t1, hand(model.pde, u, t0))
+        window = Window(t0, t1, state)
         began = time.process_time()
 
         def tell(share, text, k=k):
@@ -143,7 +143,7 @@ def march(
         spent.append(time.process_time() - began)
         if not (certificates[-1].holds or anyway):
             break
-        u = ansatz(model.pde, model.network, window)
+        state = _end(handover, ansatz, model, window)
     stack = lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0]
     solution = Solution(
         ansatz, jax.tree.map(stack, *models), jax.tree.map(stack, *windows)
@@ -151,6 +151,17 @@ def march(
     good = [c.holds for c in certificates]
     solved = good.index(False) if False in good else len(good)
     return Marched(solution, float(edges[solved]), certificates, trained, spent)
+
+
+@eqx.filter_jit
+def _start(handover, pde, dtype):
+    return handover(pde, lambda t, x: pde.initial(x), jnp.zeros((), dtype))
+
+
+@eqx.filter_jit
+def _end(handover, ansatz, model, window):
+    u = ansatz(model.pde, model.network, window)
+    return handover(model.pde, u, window.t1)
 
 
 def _padded(records, cycles: int):
@@ -167,14 +178,8 @@ def _padded(records, cycles: int):
 def _read(saved, k, training, model, window, key, cycles) -> Trained | None:
     if saved is None or k + 1 not in saved.steps():
         return None
-    like = eqx.filter_eval_shape(_shape, training, model, window, key, cycles)
+    like = eqx.filter_eval_shape(solve, training, model, window, key, cycles)
     arrays, rest = eqx.partition(like, lambda a: isinstance(a, jax.ShapeDtypeStruct))
     read = saved.read(k + 1, arrays)
     found = eqx.combine(read, rest)
     return found._replace(records=jax.device_get(found.records))
-
-
-def _shape(training, model, window, key, cycles):
-    from dynax.pinn.train import solve
-
-    return solve(training, model, window, key, cycles)

@@ -10,6 +10,7 @@ the host: with progress, a limit of time, and resume.
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,14 +24,17 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, PyTree
 
 from dynax import _tree as tree
-from dynax._types import Scalar, ScalarLike
+from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
+from dynax.pde import AbstractPDE
+from dynax.pinn import networks, weighting
+from dynax.pinn.balancing import AbstractBalance
 from dynax.pinn.causal import Annealing, AnnealState, Chunks
-from dynax.pinn import networks
 from dynax.pinn.certificate import Certificate
 from dynax.pinn.objective import Batch, Blocks, Model, Objective, Window
 
 
+ROUNDING = 8.0  # units in the last place that a trained network is off by, at best
 Method = optax.GradientTransformation | optx.AbstractLeastSquaresSolver
 
 
@@ -59,6 +63,7 @@ class Carry(NamedTuple):
     diverged: Bool[Array, ""]
     unseen_log_min: Scalar
     unseen: Scalar
+    weights: weighting.Blocks
 
     @property
     def done(self):
@@ -91,6 +96,7 @@ class Training(eqx.Module):
         inner: steps a cycle.
         learn: pde → the parts of it that are trained too, in inverse problems.
         unseen: how many batches of unseen points the stop test draws.
+        balance: of the blocks' weights λ while training; None: as the objective has them.
         sampler: (key, pde, window, dtype, residual) → points; None for the
             objective's own; `residual` (t, x) → r, for adaptive sampling.
     """
@@ -101,6 +107,7 @@ class Training(eqx.Module):
     inner: int = eqx.field(static=True, default=1)
     learn: Callable | None = eqx.field(static=True, default=None)
     unseen: int = eqx.field(static=True, default=4)
+    balance: AbstractBalance | None = None
     sampler: Callable | None = eqx.field(static=True, default=None)
 
     def split(self, model: Model) -> tuple[PyTree, PyTree]:
@@ -146,6 +153,7 @@ class Training(eqx.Module):
             no,
             zero - jnp.inf,
             zero + jnp.inf,
+            self.objective.weights(),
         )
 
     def advance(self, carry: Carry, static, window: Window, cycles: int):
@@ -153,7 +161,9 @@ class Training(eqx.Module):
 
         def one(carry, _):
             shape = jax.eval_shape(self._cycle, carry, static, window)[1]
-            rest = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:])
+            rest = jax.tree.map(
+                lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:]
+            )
             skipped = Record(jnp.full((), -1, jnp.int32), *rest)
             go = lambda c: self._cycle(c, static, window)
             return lax.cond(carry.done, lambda c: (c, skipped), go, carry)
@@ -161,6 +171,37 @@ class Training(eqx.Module):
         return lax.scan(one, carry, length=cycles)
 
     def _cycle(self, carry: Carry, static, window):
+        if self.balance is None:
+            return self._at(carry, static, window)
+        weighed = lambda c: self._weighed(c, static, window)
+        due = carry.cycle % self.balance.every == 0
+        carry = carry._replace(
+            weights=lax.cond(due, weighed, lambda c: c.weights, carry)
+        )
+        now = dataclasses.replace(
+            self, objective=self.objective.weighed(carry.weights), balance=None
+        )
+        return now._at(carry, static, window)
+
+    def _weighed(self, carry: Carry, static, window) -> weighting.Blocks:
+        assert self.balance is not None
+        key = jax.random.fold_in(carry.key, carry.cycle)
+        batch = self._batch(carry.params, static, window, key)
+        strength = self.annealing.strength(carry.anneal)
+
+        def parts(params):
+            objective, model = self.objective, eqx.combine(params, static)
+            blocks = objective.blocks(model, window, batch)
+            losses = objective.losses(blocks)
+            log_w = objective.log_weights(losses, blocks, batch, strength)
+            return objective.parts(blocks, log_w)
+
+        sizes = self.balance.sizes(parts, carry.params)
+        new = weighting.balance(sizes)
+        new = {k: a.astype(carry.weights[k].dtype) for k, a in new.items()}
+        return weighting.average(carry.weights, new, self.balance.decay)
+
+    def _at(self, carry: Carry, static, window):
         objective = self.objective
         key = jax.random.fold_in(carry.key, carry.cycle)
         batch = self._batch(carry.params, static, window, key)
@@ -222,14 +263,14 @@ class Training(eqx.Module):
             diverged,
             unseen_min,
             unseen,
+            carry.weights,
         )
         return carry, record
 
     def _look_again(self, model, static, window, key, strength):
         """(log min w, loss) on points that no step has seen."""
         objective = self.objective
-        params, _ = eqx.partition(model, eqx.is_inexact_array)
-        dtype = tree.leaves(params)[0].dtype
+        dtype = tree.leaves(self.split(model)[0])[0].dtype
 
         def look(key):
             batch = objective.sample(key, model.pde, window, dtype)
@@ -264,15 +305,22 @@ class Training(eqx.Module):
         return loss
 
     def _descend(self, carry, static, window, batch, log_w):
-        loss = self._loss(static, window, batch, log_w)
+        loss, state = self._loss(static, window, batch, log_w), carry.state
+        # a line search leaves f and ∇f behind: good until the objective changes
+        searched = bool(optax.tree.get_all_with_path(state, "grad"))
+        if searched:
+            state = optax.tree.set(state, value=jnp.full_like(carry.unseen, jnp.inf))
 
         def body(both, first):
             params, state = both
-            value, grad = jax.value_and_grad(loss)(params)
-            return self._step(params, state, value, grad, loss, first), None
+            if searched:
+                found = optax.value_and_grad_from_state(loss)(params, state=state)
+            else:
+                found = jax.value_and_grad(loss)(params)
+            return self._step(params, state, *found, loss, first), None
 
         first = jnp.arange(self.inner) == 0
-        return lax.scan(body, (carry.params, carry.state), first)[0]
+        return lax.scan(body, (carry.params, state), first)[0]
 
     def _step(self, params, state, value, grad, loss, fresh):
         tx = optax.with_extra_args_support(self.method)  # pyright: ignore
@@ -297,7 +345,11 @@ class Training(eqx.Module):
         return dataclasses.replace(self.method, jacobian=jacobian)  # pyright: ignore
 
     def _newton(self, carry, static, window, batch, log_w):
-        args, fn, solver = (window, batch, log_w), self._rows(static), self._solver(static)
+        args, fn, solver = (
+            (window, batch, log_w),
+            self._rows(static),
+            self._solver(static),
+        )
 
         def body(both, _):
             y, state, _ = solver.step(fn, both[0], args, {}, both[1], frozenset())
@@ -326,6 +378,19 @@ def _go(training, static, window, carry, cycles):
     return training.advance(carry, static, window, cycles)
 
 
+def warn_if_hopeless(pde: AbstractPDE, dtype, span: float) -> None:
+    """Warn where rounding errors grow beyond what training could reach."""
+    growth = float(pde.growth) ** (span / pde.horizon)
+    floor = ROUNDING * float(jnp.finfo(dtype).eps) * growth
+    if floor > 1e-3:
+        warnings.warn(
+            f"{jnp.dtype(dtype).name}: a small error of {type(pde).__name__} grows "
+            f"{growth:.1e}-fold in t = {span:g}, so rounding alone leaves a relative "
+            f"error of about {floor:.0e}; accepted without warning is float64.",
+            stacklevel=3,
+        )
+
+
 def train(
     training: Training,
     model: Model,
@@ -348,7 +413,9 @@ def train(
         progress: called as progress(share, text) before each block.
         checkpoints: where every block is saved, and what is gone on from.
     """
-    _, static = training.split(model)
+    params, static = training.split(model)
+    span = float(window.t1 - window.t0)
+    warn_if_hopeless(model.pde, tree.leaves(params)[0].dtype, span)
     carry = _begin(training, model, window, key)
     parts, begun = [], time.process_time()
     if checkpoints is not None:

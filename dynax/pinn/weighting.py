@@ -67,6 +67,6 @@ def ntk_traces(
         jacobian = jax.jacrev(row)(params, *point)
         return tree.vdot(jacobian, jacobian)
 
-    each = jnp.repeat(points.t, places), points.x.reshape(-1, d)
+    each = jnp.repeat(points.t, places), points.x.reshape(times * places, d)
     traces = lax.map(square, each, batch_size=min(block, times * places))
     return jnp.mean(traces.reshape(times, places), 1)
