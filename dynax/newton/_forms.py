@@ -12,14 +12,17 @@ from jaxtyping import Array, Float
 from dynax._types import Scalar
 
 
+Matrix = Float[Array, "m n"]
+
+
 class Linearised(NamedTuple):
-    """r and J at one point, as far as a step needs them; n parameters, m rows.
+    """r and J at one point, as far as a step needs them; m rows, n parameters.
 
     Args:
         gradient: g = Jᵀr, (n,).
         scale: ‖J‖²_F/n, the mean eigenvalue of JᵀJ.
         model: p ↦ Jp.
-        step: λ ↦ p = −(JᵀJ + λI)⁻¹Jᵀr; NaN where the factorisation fails.
+        step: λ ↦ p = −(JᵀJ + λI)⁻¹g; NaN where the factorisation fails.
     """
 
     gradient: Float[Array, " n"]
@@ -28,54 +31,62 @@ class Linearised(NamedTuple):
     step: Callable[[Scalar], Array]
 
 
-def shifted(A, damping):
-    return A + damping * jnp.eye(len(A), dtype=A.dtype)
+def solve(A, damping, b):
+    """(A + λI)⁻¹b by Cholesky."""
+    shifted = A + damping * jnp.eye(len(A), dtype=A.dtype)
+    return cho_solve((jnp.linalg.cholesky(shifted), True), b)
 
 
-def primal(J: Float[Array, "m n"], r: Float[Array, " m"]) -> Linearised:
-    """p = −(JᵀJ + λI)⁻¹Jᵀr."""
-    A, g = J.T @ J, J.T @ r
-
-    def step(damping):
-        return -cho_solve((jnp.linalg.cholesky(shifted(A, damping)), True), g)
-
-    return Linearised(g, jnp.trace(A) / len(g), lambda p: J @ p, step)
+def primal(J: Matrix, g: Float[Array, " n"]) -> Linearised:
+    """p = −(JᵀJ + λI)⁻¹g."""
+    A = J.T @ J
+    scale = jnp.trace(A) / len(g)
+    return Linearised(g, scale, lambda p: J @ p, lambda damping: -solve(A, damping, g))
 
 
-def dual(J: Float[Array, "m n"], r: Float[Array, " m"]) -> Linearised:
+def dual(J: Matrix, r: Float[Array, " m"]) -> Linearised:
     """p = −Jᵀ(JJᵀ + λI)⁻¹r, the same step."""
     A, g = J @ J.T, J.T @ r
-
-    def step(damping):
-        return -J.T @ cho_solve((jnp.linalg.cholesky(shifted(A, damping)), True), r)
-
+    step = lambda damping: -J.T @ solve(A, damping, r)
     return Linearised(g, jnp.trace(A) / len(g), lambda p: J @ p, step)
 
 
-def free(residual, y: Float[Array, " n"], solver: lx.AbstractLinearSolver):
-    """The same step by conjugate gradients: J is never formed.
+def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
+    """The same step by an iterative solver: J is never formed.
 
-    ‖J‖²_F is estimated by ‖Jz‖² with one fixed vector z of signs (Hutchinson).
+    ‖J‖²_F is estimated by ‖Jz‖² with one fixed vector z of signs (Hutchinson). The
+    solver sees (JᵀJ/scale + μI)x = g/‖g‖, free of units, so that its tolerances mean
+    the same everywhere.
 
     Args:
-        residual: y ↦ (r, aux).
-        y: the point.
-        solver: of a symmetric positive definite system.
-
-    Returns:
-        r, aux and the `Linearised`.
+        push: p ↦ Jp.
+        pull: q ↦ Jᵀq.
+        r: the residual.
+        n: the number of parameters.
+        solver: lineax's, of a positive definite system.
     """
-    r, push, aux = jax.linearize(residual, y, has_aux=True)
-    transpose = jax.linear_transpose(push, y)
-    pull = lambda v: transpose(v)[0]
     g = pull(r)
-    z = jax.random.rademacher(jax.random.key(0), y.shape, y.dtype)
+    z = jax.random.rademacher(jax.random.key(0), (n,), g.dtype)
+    norm = lambda a: jnp.where((a > 0) & (a < jnp.inf), a, 1)
+    scale, size = norm(jnp.sum(push(z) ** 2) / n), norm(jnp.linalg.norm(g))
 
     def step(damping):
-        normal = lambda p: pull(push(p)) + damping * p
-        struct = jax.ShapeDtypeStruct(y.shape, y.dtype)
+        normal = lambda x: (pull(push(x)) + damping * x) / scale
+        struct = jax.ShapeDtypeStruct(g.shape, g.dtype)
         tags = lx.positive_semidefinite_tag
         operator = lx.FunctionLinearOperator(normal, struct, tags)
-        return lx.linear_solve(operator, -g, solver, throw=False).value
+        x = lx.linear_solve(operator, -g / size, solver, throw=False).value
+        return x * (size / scale)
 
-    return r, aux, Linearised(g, jnp.sum(push(z) ** 2) / len(g), push, step)
+    return Linearised(g, scale, push, step)
+
+
+def count_sketch(key, J: Matrix, rows: int) -> Float[Array, "rows n"]:
+    """SJ: every row of J gets a random sign and is added to one of `rows` sums.
+
+    E[(SJ)ᵀSJ] = JᵀJ. Source: Clarkson, Woodruff, arXiv:1207.6365.
+    """
+    place, sign = jax.random.split(key)
+    place = jax.random.randint(place, J.shape[:1], 0, rows)
+    sign = jax.random.rademacher(sign, (len(J), 1), J.dtype)
+    return jax.ops.segment_sum(sign * J, place, rows)

@@ -1,7 +1,7 @@
 """Levenberg–Marquardt: damped Gauss–Newton steps for nonlinear least squares."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import equinox as eqx
 import jax
@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from dynax import _tree as tree
-from dynax._types import Flag, Scalar, ScalarLike
+from dynax._types import Flag, Scalar, ScalarLike, Step
 from dynax.newton import _forms
 
 
 Form = Literal["auto", "primal", "dual", "free"]
-FORMS = ("auto", "primal", "dual", "free")
 
 
 class LevenbergMarquardtState(NamedTuple):
@@ -27,7 +27,7 @@ class LevenbergMarquardtState(NamedTuple):
         loss: ½‖r(y)‖² at the y that the step was given, under the step's `args`.
         accepted: whether the step moved y.
         damping: μ for the next step, λ = μ‖J‖²_F/n.
-        growth: ν, by which the next rejection multiplies μ.
+        steps: how many were made.
         converged: the last trial was within `rtol`, `atol`.
         result: `RESULTS.nonfinite` where r or Jᵀr was.
     """
@@ -35,7 +35,7 @@ class LevenbergMarquardtState(NamedTuple):
     loss: Scalar
     accepted: Flag
     damping: Scalar
-    growth: Scalar
+    steps: Step
     converged: Flag
     result: optx.RESULTS
 
@@ -46,35 +46,48 @@ class LevenbergMarquardt(
     r"""min ½‖r(y)‖² by steps p = −(JᵀJ + λI)⁻¹Jᵀr,  λ = μ‖J‖²_F/n.
 
     n is the number of parameters, so λ is μ times the mean eigenvalue of JᵀJ: neither
-    units of r nor weights of its rows change what μ means. A trial p is judged by
+    units of r nor weights of its rows change what μ means. A trial p is taken if the
+    loss falls, and sets the next μ by the ratio of that fall to the predicted one,
 
-        ρ = (‖r(y)‖² − ‖r(y + p)‖²)/(‖r‖² − ‖r + Jp‖²)
+        ρ = (‖r(y)‖² − ‖r(y + p)‖²)/(‖r‖² − ‖r + Jp‖²):
+        μ ← μ·min(⅓, |1 − ρ|)  if ρ > ¼,   μ  if 0 < ρ ≤ ¼,   2μ  if not taken.
 
-    and taken if ρ > 0: μ ← μ·max(⅓, 1 − (2ρ − 1)³), ν ← 2. Else μ ← νμ, ν ← 2ν, and the
-    next trial uses the same J, of at most `trials` in a step; if none is taken, y
-    stays. A factorisation that fails, or a residual that is not finite, is a trial not
-    taken, so the loss never rises and y stays finite.
+    After a trial that is not taken the next one uses the same J; if none of `trials`
+    is, y stays. Neither a factorisation that fails nor a residual that is not finite
+    is taken, so the loss never rises and y stays finite. λ is at least ε‖J‖²_F, where
+    the round-off of JᵀJ ends. As |1 − ρ| → 0 with the steps, convergence is quadratic
+    where r = 0 and J has full rank at the solution.
 
     For `optimistix.least_squares`, or by hand with `args` that change between steps:
     a step evaluates r and J at y for its own `args` and keeps nothing of the step
-    before but μ and ν. In both, `fn(y, args) → (r, aux)`, y and r any pytrees.
+    before but μ. By hand, `fn(y, args) → (r, aux)`, y and r any pytrees, and
 
-    Source: Nielsen 1999, "Damping parameter in Marquardt's method", IMM-REP-1999-05.
+        state = solver.init(fn, y, args, {}, None, None, frozenset())
+        y, state, aux = solver.step(fn, y, args, {}, state, frozenset())
+
+    Source: Marquardt 1963. The rule for μ: found here, see docs/newton.md.
 
     Args:
         rtol, atol: stop when a trial moves y and r by less, as optimistix does.
         norm: in which.
         damping: μ of the first step.
         jacobian: (fn, y, args) → (r, J) with r flat, (rows,), and J of shape
-            (rows, parameters), both in the order of `ravel_pytree`. Default: `jacfwd`,
-            or `jacrev` if there are fewer rows than parameters; if each row of r
-            depends on its own point, one `vmap` of `grad` over points is far cheaper.
-        form: "primal", or "dual" p = −Jᵀ(JJᵀ + λI)⁻¹r, or "free": conjugate gradients
-            with products by J and Jᵀ, never forming it (nor calling `jacobian`).
-            "auto": free if J takes more than `memory`, else by the smaller matrix.
-        memory: of J in bytes, for "auto".
+            (rows, n), both in the order of `ravel_pytree`. Default: `jacfwd`, or
+            `jacrev` if there are fewer rows than parameters; if each row of r depends
+            on its own point, one `vmap` of `grad` over the points is far cheaper.
+        form: "primal"; "dual", p = −Jᵀ(JJᵀ + λI)⁻¹r; "free", `linear_solver` with
+            products by J and Jᵀ only (`jacobian` is not called). "auto" takes the
+            smaller matrix, or is free where that would take more than `memory`.
+        memory: bytes of a step, for "auto".
         linear_solver: of the form "free".
+        sketch: rows s of a fresh CountSketch S in each step: (SJ)ᵀSJ for JᵀJ, the
+            gradient Jᵀr and ρ's numerator stay exact. For rows ≫ n; s = 2n is usual.
         trials: how many values of μ a step may try.
+
+    Raises:
+        ValueError: at construction, a field that is not as above; at trace time,
+            `jacobian` gives other shapes.
+        TypeError: y is not of real floating arrays.
     """
 
     rtol: ScalarLike = 1e-8
@@ -84,17 +97,23 @@ class LevenbergMarquardt(
     jacobian: Callable[..., tuple[Array, Array]] | None = None
     form: Form = eqx.field(default="auto", static=True)
     memory: int = eqx.field(default=2**30, static=True)
-    linear_solver: lx.AbstractLinearSolver = lx.CG(rtol=1e-4, atol=0.0, max_steps=500)
+    linear_solver: lx.AbstractLinearSolver = lx.CG(rtol=1e-5, atol=1e-5, max_steps=500)
+    sketch: int | None = eqx.field(default=None, static=True)
     trials: int = eqx.field(default=8, static=True)
 
     def __check_init__(self):
-        if self.form not in FORMS:
-            accepted = ", ".join(FORMS)
-            raise ValueError(f"form: given {self.form!r}; accepted is {accepted}.")
-        if self.trials < 1:
-            raise ValueError(f"trials: given {self.trials}; accepted is 1 or more.")
-        if tree.is_concrete(self.damping) and not self.damping > 0:
-            raise ValueError(f"damping: given {self.damping}; accepted is > 0.")
+        def check(fine, name, accepted):
+            if not fine:
+                given = getattr(self, name)
+                raise ValueError(f"{name}: given {given!r}; accepted is {accepted}.")
+
+        check(self.form in get_args(Form), "form", ", ".join(get_args(Form)))
+        check(self.trials >= 1, "trials", "1 or more")
+        if tree.is_concrete(self.damping):
+            check(self.damping > 0, "damping", "a number > 0")
+        if self.sketch is not None:
+            check(self.sketch >= 1, "sketch", "None, or 1 or more rows")
+            check(self.form in ("auto", "primal"), "form", "auto or primal with sketch")
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags):
         del fn, args, options, f_struct, aux_struct, tags
@@ -104,7 +123,7 @@ class LevenbergMarquardt(
             loss=jnp.array(jnp.inf, dtype),
             accepted=jnp.array(False),
             damping=tree.cast(self.damping, dtype),
-            growth=jnp.array(2, dtype),
+            steps=jnp.array(0),
             converged=jnp.array(False),
             result=optx.RESULTS.successful,
         )
@@ -117,51 +136,56 @@ class LevenbergMarquardt(
             r, aux = fn(unravel(flat), args)
             return ravel_pytree(r)[0], aux
 
-        r, aux, here = self.linearise(fn, y, args, residual)
-        tiny = jnp.finfo(flat.dtype).eps
+        r, aux, here = self.linearise(fn, y, args, residual, state.steps)
         loss = r @ r / 2
+        least = flat.size * jnp.finfo(flat.dtype).eps
 
         def trial(carry):
-            tried, mu, nu, *_ = carry
+            tried, mu, *_ = carry
             p = here.step(mu * here.scale)
             r_new, aux_new = residual(flat + p)
-            fallen = (r - r_new) @ (r + r_new) / 2
+            fall = (r - r_new) @ (r + r_new) / 2
             Jp = here.model(p)
-            ratio = fallen / -(here.gradient @ p + Jp @ Jp / 2)
-            taken = ratio > 0
-            shrink = jnp.maximum(1 / 3, 1 - (2 * ratio - 1) ** 3)
-            mu = jnp.clip(jnp.where(taken, mu * shrink, mu * nu), tiny, 1 / tiny)
-            nu = jnp.where(taken, 2, 2 * nu)
-            converged = self.small(p, flat) & self.small(r_new - r, r)
+            ratio = fall / -(here.gradient @ p + Jp @ Jp / 2)
+            taken = fall > 0
+            less = jnp.minimum(1 / 3, jnp.abs(1 - ratio))
+            mu = mu * jnp.where(taken, jnp.where(ratio > 0.25, less, 1), 2)
+            near = self.small(p, flat) & self.small(r_new - r, r)
             keep = lambda new, old: jnp.where(taken, new, old)
             moved = jax.tree.map(keep, (flat + p, aux_new), (flat, aux))
-            return tried + 1, mu, nu, taken, converged, moved
+            return tried + 1, jnp.clip(mu, least, 1 / least), taken, near, moved
 
         def undecided(carry):
-            tried, _, _, taken, converged, _ = carry
-            return (tried < self.trials) & ~taken & ~converged
+            tried, _, taken, near, _ = carry
+            return (tried < self.trials) & ~taken & ~near
 
         no = jnp.array(False)
-        start = (jnp.array(0), state.damping, state.growth, no, no, (flat, aux))
-        _, mu, nu, taken, converged, moved = jax.lax.while_loop(undecided, trial, start)
-        finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(here.gradient))
-        result = optx.RESULTS.where(
-            finite, optx.RESULTS.successful, optx.RESULTS.nonfinite
+        start = (jnp.array(0), state.damping, no, no, (flat, aux))
+        _, mu, taken, near, moved = jax.lax.while_loop(undecided, trial, start)
+        state = LevenbergMarquardtState(
+            loss=loss,
+            accepted=taken,
+            damping=mu,
+            steps=state.steps + 1,
+            converged=near,
+            result=optx.RESULTS.where(
+                jnp.isfinite(loss) & jnp.all(jnp.isfinite(here.gradient)),
+                optx.RESULTS.successful,
+                optx.RESULTS.nonfinite,
+            ),
         )
-        state = LevenbergMarquardtState(loss, taken, mu, nu, converged, result)
         return unravel(moved[0]), state, moved[1]
 
-    def linearise(self, fn, y, args, residual):
-        """r (rows,), aux and the forms of J at y."""
+    def linearise(self, fn, y, args, residual, steps):
+        """r as a vector, aux, and the step from y as a function of λ."""
         flat, _ = ravel_pytree(y)
         rows = jax.eval_shape(residual, flat)[0].size
-        form = self.form
-        if form == "auto":
-            heavy = rows * flat.size * flat.dtype.itemsize > self.memory
-            small = "dual" if rows < flat.size else "primal"
-            form = "free" if heavy else small
+        form = self.chosen(rows, flat.size, flat.dtype)
         if form == "free":
-            return _forms.free(residual, flat, self.linear_solver)
+            r, push, aux = jax.linearize(residual, flat, has_aux=True)
+            transpose = jax.linear_transpose(push, flat)
+            pull = lambda q: transpose(q)[0]
+            return r, aux, _forms.free(push, pull, r, flat.size, self.linear_solver)
         if self.jacobian is None:
             derive = jax.jacrev if rows < flat.size else jax.jacfwd
             again = lambda flat: (lambda r, aux: (r, (r, aux)))(*residual(flat))
@@ -174,10 +198,40 @@ class LevenbergMarquardt(
                     f"accepted is {(rows,)} and {(rows, flat.size)}."
                 )
             aux = residual(flat)[1]
-        linearised = _forms.dual if form == "dual" else _forms.primal
-        return r, aux, linearised(J, r)
+        if form == "dual":
+            return r, aux, _forms.dual(J, r)
+        if self.sketch is None:
+            return r, aux, _forms.primal(J, J.T @ r)
+        key = jax.random.fold_in(jax.random.key(0), steps)
+        return r, aux, _forms.primal(_forms.count_sketch(key, J, self.sketch), J.T @ r)
 
-    def small(self, change: Float[Array, " k"], of: Float[Array, " k"]) -> Flag:
+    def chosen(self, rows: int, params: int, dtype: DTypeLike = float) -> Form:
+        """The form of a step of this shape: what "auto" comes to."""
+        if self.form != "auto":
+            return self.form
+        dense = "dual" if rows < params and self.sketch is None else "primal"
+        heavy = self.bytes_of(dense, rows, params, dtype) > self.memory
+        return "free" if heavy else dense
+
+    def bytes_of(self, form: Form, rows: int, params: int, dtype: DTypeLike) -> int:
+        if form == "free":
+            numbers = 10 * (rows + params)
+        else:
+            side = rows if form == "dual" else params
+            numbers = 2 * rows * params + 3 * side**2
+            numbers += 0 if self.sketch is None else 2 * self.sketch * params
+        return numbers * jnp.dtype(dtype).itemsize
+
+    def step_bytes(self, rows: int, params: int, dtype: DTypeLike = float) -> int:
+        """Memory of a step's matrices and vectors, within a factor of two.
+
+        Dense: J and its transpose, the square matrix, that plus λI and its factor.
+        Free: vectors. Besides it, what `fn` takes by itself and, in the form "free",
+        what its linearisation keeps.
+        """
+        return self.bytes_of(self.chosen(rows, params, dtype), rows, params, dtype)
+
+    def small(self, change: Array, of: Array) -> Flag:
         return self.norm(change / (self.atol + self.rtol * jnp.abs(of))) < 1
 
     def terminate(self, fn, y, args, options, state, tags):
@@ -185,5 +239,5 @@ class LevenbergMarquardt(
         return state.converged, state.result
 
     def postprocess(self, fn, y, aux, args, options, state, tags, result):
-        del fn, args, options, tags, result
-        return y, aux, {"loss": state.loss}
+        del fn, args, options, state, tags, result
+        return y, aux, {}
