@@ -3,6 +3,7 @@
 
     python scripts/bench.py ledger      what the ledger costs a training step
     python scripts/bench.py optimizers  a training step, against optax's twins
+    python scripts/bench.py pinn        physics-informed networks, jinns and DeepXDE
     python scripts/bench.py sweep       sweeps against loops, Ray Tune; scaling; store
 
 `python scripts/bench.py NAME --help` tells more. A benchmark is not a test.
@@ -12,7 +13,7 @@ import importlib
 import sys
 
 
-NAMES = "ledger", "optimizers", "sweep"
+NAMES = "ledger", "optimizers", "pinn", "sweep"
 
 
 def main() -> int:
