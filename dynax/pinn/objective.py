@@ -98,6 +98,8 @@ class Objective(eqx.Module):
         engine: of derivatives.
         scale: one number per residual that it is divided by.
         initial_weight: λ₀; None where the ansatz meets the initial state exactly.
+        initial_points: places where it is compared otherwise, fresh ones every time:
+            errors of the start grow with the solution.
         data, data_weight: of an inverse problem; λ_d.
         ansatz: (pde, network, window) → u: `hard`, or `soft` with an initial weight.
         overlap: train to t1 + overlap·(t1 − t0).
@@ -110,6 +112,7 @@ class Objective(eqx.Module):
     engine: Engine = eqx.field(static=True, default=derivatives)
     scale: ScalarLike | Float[Array, " r"] = 1.0
     initial_weight: ScalarLike | None = None
+    initial_points: int = eqx.field(static=True, default=256)
     data: Data | None = None
     data_weight: ScalarLike = 1.0
     ansatz: Callable = eqx.field(static=True, default=hard)
@@ -135,8 +138,11 @@ class Objective(eqx.Module):
             window.t1 - window.t0
         )
         points = pde.sample(key, self.times, self.points, window.t0, t1, dtype)
-        count = 0 if self.initial_weight is None else self.points
-        return Batch(points, points.x[0, :count])
+        if self.initial_weight is None:
+            return Batch(points, points.x[0, :0])
+        again = jax.random.fold_in(key, 0)
+        start = pde.sample(again, 2, self.initial_points, dtype=points.x.dtype)
+        return Batch(points, start.x[0])
 
     def blocks(self, model: Model, window: Window, batch: Batch) -> Blocks:
         """All residuals."""
@@ -157,9 +163,14 @@ class Objective(eqx.Module):
     def misfit(self, u, dtype):
         if self.data is None:
             return jnp.zeros((0, 1), dtype)
-        t, x, value, noise = self.data
-        found = (jax.vmap(u)(t, x) - value) / tree.cast(noise, value.dtype)
+        t, x, value, _ = self.data
+        found = (jax.vmap(u)(t, x) - value) / self.noise()
         return jnp.where(jnp.isnan(value), 0, found)
+
+    def noise(self):
+        assert self.data is not None
+        value, noise = self.data.value, self.data.noise
+        return jnp.broadcast_to(tree.cast(noise, value.dtype), value.shape)
 
     def losses(self, blocks: Blocks) -> Losses:
         """Mean squares."""
@@ -298,9 +309,8 @@ class Objective(eqx.Module):
             empty = jnp.zeros((0, c), flat.dtype), jnp.zeros((0, c, len(flat)))
             found += [tree.map(lambda a: a.astype(flat.dtype), empty)]
         else:
-            t, x, value, noise = self.data
-            noise = jnp.broadcast_to(tree.cast(noise, value.dtype), value.shape)
-            found += [jax.vmap(datum)(t, x, value, noise)]
+            t, x, value, _ = self.data
+            found += [jax.vmap(datum)(t, x, value, self.noise())]
         rows = self.rows(Blocks(*(r for r, _ in found)), log_w)
         columns = jax.vmap(
             lambda *js: self.rows(Blocks(*js), log_w), in_axes=-1, out_axes=-1
