@@ -54,9 +54,9 @@ def dual(J: Matrix, r: Float[Array, " m"]) -> Linearised:
 def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
     """The same step by an iterative solver: J is never formed.
 
-    ‖J‖²_F is estimated by ‖Jz‖² with one fixed vector z of signs (Hutchinson). The
-    solver sees (JᵀJ/scale + μI)x = g/‖g‖, free of units, so that its tolerances mean
-    the same everywhere.
+    ‖J‖²_F is estimated by the mean of ‖Jz‖² over eight fixed vectors of signs
+    (Hutchinson). The solver sees (JᵀJ/scale + μI)x = g/‖g‖, free of units, so that
+    its tolerances mean the same everywhere.
 
     Args:
         push: p ↦ Jp.
@@ -66,9 +66,10 @@ def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
         solver: lineax's, of a positive definite system.
     """
     g = pull(r)
-    z = jax.random.rademacher(jax.random.key(0), (n,), g.dtype)
+    signs = jax.random.rademacher(jax.random.key(0), (8, n), g.dtype)
+    squares = jax.lax.map(lambda z: jnp.sum(push(z) ** 2), signs)
     norm = lambda a: jnp.where((a > 0) & (a < jnp.inf), a, 1)
-    scale, size = norm(jnp.sum(push(z) ** 2) / n), norm(jnp.linalg.norm(g))
+    scale, size = norm(jnp.mean(squares) / n), norm(jnp.linalg.norm(g))
 
     def step(damping):
         normal = lambda x: (pull(push(x)) + damping * x) / scale
