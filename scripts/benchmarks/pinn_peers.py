@@ -67,12 +67,12 @@ class Peer(NamedTuple):
 
 
 def absent() -> dict[str, str]:
-    """Peers that are not installed, and what to do."""
-    command = 'pip install "dynax-lab[bench]"'
+    """Peers that are not installed, and what to do; DeepXDE's JAX backend is flax."""
+    command = 'pip install "dynax-lab[experiments,bench]"'
     return {
         name: f"{name} is not installed; skipped ({command})."
-        for name in ("jinns", "deepxde")
-        if importlib.util.find_spec(name) is None
+        for name, needs in (("jinns", ["jinns"]), ("deepxde", ["deepxde", "flax"]))
+        if not all(importlib.util.find_spec(need) for need in needs)
     }
 
 
