@@ -96,7 +96,7 @@ class Training(eqx.Module):
         inner: steps a cycle.
         learn: pde → the parts of it that are trained too, in inverse problems.
         unseen: how many batches of unseen points the stop test draws.
-        balance: of the blocks' weights λ while training; None: as the objective has them.
+        balance: of the blocks' weights λ while training; None: the objective's own.
         sampler: (key, pde, window, dtype, residual) → points; None for the
             objective's own; `residual` (t, x) → r, for adaptive sampling.
     """
@@ -402,6 +402,7 @@ def train(
     seconds: float | None = None,
     progress: Callable[[float, str], Any] = lambda share, text: None,
     checkpoints: Checkpoints | None = None,
+    carry: Carry | None = None,
 ) -> Trained:
     """Train for at most `cycles` cycles, in blocks of `block`, from the host.
 
@@ -412,11 +413,12 @@ def train(
         seconds: of processor time, after which no new block is begun.
         progress: called as progress(share, text) before each block.
         checkpoints: where every block is saved, and what is gone on from.
+        carry: of an earlier `Trained`, to go on from.
     """
     params, static = training.split(model)
     span = float(window.t1 - window.t0)
     warn_if_hopeless(model.pde, tree.leaves(params)[0].dtype, span)
-    carry = _begin(training, model, window, key)
+    carry = _begin(training, model, window, key) if carry is None else carry
     parts, begun = [], time.process_time()
     if checkpoints is not None:
         done = checkpoints.latest((carry, None))
@@ -433,6 +435,9 @@ def train(
         parts.append(jax.device_get(records))
         if checkpoints is not None:
             checkpoints.save(int(carry.cycle), (carry, None))
+    if not parts:
+        _, none = eqx.filter_eval_shape(_go, training, static, window, carry, 1)
+        parts = [jax.tree.map(lambda a: np.zeros((0, *a.shape[1:]), a.dtype), none)]
     records = jax.tree.map(lambda *a: np.concatenate(a), *parts)
     return Trained(eqx.combine(carry.params, static), carry, records)
 
