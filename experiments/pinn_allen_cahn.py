@@ -140,12 +140,11 @@ def trained(config, how, seed, truth, single, tell) -> dict:
     go = functools.partial(pinn.train, how, model, over, key, 10**6, block=block)
     warm = functools.partial(pinn.train, how, model, over, key, block, block=block)
     _, compiling = clocked(warm)
-    out, used, errors_, parts = None, 0.0, [], []
+    carry, used, errors_, parts = None, 0.0, [], []
     for budget in config.budgets:
-        carry = None if out is None else out.carry
         rest = max(budget - used, 1e-9)
         out, seconds = clocked(go, seconds=rest, carry=carry, progress=tell)
-        used += seconds
+        carry, used = out.carry, used + seconds
         parts.append(out.records)
         u = how.objective.ansatz(PDE, out.model.network, over)
         errors_.append(pde.relative_l2(u, truth).overall)

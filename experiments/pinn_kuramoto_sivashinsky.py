@@ -1,8 +1,8 @@
 """Kuramoto–Sivashinsky, fourth order and, on the larger circle, chaotic: a network
 marches by Levenberg–Marquardt steps in float64. An error of the start grows
-3.6·10⁴-fold until t = 1 in the chaotic problem, so every window has to be solved far better than the
-answer needs to be. A march whose windows are not solved goes wrong without a sound
-unless it is stopped.
+3.6·10⁴-fold until t = 1 in the chaotic problem, so every window has to be solved far
+better than the answer needs to be. A march whose windows are not solved goes wrong
+without a sound unless it is stopped.
 """
 
 import dataclasses
@@ -46,13 +46,13 @@ class Config:
     accuracy: float = 1e-6  # of the references
 
 
-LARGE = {"cycles": 1000, "depth": 3, "points": 128}
+LARGE = March(1.0, 0.1, 3.5e-4, cycles=1000, depth=3, modes=4, points=128)
 SIZES = {
     "quick": Config(),
     "long": Config(March(0.2, 0.1, 1e-3), March(0.1, 0.05, 5e-4, modes=4), 1e-7),
     "full": Config(
-        March(1.0, 0.1, 3.5e-4, modes=4, **LARGE),
-        March(1.0, 0.05, 1e-3, modes=6, **LARGE),
+        LARGE,
+        dataclasses.replace(LARGE, step=0.05, error=1e-3, modes=6),
         1e-9,
     ),
 }

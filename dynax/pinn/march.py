@@ -4,14 +4,14 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import ArrayLike
 
 from dynax import _tree as tree
 from dynax.checkpoint import Checkpoints
@@ -70,7 +70,7 @@ def march(
     training: Training,
     model: Model,
     key,
-    edges: Sequence[float] | Array,
+    edges: ArrayLike,
     cycles: int,
     *,
     handover: Callable = interpolate,
@@ -100,9 +100,9 @@ def march(
     Raises:
         ValueError: `edges` do not ascend.
     """
-    edges = np.asarray(edges, float)
+    given, edges = edges, np.asarray(edges, float)
     if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
-        raise ValueError(f"edges: given {edges}; accepted are ascending times.")
+        raise ValueError(f"edges: given {given}; accepted are ascending times.")
     params, _ = training.split(model)
     dtype = tree.leaves(params)[0].dtype
     warn_if_hopeless(model.pde, dtype, float(edges[-1] - edges[0]))

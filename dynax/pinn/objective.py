@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -38,9 +38,10 @@ class Model(NamedTuple):
 def hard(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
     """The network on the window's time, in units of the fields' typical sizes, meeting
     its initial state exactly."""
-    length = window.t1 - window.t0
+    t0: Any = window.t0
+    length: Any = window.t1 - window.t0
     network = soft(pde, network, window)
-    return HardInitial(network, window.initial, window.t0, length, pde)
+    return HardInitial(network, window.initial, t0, length, pde)
 
 
 def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
@@ -134,10 +135,9 @@ class Objective(eqx.Module):
 
     def sample(self, key, pde: AbstractPDE, window: Window, dtype=None) -> Batch:
         """Fresh points."""
-        t1 = window.t1 + tree.cast(self.overlap, window.t1.dtype) * (
-            window.t1 - window.t0
-        )
-        points = pde.sample(key, self.times, self.points, window.t0, t1, dtype)
+        t0: Any = window.t0
+        t1 = window.t1 + tree.cast(self.overlap, t0.dtype) * (window.t1 - t0)
+        points = pde.sample(key, self.times, self.points, t0, t1, dtype)
         if self.initial_weight is None:
             return Batch(points, points.x[0, :0])
         again = jax.random.fold_in(key, 0)
@@ -259,7 +259,7 @@ class Objective(eqx.Module):
 
     def weights(self) -> dict[str, Array]:
         """1, λ₀ and λ_d of the blocks there are."""
-        given = {"equation": 1.0}
+        given: dict[str, Any] = {"equation": 1.0}
         if self.initial_weight is not None:
             given["initial"] = self.initial_weight
         if self.data is not None:

@@ -418,28 +418,28 @@ def train(
     params, static = training.split(model)
     span = float(window.t1 - window.t0)
     warn_if_hopeless(model.pde, tree.leaves(params)[0].dtype, span)
-    carry = _begin(training, model, window, key) if carry is None else carry
+    now: Any = _begin(training, model, window, key) if carry is None else carry
     parts, begun = [], time.process_time()
     if checkpoints is not None:
-        done = checkpoints.latest((carry, None))
-        carry = carry if done is None else done[1][0]
-    while int(carry.cycle) < cycles and not bool(carry.done):
+        done = checkpoints.latest((now, None))
+        now = now if done is None else done[1][0]
+    while int(now.cycle) < cycles and not bool(now.done):
         used = time.process_time() - begun
         if seconds is not None and used >= seconds:
             break
-        share = int(carry.cycle) / cycles
+        share = int(now.cycle) / cycles
         share = share if seconds is None else max(share, used / seconds)
         progress(min(share, 1.0), _tell(parts))
-        n = min(block, cycles - int(carry.cycle))
-        carry, records = _go(training, static, window, carry, n)
+        n = min(block, cycles - int(now.cycle))
+        now, records = _go(training, static, window, now, n)
         parts.append(jax.device_get(records))
         if checkpoints is not None:
-            checkpoints.save(int(carry.cycle), (carry, None))
+            checkpoints.save(int(now.cycle), (now, None))
     if not parts:
-        _, none = eqx.filter_eval_shape(_go, training, static, window, carry, 1)
+        _, none = eqx.filter_eval_shape(_go, training, static, window, now, 1)
         parts = [jax.tree.map(lambda a: np.zeros((0, *a.shape[1:]), a.dtype), none)]
     records = jax.tree.map(lambda *a: np.concatenate(a), *parts)
-    return Trained(eqx.combine(carry.params, static), carry, records)
+    return Trained(eqx.combine(now.params, static), now, records)
 
 
 def _tell(parts) -> str:
