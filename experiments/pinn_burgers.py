@@ -7,6 +7,7 @@ as the equation says, which is audited without knowing the solution.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,8 @@ BLOCK = 20
 
 def problem(viscosity) -> pde.Burgers:
     """Its viscosity traced: one program serves all."""
-    return pde.Burgers(jnp.asarray(viscosity, jnp.result_type(float)))
+    number: Any = jnp.asarray(viscosity, jnp.result_type(float))
+    return pde.Burgers(number)
 
 
 def window(equation) -> pinn.Window:
@@ -146,7 +148,7 @@ def _measure(config: Config, progress) -> dict:
             "records": out.records,
         }
         if k == 0:
-            ledgers, points = audits(u, truth), drawn(how, u, over)
+            ledgers, points = audits(u, truth), functools.partial(drawn, how, u, over)
     progress(1.0, "done")
     verdicts = {name: dx.verdict(rows, name) for name, rows in ledgers.items()}
     found = {"config": config, "truth": truth, "runs": found, "points": points}
@@ -254,7 +256,7 @@ def work(ledger) -> float:
 
 
 def figures(results) -> dict:
-    truth, runs, points = results["truth"], results["runs"], results["points"]
+    truth, runs, points = results["truth"], results["runs"], results["points"]()
     ours = runs["ours", 0]
     space_time = maps(ours["u"], truth)
     last = space_time.axes[2]

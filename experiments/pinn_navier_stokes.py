@@ -7,6 +7,7 @@ Re = 10, is told apart at once; and read backwards in time the ledgers are viola
 
 import dataclasses
 import functools
+from typing import Any
 import time
 
 import equinox as eqx
@@ -62,7 +63,8 @@ BLOCK = 5
 
 def problem(viscosity) -> pde.NavierStokes:
     """Its viscosity traced: one program serves all."""
-    return pde.NavierStokes(jnp.asarray(viscosity, jnp.result_type(float)))
+    number: Any = jnp.asarray(viscosity, jnp.result_type(float))
+    return pde.NavierStokes(number)
 
 
 def training(points, levels, patience) -> pinn.Training:
