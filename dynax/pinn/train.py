@@ -116,6 +116,12 @@ class Training(eqx.Module):
         found = jax.tree.map(lambda _: None, known)
         if learn is not None:
             part, rest = networks.split(learn(known))
+            numbers = [a for a in tree.leaves(rest) if isinstance(a, int | float)]
+            if numbers or not tree.leaves(part):
+                raise TypeError(
+                    f"learn: given {numbers or learn(known)}, nothing that can be "
+                    "trained; accepted are floating arrays, or modules that have some."
+                )
             found = eqx.tree_at(learn, found, part, is_leaf=lambda a: a is None)
             known = eqx.tree_at(learn, known, rest)
         learned, fixed = networks.split(model.network)

@@ -1,0 +1,209 @@
+"""Inverse problems: a term of an equation that is not known, learned with the solution.
+
+In F(t, x, u, uₜ, uₓ, …) = h(u, uₓ, …) with F known and h not, a surrogate u_θ and a
+network h_φ are trained together on the residual and on noisy values of u. A sparse
+regression then reads h_φ (`identify`), and its formula is trained in the network's
+place (`Polynomial`): that gives coefficients, with the errors that the data leave them
+(`standard_errors`). Source: Podina, Eastman, Kohandel, arXiv:2212.04630.
+
+Coefficients that are not known need only `Training(learn=lambda pde: (pde.rate,))`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float
+
+from dynax import _tree as tree
+from dynax.pde import AbstractPDE, Derivatives, Points
+from dynax.pinn._sparse import Library
+from dynax.pinn.networks import MLP
+from dynax.pinn.networks._fixed import AbstractFixed
+from dynax.pinn.objective import Batch, Model, Window
+from dynax.pinn.train import Training
+
+
+def of_known(name: str) -> Any:
+    """A property: what the equation within says of itself."""
+    return property(lambda self: getattr(self.known, name))
+
+
+class AbstractWrapped(AbstractPDE):
+    """An equation about another one, on its box and for its horizon."""
+
+    known: eqx.AbstractVar[AbstractPDE]
+
+    lower, upper = of_known("lower"), of_known("upper")
+    boundary, horizon = of_known("boundary"), of_known("horizon")
+
+
+class WithHidden(AbstractWrapped):
+    """F(t, x, u, uₜ, uₓ, …) − h(z) = 0, z some of u, uₓ, …, and h not known.
+
+    Args:
+        known: F.
+        hidden: z ↦ h, of shapes (k,) and (r,): any callable.
+        inputs: z, in the words of `AbstractPDE.needs`, as "u xx"; each has all fields.
+        outputs: which residuals have an h; None: all.
+    """
+
+    known: AbstractPDE
+    hidden: Callable[[Array], Array]
+    inputs: str = eqx.field(static=True)
+    outputs: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    fields, sizes = of_known("fields"), of_known("sizes")
+
+    @property
+    def needs(self) -> Any:
+        every = f"{self.known.needs} {self.inputs}".split()
+        return " ".join(dict.fromkeys(every))
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of z: u, u_x, u_xx, …."""
+        name = lambda field, of: field if of == "u" else f"{field}_{of}"
+        return tuple(name(f, of) for of in self.inputs.split() for f in self.fields)
+
+    def look(self, d: Derivatives) -> Float[Array, "... k"]:
+        """z."""
+        return jnp.concatenate([d[name] for name in self.inputs.split()], -1)
+
+    def equation(self, t, x, d):
+        known = self.known.equation(t, x, d)
+        h = jnp.vectorize(self.hidden, signature="(k)->(r)")(self.look(d))
+        outputs = range(known.shape[-1]) if self.outputs is None else self.outputs
+        if h.shape[-1] != len(outputs):
+            raise ValueError(
+                f"hidden: given {h.shape[-1]} values; accepted is {len(outputs)}, one "
+                "for each of the outputs."
+            )
+        return known.at[..., np.asarray(outputs)].add(-h)
+
+    def initial(self, x):
+        return self.known.initial(x)
+
+
+class Scales(AbstractFixed):
+    """Typical sizes, not trained."""
+
+    of: Array = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, dtype):
+        return tree.cast(self.of, dtype)
+
+
+class Hidden(eqx.Module):
+    """h(z) = s_h · MLP(z/s_z): a hidden term as a network.
+
+    Args:
+        inputs, outputs: s_z and s_h, typical sizes of z and of h.
+        width, depth: small: the network is as smooth as it is small.
+    """
+
+    inputs: Scales
+    outputs: Scales
+    body: MLP
+
+    def __init__(self, inputs, outputs, *, key, width=8, depth=1, dtype=None):
+        self.inputs, self.outputs = Scales(inputs), Scales(outputs)
+        shape = len(self.inputs.of), len(self.outputs.of)
+        self.body = MLP(*shape, width, depth, key=key, dtype=dtype)
+
+    def __call__(self, z):
+        return self.outputs(z.dtype) * self.body(z / self.inputs(z.dtype))
+
+
+class Polynomial(eqx.Module):
+    """h(z) = Σ ξₖ θₖ(z): a hidden term as a formula, ξ trained.
+
+    Args:
+        library: θ.
+        places: (term, output) of each coefficient, as `Discovery.places`.
+        coefficients: ξ.
+        outputs: how many numbers h has.
+    """
+
+    library: Library
+    places: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    coefficients: Float[Array, " k"]
+    outputs: int = eqx.field(static=True, default=1)
+
+    def __call__(self, z):
+        term, output = np.asarray(self.places, int).reshape(-1, 2).T
+        parts = self.coefficients * self.library(z)[term]
+        return jnp.zeros_like(z, shape=(self.outputs,)).at[output].add(parts)
+
+
+def look(
+    training: Training, model: Model, window: Window, points: Points
+) -> tuple[Float[Array, "n k"], Float[Array, "n r"]]:
+    """(z, h) of a trained `WithHidden` at all points, in order of time."""
+    objective, pde = training.objective, model.pde
+    term: Any = pde
+    u = objective.ansatz(pde, model.network, window)
+
+    def at(t, x):
+        needs = tuple(term.inputs.split())
+        return term.look(Derivatives(objective.engine(u, t, x, needs)))
+
+    z = jax.vmap(jax.vmap(at, (None, 0)))(points.t, points.x)
+    z = z.reshape(-1, z.shape[-1])
+    return z, jax.vmap(term.hidden)(z)
+
+
+class Estimate(NamedTuple):
+    """Learned coefficients of an equation and the errors that the data leave them.
+
+    Args:
+        values, errors: of the arrays that `learn` names, flattened in its pde's order.
+        correlation: of the errors.
+    """
+
+    values: Float[Array, " k"]
+    errors: Float[Array, " k"]
+    correlation: Float[Array, "k k"]
+
+    @property
+    def identified(self) -> Bool[Array, " k"]:
+        """Where the error is less than half of the value."""
+        return self.errors < jnp.abs(self.values) / 2
+
+
+def standard_errors(
+    training: Training, model: Model, window: Window, batch: Batch
+) -> Estimate:
+    """From the curvature of the loss, with the network's freedom taken out:
+
+        covariance⁻¹ = (n/λ_d) J_cᵀ(I − P)J_c,  P the projection on the range of J_θ,
+
+    where J = (J_θ, J_c) are the rows' derivatives by network and coefficients, so that
+    a datum counts 1/σ² and the equation is a constraint as hard as λ_d is small. True
+    to the data where the network can follow all solutions nearby and `batch` has more
+    points than the network has parameters.
+
+    Source: Seber, Wild, Nonlinear Regression (1989), §2.1; θ eliminated by blocks.
+    """
+    objective = training.objective
+    params, static = training.split(model)
+    unweighted = jnp.zeros(objective.chunks, batch.points.t.dtype)
+    _, J = objective.linearised(params, static, window, batch, unweighted)
+    values, _ = ravel_pytree(params.pde)
+    n, eps = J.shape[1] - len(values), jnp.finfo(J.dtype).eps
+    J, ours = J[:, :n], J[:, n:]
+    # a direction that the rows hardly see is no freedom
+    ridge = eps**0.5 * jnp.linalg.norm(J) * jnp.eye(n, dtype=J.dtype)
+    q = jnp.linalg.qr(jnp.concatenate([J, ridge]))[0][: len(J)]
+    left = ours - q @ (q.T @ ours)
+    data = objective.observed() / tree.cast(objective.data_weight, J.dtype)
+    information = data / 2 * (ours.T @ left + left.T @ ours)
+    unit = jnp.sqrt(jnp.maximum(jnp.diagonal(information), jnp.finfo(J.dtype).tiny))
+    s, v = jnp.linalg.eigh(information / jnp.outer(unit, unit))
+    covariance = (v / jnp.maximum(s, eps)[None]) @ v.T / jnp.outer(unit, unit)
+    errors = jnp.sqrt(jnp.diagonal(covariance))
+    return Estimate(values, errors, covariance / jnp.outer(errors, errors))
