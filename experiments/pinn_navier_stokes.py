@@ -7,8 +7,8 @@ Re = 10, is told apart at once; and read backwards in time the ledgers are viola
 
 import dataclasses
 import functools
-from typing import Any
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
