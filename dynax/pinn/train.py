@@ -165,12 +165,11 @@ class Training(eqx.Module):
     def advance(self, carry: Carry, static, window: Window, cycles: int):
         """`cycles` cycles, none after the window is solved or has diverged."""
 
+        shape = jax.eval_shape(self._cycle, carry, static, window)[1]
+        rest = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:])
+        skipped = Record(jnp.full((), -1, jnp.int32), *rest)
+
         def one(carry, _):
-            shape = jax.eval_shape(self._cycle, carry, static, window)[1]
-            rest = jax.tree.map(
-                lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:]
-            )
-            skipped = Record(jnp.full((), -1, jnp.int32), *rest)
             go = lambda c: self._cycle(c, static, window)
             return lax.cond(carry.done, lambda c: (c, skipped), go, carry)
 
