@@ -50,7 +50,7 @@ class LevenbergMarquardt(
     loss falls, and sets the next μ by the ratio of that fall to the predicted one,
 
         ρ = (‖r(y)‖² − ‖r(y + p)‖²)/(‖r‖² − ‖r + Jp‖²):
-        μ ← μ·min(⅓, |1 − ρ|)  if ρ > ¼,   μ  if ρ > 1/20,   2μ  if less.
+        μ ← μ·min(⅓, |1 − ρ|)  if ρ > ¼,   μ  if ρ > 1/100,   2μ  if less.
 
     After a trial that is not taken the next one uses the same J; if none of `trials`
     is, y stays. Neither a factorisation that fails nor a residual that is not finite
@@ -150,7 +150,7 @@ class LevenbergMarquardt(
             ratio = fall / -(here.gradient @ p + Jp @ Jp / 2)
             ratio = jnp.where(taken, ratio, -jnp.inf)
             less = jnp.minimum(1 / 3, jnp.abs(1 - ratio))
-            mu = mu * jnp.where(ratio > 1 / 4, less, jnp.where(ratio > 1 / 20, 1, 2))
+            mu = mu * jnp.where(ratio > 1 / 4, less, jnp.where(ratio > 0.01, 1, 2))
             near = self.small(p, flat) & self.small(r_new - r, r)
             keep = lambda new, old: jnp.where(taken, new, old)
             moved = jax.tree.map(keep, (flat + p, aux_new), (flat, aux))

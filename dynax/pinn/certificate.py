@@ -44,7 +44,7 @@ class Certificate:
     @classmethod
     def of(cls, last, carry, annealing) -> "Certificate":
         """From the last row of training and what it carries (host numbers)."""
-        final = float(annealing.levels[-1] * carry.anneal.unit)
+        final = float(annealing.levels[-1]) * float(carry.anneal.unit)
         eps, w = float(last.strength), math.exp(min(float(last.log_min), 0.0))
         delta = float(annealing.delta)
         asked = math.isfinite(float(carry.unseen))
