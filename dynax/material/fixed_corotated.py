@@ -1,0 +1,50 @@
+"""Fixed corotated: jelly."""
+
+import jax.numpy as jnp
+
+from dynax.material._base import AbstractClassical
+from dynax.material.kinematics import (
+    cofactor,
+    matmul,
+    polar,
+    square,
+    strain,
+    transpose,
+    volume_change,
+)
+
+
+class FixedCorotated(AbstractClassical):
+    r"""ψ = μ‖F − R‖² + ½λ(J − 1)²,  τ = 2μ(F − R)Fᵀ + λJ(J − 1)I,  F = RS.
+
+    Finite for every F, inverted ones too; a valid model for moderate compression.
+
+    Source: Stomakhin, Howes, Schroeder, Teran, "Energetically consistent invertible
+    elasticity", SCA 2012, eq. 7.
+
+    Args:
+        young: E > 0, Pa.
+        poisson: −1 < ν < ½.
+    """
+
+    def energy(self, F, alpha=()):
+        del alpha
+        lam, mu = self.lame(F.dtype)
+        return mu * square(F - polar(F)[0]) + lam / 2 * volume_change(F) ** 2
+
+    def kirchhoff(self, F, alpha=()):
+        del alpha
+        lam, mu = self.lame(F.dtype)
+        P = 2 * mu * (F - polar(F)[0]) + lam * volume_change(F) * cofactor(F)
+        return matmul(P, transpose(F))
+
+    def stiffness(self, F):
+        """2μσ₁² + λJ², with σ₁² ≤ 1 + ‖FᵀF − I‖."""
+        lam, mu = self.lame(F.dtype)
+        stretch = 1 + jnp.sqrt(square(strain(F)))
+        return 2 * mu * stretch + lam * (1 + volume_change(F)) ** 2
+
+
+def jelly() -> FixedCorotated:
+    """E = 10⁵ Pa, ν = 0.2 (Ma et al. 2023)."""
+    return FixedCorotated(1e5, 0.2)
