@@ -12,11 +12,13 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
 import numpy as np
 import pytest
+from matplotlib.animation import Animation
+from matplotlib.figure import Figure
 
 import dynax
+from dynax import report
 
 
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
@@ -108,8 +110,12 @@ def judge(experiment, config):
 
     figures = experiment.figures(results)
     assert figures
-    for figure in figures.values():
-        assert isinstance(figure, matplotlib.figure.Figure) and figure.axes
+    for caption, figure in figures.items():  # figures, or animations
+        if isinstance(figure, Figure):
+            assert figure.axes
+        else:
+            assert isinstance(figure, Animation)
+            assert len(report.figure_html(figure, caption, "f")) < 2.5e6
     return claims
 
 

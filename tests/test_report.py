@@ -1,11 +1,14 @@
 """Figures survive any ledger; the report is one file that holds all that was found."""
 
+import base64
 import html.parser
+import io
 import re
 
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from dynax import Claim, Ledger, report, verdict
 from dynax.lyapunov import Check
@@ -161,7 +164,7 @@ def outcomes():
 class Parsed(html.parser.HTMLParser):
     """Every attribute of every tag, and that each tag opened is closed."""
 
-    void = {"meta", "img", "link", "br", "path", "use", "rect", "circle"}
+    void = {"meta", "img", "source", "link", "br", "path", "use", "rect", "circle"}
 
     def __init__(self, text):
         super().__init__()
@@ -215,6 +218,76 @@ def test_a_figure_too_large_becomes_an_image():
     axes[0, 0].scatter(*noise[:20_000].T, s=1)
     text = report.figure_html(figure, "many", "f")
     assert text.startswith('<figure><img alt="many" src="data:image/png;base64,')
+
+
+def rising(frames=5):
+    """A movie whose frame k is a line at height k."""
+    figure, axes = report.new_figure(size=(3, 2))
+    axes[0, 0].set(xlim=(0, 1), ylim=(-1, frames))
+    (line,) = axes[0, 0].plot([0, 1], [0, 0], lw=6, color="black")
+    return report.movie(figure, lambda k: line.set_ydata([k, k]), frames)
+
+
+def pictures(text):
+    """The images embedded, decoded: the still one, and the frames of the moving one."""
+    still, moving = re.findall(r'(?:srcset|src)="data:image/\w+;base64,([^"]*)"', text)
+    opened = lambda data: Image.open(io.BytesIO(base64.b64decode(data)))
+    still, moving = opened(still), opened(moving)
+    assert (still.format, moving.format) == ("PNG", "GIF")
+    frames = [
+        (np.asarray(frame.convert("L"), float), frame.info["duration"])
+        for frame in ImageSequence.Iterator(moving)
+    ]
+    return np.asarray(still.convert("L"), float), frames
+
+
+def height(picture):
+    """In which row from below the darkest pixels are, of the picture's height."""
+    return 1 - np.argmin(picture[:, picture.shape[1] // 2]) / len(picture)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_animation_becomes_a_gif_with_its_last_frame_for_paper():
+    before = dict(matplotlib.rcParams)
+    text = report.figure_html(rising(), 'a <line> "rises"', "f")
+    assert dict(matplotlib.rcParams) == before
+    assert text.startswith('<figure><picture><source media="print, (prefers-reduced')
+    assert 'alt="a &lt;line&gt; &quot;rises&quot;"' in text
+    assert "<figcaption>a &lt;line&gt;" in text
+    still, frames = pictures(text)
+    heights = [height(picture) for picture, _ in frames]
+    assert len(heights) == 5 and heights == sorted(heights)
+    assert heights[-1] - heights[0] > 0.4  # 4 of 6 units, less the margins
+    assert abs(height(still) - heights[-1]) < 0.05  # a pixel, and the line's width
+    assert frames[-1][1] > 5 * frames[0][1] > 0  # the last one is held
+
+
+def test_an_animation_too_large_is_drawn_smaller(monkeypatch):
+    gif = lambda text: text[text.index("image/gif") :]
+    whole = gif(report.figure_html(rising(), "a line", "f"))
+    limit = len(whole) // 2  # base64 adds a third, so this is below its bytes
+    monkeypatch.setattr("dynax.report._movie.LARGEST_GIF", limit)
+    smaller = report.figure_html(rising(), "a line", "f")
+    assert len(gif(smaller)) < 4 / 3 * limit + 200  # and the caption
+    _, frames = pictures(smaller)
+    assert len(frames) == 5 and frames[0][0].shape[1] < 3 * 110
+
+
+def test_a_report_may_move():
+    outcome = report.Outcome(
+        "one", "finished", claims=claims(), figures={"it moves": rising()}
+    )
+    page = report.document([outcome], {})
+    parsed = Parsed(page)
+    assert parsed.open == []
+    kinds = [(tag, v[:15]) for tag, k, v in parsed.attributes if k in ("src", "srcset")]
+    assert kinds == [("source", "data:image/png;"), ("img", "data:image/gif;")]
+
+
+@pytest.mark.parametrize("frames", [1, 61])
+def test_a_movie_is_short(frames):
+    with pytest.raises(ValueError, match=f"frames: given {frames}; accepted are 2 to"):
+        report.movie(report.new_figure()[0], lambda k: None, frames)
 
 
 def test_summary_is_good_only_if_everything_is():

@@ -2,6 +2,7 @@
 
 Every figure function returns a `matplotlib.figure.Figure` and touches no global state:
 `figure.savefig("energy.svg")` works in scripts, notebooks and headless runs alike.
+What moves is a `matplotlib.animation.Animation`, as `movie` makes.
 """
 
 from dynax.report._energy import (
@@ -13,6 +14,7 @@ from dynax.report._html import (
     figure_html as figure_html,
     verdict_html as verdict_html,
 )
+from dynax.report._movie import movie as movie
 from dynax.report._outcome import (
     Outcome as Outcome,
     Summary as Summary,

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from dynax.lyapunov import Verdict
 from dynax.report._css import CSS
+from dynax.report._movie import movie_html
 from dynax.report._outcome import Outcome, Summary, arrange, number
 from dynax.report._style import STYLE
 
@@ -99,12 +101,14 @@ def verdict_html(verdict: Verdict, name: str = "") -> str:
     )
 
 
-def figure_html(figure: Figure, caption: str, prefix: str) -> str:
-    """A figure with its caption; `prefix` keeps its ids apart from other figures'."""
-    return (
-        f"<figure>{_image(figure, caption, prefix)}"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+def figure_html(figure: Figure | Animation, caption: str, prefix: str) -> str:
+    """A figure with its caption, as an SVG or, if large, a PNG; an animation as a GIF.
+
+    `prefix` keeps its ids apart from other figures'.
+    """
+    moves = isinstance(figure, Animation)
+    image = movie_html(figure, caption) if moves else _image(figure, caption, prefix)
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _image(figure, caption, prefix):

@@ -23,7 +23,7 @@ class Outcome:
         title, source, summary: what the file says of itself.
         claims: those it got to.
         verdicts: by name; those with "control" in it are expected not to hold.
-        figures: caption → matplotlib figure.
+        figures: caption → matplotlib figure or animation.
         seeds: used, if its configuration says so.
         seconds: of wall-clock time.
         error: the reason of a status that is not `finished`, in one line.
