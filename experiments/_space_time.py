@@ -39,7 +39,8 @@ def maps(found, truth):
     """x over t: the solution, the network, and where they differ."""
     figure, axes = new_figure(1, 3, size=(10.5, 3.0), sharey=True)
     known, x = truth.u[..., 0], truth.axes[0]
-    box = truth.t[0], truth.t[-1], x[0], 2 * x[-1] - x[-2]
+    t, half = truth.t, np.array([-0.5, 0.5])  # the pixels' centres are the points
+    box = *(t[[0, -1]] + half * (t[1] - t[0])), *(x[[0, -1]] + half * (x[1] - x[0]))
     error = np.log10(np.abs(found - known) + 1e-12)
     ends = {"vmin": known.min(), "vmax": known.max(), "cmap": "RdBu_r"}
     high = np.ceil(error.max())
@@ -51,7 +52,7 @@ def maps(found, truth):
     for ax, (title, picture, look) in zip(axes[0], panels, strict=True):
         image = ax.imshow(picture.T, origin="lower", aspect="auto", extent=box, **look)
         ax.grid(False)
-        ax.set(xlabel="t", title=title)
+        ax.set(xlabel="t", title=title, xlim=t[[0, -1]], ylim=(x[0], 2 * x[-1] - x[-2]))
         figure.colorbar(image, ax=ax)
     axes[0, 0].set(ylabel="x")
     return figure
@@ -65,21 +66,24 @@ def errors(found: dict, truth, edges=()):
         truth: the reference.
         edges: of windows.
     """
-    figure, axes = new_figure(1, 2, size=(7.6, 3.2))
+    figure, axes = new_figure(1, 2, size=(7.6, 3.6))
     left, right = axes[0]
     for edge in edges:
         left.axvline(edge, color=COLORS["grey"], lw=0.4)
     spectrum = lambda u: np.abs(np.fft.rfft(u)) / u.size
     right.plot(spectrum(truth.u[-1, :, 0]), color=COLORS["black"], label="solution")
     for name, (u, color) in found.items():
-        left.plot(truth.t, sizes(u, truth), color=COLORS[color], label=name)
+        after = truth.t > truth.t[0]  # where a start is met exactly there is no error
+        left.plot(truth.t[after], sizes(u, truth)[after], color=COLORS[color])
+        left.lines[-1].set_label(name)
         gap = u[-1] - truth.u[-1, :, 0]
         right.plot(spectrum(gap), color=COLORS[color], lw=0.8)
     left.set(xlabel="t", ylabel="‖error(t)‖ / ‖u‖", yscale="log")
     left.set_title("Error in time")
-    left.legend()
+    low, high = left.dataLim.intervaly
+    left.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
     right.set(xlabel="periods in the box", ylabel="amplitude at the end")
-    right.set(xscale="log", yscale="log", ylim=(1e-12, 1))
+    right.set(xscale="log", yscale="log", xlim=(1, None), ylim=(1e-12, 1))
     right.set_title("Spectra; colours: of the error")
-    right.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure

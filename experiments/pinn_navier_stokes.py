@@ -277,7 +277,7 @@ def figures(results) -> dict:
     left, middle, right = axes[0]
     for name, color in (("ours", "blue"), ("Re = 10", "vermilion")):
         path = distance(runs[name, 0]["u"], truth)
-        left.plot(truth.t, path + 1e-16, color=COLORS[color], label=name)
+        left.plot(truth.t[1:], path[1:], color=COLORS[color], label=name)
     for edge in edges:
         left.axvline(edge, color=COLORS["grey"], lw=0.4)
     left.set(xlabel="t", ylabel="‖ω − reference‖ / ‖reference‖", yscale="log")
@@ -289,7 +289,9 @@ def figures(results) -> dict:
         ("network", ours, "blue"),
         ("difference", ours - truth.u, "vermilion"),
     ):
-        middle.plot(spectrum(field[-1, ..., 1]), color=COLORS[color], label=name)
+        shells = spectrum(field[-1, ..., 1])[1:]
+        k = np.arange(1, len(shells) + 1)
+        middle.plot(k, shells, color=COLORS[color], label=name)
     middle.set(xlabel="|k|", ylabel="enstrophy", xscale="log", yscale="log")
     middle.set_title(f"Spectra at t = {truth.t[-1]:g}")
     middle.legend()

@@ -177,26 +177,33 @@ def claims(results) -> list[Claim]:
 
 def figures(results) -> dict:
     rows = results["rows"]
-    figure, axes = new_figure(1, 2, size=(8.4, 3.4))
-    for axis, key, title in zip(
-        axes[0],
-        ("claims", "naive"),
-        ("Our stop test", "min w > δ at a small ε"),
-        strict=True,
-    ):
-        names = list(dict.fromkeys(r["problem"] for r in rows))
-        for claimed, color in ((True, "blue"), (False, "grey")):
-            part = [r for r in rows if bool(r[key]) == claimed]
-            axis.scatter(
-                [names.index(r["problem"]) for r in part],
-                [max(r["error"], 1e-12) for r in part],
-                s=18,
-                color=COLORS[color],
-                label="solved" if claimed else "refused",
-            )
-        axis.axhline(WRONG, color=COLORS["vermilion"], lw=0.8)
-        axis.set(yscale="log", ylabel="relative L2 error")
+    names = list(dict.fromkeys(r["problem"] for r in rows))
+    figure, axes = new_figure(1, 2, size=(8.4, 4.0), sharey=True)
+    panels = ("claims", "Our stop test"), ("naive", f"min w > δ at ε = {SMALL:g}")
+    kinds = (  # (said solved, right) → look
+        ("solved, right", (True, True), {"c": COLORS["blue"], "marker": "o"}),
+        ("solved, wrong", (True, False), {"c": COLORS["vermilion"], "marker": "X"}),
+        ("refused, right", (False, True), {"c": COLORS["sky"], "marker": "v"}),
+        ("refused, wrong", (False, False), {"c": COLORS["grey"], "marker": "v"}),
+    )
+    for axis, (key, title) in zip(axes[0], panels, strict=True):
+        for label, kind, look in kinds:
+            part = [r for r in rows if (bool(r[key]), r["error"] < WRONG) == kind]
+            at = [names.index(r["problem"]) + aside(rows, r) for r in part]
+            errors = [max(r["error"], 1e-12) for r in part]
+            axis.scatter(at, errors, s=26, lw=0, label=label, **look)
+        axis.axhline(WRONG, color=COLORS["black"], lw=0.8, ls="--")
+        axis.set(yscale="log", xlim=(-0.6, len(names) - 0.4))
         axis.set_xticks(range(len(names)), names, rotation=25, ha="right")
-        axis.set_title(title)
-        axis.legend()
-    return {"stop test": figure}
+        axis.set_title(f"{title}: {table(rows, key)[0, 1]} false")
+    axes[0, 0].set(ylabel="relative L2 error")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return {"Each run: what it says of itself, and its error": figure}
+
+
+def aside(rows, row) -> float:
+    """Runs of one problem side by side."""
+    same = [r for r in rows if r["problem"] == row["problem"]]
+    place = next(k for k, r in enumerate(same) if r is row)
+    return 0.6 * (place / max(len(same) - 1, 1) - 0.5)
