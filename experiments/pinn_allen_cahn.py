@@ -1,8 +1,9 @@
 """Allen–Cahn with a thin interface, the classic on which plain networks fail. What
 decides is the optimizer: self-scaled Broyden and Levenberg–Marquardt solve it with
 causal weights and without, in a minute on one core; the published Adam recipe is still
-stuck then. The kink of the initial state at x = ±1 is a floor for every ansatz that
-keeps it for all times.
+stuck then. What decides next is the kink of the initial state at x = ±1: a network that
+must learn it, or carry it for all times, is slow; one that starts from the heat
+equation's answer is not.
 """
 
 import dataclasses
@@ -24,32 +25,37 @@ TITLE = "Allen–Cahn by causal networks: the optimizer decides"
 SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Urbán et al., arXiv:2405.04230"
 PDE = pde.AllenCahn()
 CAUSAL, UNIFORM = pinn.Causal(), pinn.Uniform()
+ADAM = "Adam as published, float32"
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     seeds: int = 1
     budgets: tuple = (10.0,)  # CPU-seconds without compiling, ascending
-    broyden: tuple = (0, 5e-2)  # which budget, and the error claimed at it
-    newton: tuple = (0, 0.2)
+    broyden: tuple = ((0, 0.2),)  # which budget, and the error claimed at it
+    newton: tuple = ((0, 2e-2),)
+    stuck: float = 0.4  # what the published recipe is still off by
     width: int = 20
     modes: int = 2
+    kept: int = 128  # modes of the initial state
     times: int = 32
     points: int = 64
     levels: tuple = (1.0, 10.0, 100.0, 1e3, 1e4)
 
 
-BUDGETS = (15.0, 30.0, 60.0, 120.0, 180.0)
+BUDGETS = (10.0, 20.0, 30.0, 60.0, 120.0, 180.0)
+SHOWN = ((3, 1e-3), (5, 2e-4))
 SIZES = {
     "quick": Config(),
-    "long": Config(3, BUDGETS, (2, 1e-3), (4, 2e-4)),
-    "full": Config(1, (60.0, 180.0), (0, 1e-3), (1, 1e-5), 40, 4, 64, 128),
+    "long": Config(3, BUDGETS, SHOWN, SHOWN),
+    "full": Config(
+        1, (60.0, 180.0), ((0, 1e-3),), ((1, 1e-5),), 0.4, 40, 4, 512, 64, 128
+    ),
 }
 SPACE = {"strength": np.array([0.0, 1.0, 100.0]), "seed": np.arange(2)}
 
 
-def training(config, method, scheme, hard, inner) -> pinn.Training:
-    start = {} if hard else {"initial_weight": 1e3, "ansatz": pinn.soft}
+def training(config, method, scheme, inner, **start) -> pinn.Training:
     objective = pinn.Objective(
         times=config.times, points=config.points, chunks=32, scheme=scheme, **start
     )
@@ -58,36 +64,42 @@ def training(config, method, scheme, hard, inner) -> pinn.Training:
 
 
 def methods(config) -> dict:
-    """Name → training, seeds, whether in float64."""
-    broyden = lambda scheme: training(config, ssbroyden(), scheme, True, 50)
-    newton = training(config, LevenbergMarquardt(), CAUSAL, False, 1)
+    """Name → training, seeds."""
+    learned = {"initial_weight": 100.0, "ansatz": pinn.soft}
+    broyden = lambda scheme: training(config, ssbroyden(), scheme, 100, **learned)
     rate = optax.exponential_decay(1e-3, 5000, 0.9, staircase=True)
-    published = pinn.Objective(
-        times=32, points=64, chunks=32, initial_weight=100.0, ansatz=pinn.soft
-    )
+    published = pinn.Objective(times=32, points=64, chunks=32, **learned)
     adam = pinn.Training(published, optax.adam(rate), pinn.Annealing((100.0,)))
     return {
         "SSBroyden, causal": (broyden(CAUSAL), config.seeds),
         "SSBroyden, uniform": (broyden(UNIFORM), config.seeds),
-        "Levenberg–Marquardt, causal": (newton, config.seeds),
-        "Adam as published, float32": (adam, 1),
+        "Levenberg–Marquardt, causal": (newton(config), config.seeds),
+        ADAM: (adam, 1),
     }
 
 
-def window(dtype=None) -> pinn.Window:
-    zero = jnp.zeros((), dtype)
-    return pinn.Window(zero, zero + 1, PDE.initial)
+def newton(config) -> pinn.Training:
+    """From what the heat equation makes of the initial state."""
+    melting = {"ansatz": pinn.Diffused(PDE.diffusion)}
+    return training(config, LevenbergMarquardt(), CAUSAL, 1, **melting)
+
+
+def window(dtype=None, kept=None) -> pinn.Window:
+    zero, initial = jnp.zeros((), dtype), PDE.initial
+    if kept is not None:
+        initial = pinn.interpolate(PDE, lambda t, x: PDE.initial(x), zero, kept)
+    return pinn.Window(zero, zero + 1, initial)
 
 
 def run(strength, seed) -> dict:
     """A small network, 60 Levenberg–Marquardt cycles; ε climbs to `strength`."""
     config = Config(times=32, points=16, levels=(1.0,))
-    how = training(config, LevenbergMarquardt(), CAUSAL, False, 1)
+    how = newton(config)
     levels = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
     how = dataclasses.replace(how, annealing=pinn.Annealing(levels, patience=20))
     key = jax.random.key(seed)
     model = pinn.Model(pinn.mlp_field(PDE, key, width=10, depth=2), PDE)
-    out = pinn.solve(how, model, window(), key, cycles=60)
+    out = pinn.solve(how, model, window(None, 32), key, cycles=60)
     last = jnp.max(out.records.cycle)
     return {
         "solved": out.carry.solved,
@@ -135,7 +147,8 @@ def trained(config, how, seed, truth, single, tell) -> dict:
     wide = {"width": 128, "depth": 4, "modes": 10, "dtype": jnp.float32}
     narrow = {"width": config.width, "depth": 3, "modes": config.modes}
     network = pinn.mlp_field(PDE, key, **(wide if single else narrow))
-    over = window(jnp.float32 if single else None)
+    melting = isinstance(how.objective.ansatz, pinn.Diffused)
+    over = window(jnp.float32 if single else None, config.kept if melting else None)
     model, block = pinn.Model(network, PDE), 1 if how.inner > 1 else 10
     go = functools.partial(pinn.train, how, model, over, key, 10**6, block=block)
     warm = functools.partial(pinn.train, how, model, over, key, block, block=block)
@@ -170,41 +183,51 @@ def claims(results) -> list[Claim]:
     config, runs = results["config"], results["runs"]
     of = lambda name: np.stack([r["errors"] for (n, _), r in runs.items() if n == name])
     causal, uniform = of("SSBroyden, causal"), of("SSBroyden, uniform")
-    newton, adam = of("Levenberg–Marquardt, causal"), of("Adam as published, float32")
-    (i, first), (j, second) = config.broyden, config.newton
+    marquardt, adam = of("Levenberg–Marquardt, causal"), of(ADAM)
     claim = functools.partial(Claim.judged, SOURCE)
     text = lambda e: ", ".join(
         f"{b:g} s: {v:.1e}" for b, v in zip(config.budgets, e.mean(0), strict=True)
     )
-    ends = lambda e: (float(e.min()), float(e.max()))
-    ratio = uniform[:, i] / causal[:, i]
     verdicts, seeds = results["verdicts"], f"mean of {config.seeds} seed(s)"
+    ratios = ", ".join(f"{r:.2g}" for r in uniform.mean(0) / causal.mean(0))
+
+    def reached(ids, name, errors, asked, detail):
+        return [
+            claim(
+                id,
+                f"{name}, {config.budgets[i]:g} CPU-s: relative L2 error",
+                errors[:, i].mean(),
+                f"≤ {most:g}",
+                detail,
+                (float(errors[:, i].min()), float(errors[:, i].max())),
+            )
+            for id, (i, most) in zip(ids, asked, strict=False)
+        ]
+
     return [
-        claim(
-            "P3",
-            f"causal SSBroyden, {config.budgets[i]:g} CPU-s: relative L2 error",
-            causal[:, i].mean(),
-            f"≤ {first:g}",
-            f"{seeds}; {text(causal)}; without weights {text(uniform)}; their ratio at "
-            f"that budget {ratio.mean():.2g}",
-            ends(causal[:, i]),
+        *reached(
+            ("P3", "P3a"),
+            "causal SSBroyden",
+            causal,
+            config.broyden,
+            f"{seeds}; {text(causal)}; without weights {text(uniform)}; that over this "
+            f"{ratios}",
+        ),
+        *reached(
+            ("P3b", "P3c"),
+            "causal Levenberg–Marquardt from a melting start",
+            marquardt,
+            config.newton,
+            f"{seeds}; {text(marquardt)}",
         ),
         claim(
-            "P3a",
-            f"causal Levenberg–Marquardt, soft start, {config.budgets[j]:g} CPU-s",
-            newton[:, j].mean(),
-            f"≤ {second:g}",
-            f"{seeds}; {text(newton)}",
-            ends(newton[:, j]),
-        ),
-        claim(
-            "P3b",
+            "P3d",
             "the free energy falls on the reference: violations",
             verdicts["reference"].violations,
             "≤ 0",
         ),
         claim(
-            "P3c",
+            "P3e",
             "and on the network",
             verdicts["network"].violations,
             "≤ 0",
@@ -214,12 +237,12 @@ def claims(results) -> list[Claim]:
             "P3x",
             "the published recipe (Adam, float32, ε = 100) at the last budget: error",
             adam[:, -1].mean(),
-            f"≥ {5 * first:g} rejected",
+            f"≥ {config.stuck:g} rejected",
             f"{text(adam)}; the paper trains 3·10⁵ steps",
         ),
         claim(
             "P3y",
-            "claim P3c with time reversed: violations",
+            "claim P3e with time reversed: violations",
             verdicts["backwards"].violations,
             "≥ 1 rejected",
         ),
@@ -253,7 +276,7 @@ def figures(results) -> dict:
     )
     right.grid(False)
     figure.colorbar(image, ax=right, label="w(t)")
-    right.set(xlabel="cycle of 50 steps", ylabel="t")
+    right.set(xlabel="cycle of 100 steps", ylabel="t")
     right.set_title("Causal weights; ε steps up")
     best = runs["Levenberg–Marquardt, causal", 0]["u"]
     shown = {

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _space_time import clocked, errors, maps, values
+from _space_time import Gauss, clocked, errors, maps, values
 
 import dynax as dx
 from dynax import Claim, pde, pinn
@@ -25,7 +25,7 @@ TITLE = "Solitons of Korteweg–de Vries by a network that marches"
 SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Zabusky, Kruskal, PRL 15 (1965)"
 PUBLISHED = "SOAP 3.4e-4 (arXiv:2502.00604)"
 EXACT = pde.KdV()
-LEVELS = (1.0, 10.0, 100.0, 200.0)
+LEVELS = (1.0, 10.0, 100.0, 300.0)
 ALL = tuple(EXACT.functionals())
 
 
@@ -46,7 +46,7 @@ class Config:
 
 SIZES = {
     "quick": Config(),
-    "long": Config(2, 1.0, seconds=120, accuracy=1e-8, audited=ALL),
+    "long": Config(2, 1.0, 0.05, 300, seconds=120, accuracy=1e-8, audited=ALL),
     "full": Config(4, 1.0, 0.025, 1000, 32, 192, 192, 1e-5, 480, 1e-9, ALL),
 }
 SPACE = {
@@ -67,7 +67,8 @@ def problem(delta) -> pde.KdV:
 def training(points, levels, patience) -> pinn.Training:
     objective = pinn.Objective(times=16, points=points, chunks=16)
     annealing = pinn.Annealing(levels, patience=patience)
-    return pinn.Training(objective, LevenbergMarquardt(), annealing)
+    method = LevenbergMarquardt()
+    return pinn.Training(objective, method, annealing, sampler=Gauss(16, points))
 
 
 def run(delta, strength, seed) -> dict:

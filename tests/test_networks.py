@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dynax import pinn
 from dynax.pde import (
     AbstractPDE,
     AllenCahn,
@@ -458,3 +459,26 @@ def test_one_program_for_all_states():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("pde", [AllenCahn(), Rod()], ids=["periodic", "walls"])
+def test_diffused_start_solves_the_heat_equation(pde, getkey):
+    """u(t₀) = u₀, and with a network of zero uₜ = νΔu, to round-off."""
+    exact = band if pde.boundary == "periodic" else band_sine
+    t0 = jnp.array(0.25)
+    start = interpolate(pde, lambda t, x: exact(x), t0, 8)
+    window = pinn.Window(t0, t0 + 0.5, start)
+    network = field(nn.MLP, pde, getkey())
+    x, later, nu = jnp.array([0.7]), jnp.array(0.4), 1e-2
+    u = pinn.Diffused(nu)(pde, network, window)
+    np.testing.assert_allclose(u(t0, x), exact(x), atol=1e-13)
+    silent = pinn.Diffused(nu)(pde, lambda t, x: 0 * x, window)
+    d = derive(nested_jvp, silent, later, x, ("t", "xx"))
+    np.testing.assert_allclose(d["t"], nu * d["xx"], rtol=1e-11)
+    assert abs(silent(later, x) - exact(x)).max() > 1e-3  # the control: it moves
+
+
+def test_diffused_start_wants_a_series():
+    window = pinn.Window(jnp.zeros(()), jnp.ones(()), AllenCahn().initial)
+    with pytest.raises(TypeError, match=r"window\.initial: .* pinn\.interpolate"):
+        pinn.Diffused(1.0)(AllenCahn(), lambda t, x: x, window)

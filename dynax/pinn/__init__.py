@@ -15,6 +15,7 @@ from dynax.pinn.march import Marched as Marched, Solution as Solution, march as 
 from dynax.pinn.networks import mlp_field as mlp_field
 from dynax.pinn.objective import (
     Data as Data,
+    Diffused as Diffused,
     Model as Model,
     Objective as Objective,
     Window as Window,

@@ -9,6 +9,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from dynax.pde import AbstractPDE
@@ -50,6 +51,18 @@ class AbstractSeries(AbstractInterpolant):
     def basis(self, axis: int, s: Array) -> Float[Array, " k"]:
         """(b_k(s))."""
 
+    @abc.abstractmethod
+    def rates(self, axis: int) -> Float[Array, " k"]:
+        """λ_k of −b_k″ = λ_k b_k."""
+
+    def diffused(self, s) -> "AbstractSeries":
+        """e^{sΔ}u, what the heat equation makes of the state after s = νt."""
+        out = self.coefficients
+        for axis in range(len(self.lower)):
+            rates = jnp.expand_dims(self.rates(axis), _others(axis, out.ndim))
+            out = out * jnp.exp(-s * rates.astype(out.dtype))
+        return eqx.tree_at(lambda u: u.coefficients, self, out)
+
     def __call__(self, x):
         out = self.coefficients
         for axis in range(len(self.lower)):
@@ -70,6 +83,11 @@ class Fourier(AbstractSeries):
         b = waves(s, self.lower[axis], self.upper[axis], self.modes)
         return jnp.concatenate([jnp.ones(1, s.dtype), b])
 
+    def rates(self, axis):
+        k = np.arange(1, self.modes + 1)
+        k = np.concatenate([[0], k, k])
+        return jnp.asarray((2 * np.pi / (self.upper[axis] - self.lower[axis]) * k) ** 2)
+
 
 class Sine(AbstractSeries):
     """b = sin kπ(s − a)/(b − a), k ≤ modes: states that vanish on the boundary.
@@ -88,6 +106,10 @@ class Sine(AbstractSeries):
         a, b = self.lower[axis], self.upper[axis]
         k = jnp.arange(1, self.modes + 1, dtype=s.dtype)
         return jnp.sin(k * (jnp.pi / (b - a) * (s - a)))
+
+    def rates(self, axis):
+        k = np.arange(1, self.modes + 1)
+        return jnp.asarray((np.pi / (self.upper[axis] - self.lower[axis]) * k) ** 2)
 
 
 def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
@@ -123,6 +145,10 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
         fitted = _along(axis, basis @ project, fitted)
     error = jnp.max(jnp.abs(fitted - values))
     return kind(coefficients, error, pde.lower, pde.upper, modes)
+
+
+def _others(axis, ndim):
+    return [i for i in range(ndim) if i != axis]
 
 
 def _along(axis, matrix, array):

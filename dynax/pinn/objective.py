@@ -16,6 +16,7 @@ from dynax.pde import AbstractPDE, Points, derivatives
 from dynax.pde.derivatives import Engine
 from dynax.pinn.ansatz import HardInitial
 from dynax.pinn.causal import AbstractScheme, Causal, Chunks, log_weights
+from dynax.pinn.interpolant import AbstractSeries
 from dynax.pinn.networks import with_window
 
 
@@ -48,6 +49,39 @@ def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
     """The same, its initial state left to a term of the loss."""
     network = with_window(network, window.t0, window.t1)
     return lambda t, x: jnp.asarray(pde.sizes, x.dtype) * network(t, x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Diffused:
+    """An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · N, of the window's initial state
+    (`pinn.interpolate` of it, whose modes say how much is kept).
+
+    Meets the start as `hard` does, but lets a kink of u₀ melt at the rate at which the
+    equation melts it, so that what is left to the network is smooth.
+
+    Args:
+        diffusion: ν, of the equation.
+    """
+
+    diffusion: float
+
+    def __call__(self, pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+        start = window.initial
+        if not isinstance(start, AbstractSeries):
+            raise TypeError(
+                f"window.initial: given {type(start).__name__}; accepted with Diffused "
+                "is pinn.interpolate(pde, u, t, modes) in at least one dimension."
+            )
+        t0: Any = window.t0
+        length: Any = window.t1 - window.t0
+        moved = soft(pde, network, window)
+
+        def u(t, x):
+            s = t - tree.cast(t0, t.dtype)
+            share = s / tree.cast(length, t.dtype)
+            return start.diffused(self.diffusion * s)(x) + share * moved(t, x)
+
+        return u
 
 
 class Data(NamedTuple):
@@ -102,7 +136,8 @@ class Objective(eqx.Module):
         initial_points: places where it is compared otherwise, fresh ones every time:
             errors of the start grow with the solution.
         data, data_weight: of an inverse problem; λ_d.
-        ansatz: (pde, network, window) → u: `hard`, or `soft` with an initial weight.
+        ansatz: (pde, network, window) → u: `hard`, `Diffused(ν)`, or `soft` with an
+            initial weight.
         overlap: train to t1 + overlap·(t1 − t0).
     """
 
