@@ -402,9 +402,11 @@ def front(results):
     right.set(yscale="log", title="Residual by chunks of time")
     fill = left.fill_between(t, 0 * t, color=COLORS["blue"], alpha=0.25, lw=0)
     (weights,) = left.plot(t, 0 * t, color=COLORS["blue"])
-    (ours,) = right.plot(t, causal.chunks[0], color=COLORS["blue"], label="with them")
+    (ours,) = right.plot(
+        t, causal.chunks[0], color=COLORS["blue"], label="with causal weights"
+    )
     look = {"color": COLORS["vermilion"], "lw": 0.9}
-    (plain,) = right.plot(t, uniform.chunks[0], label="without weights: wrong", **look)
+    (plain,) = right.plot(t, uniform.chunks[0], label="without: wrong", **look)
     figure.legend(loc="outside lower center", ncols=2)
 
     def draw(frame):
