@@ -252,6 +252,7 @@ def claims(results) -> list[Claim]:
             f"≥ {3 * config.error:g} rejected",
             f"learning rate 2e-3, {int(soap['records'].cycle[-1]) + 1} steps; "
             f"{soap['error'] / adam['error']:.2g} times Adam's error",
+            control=True,
         ),
         claim(
             "P5z",
