@@ -6,6 +6,7 @@ from dynax import (
     _tree,
     checkpoint as checkpoint,
     kappa as kappa,
+    material as material,
     monitor as monitor,
     optim as optim,
     sweep as sweep,

@@ -1,0 +1,90 @@
+"""A learned viscoelastic law: a generalised standard material of two potentials."""
+
+import jax
+import jax.numpy as jnp
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+from dynax.material._base import AbstractHyperelastic, within
+from dynax.material._convex import Convex
+from dynax.material.kinematics import spherical, square, strain, trace
+
+
+class GSM(AbstractHyperelastic):
+    r"""ψ(F, α) = ψ∞(F) + s[N(q(E − α)) − N(0)],  α̇ = ∂φ*/∂A,  A = −∂ψ/∂α,
+
+        φ*(A) = (s/t_r)[M(q(A/s)) − M(0)],   q(X) = (‖dev X‖², tr²X/d)
+
+    with E = ½(FᵀF − I), α a symmetric strain, and N, M convex and non-decreasing
+    (`Convex`). So φ* is convex with its minimum at A = 0, and for any weights
+
+        D = ⟨A, ∂φ*/∂A⟩ ≥ 0     (Clausius–Duhem),
+
+    the stress is objective, symmetric, isotropic and zero at rest. With the moduli k,
+    m ≥ 0 of the old state, both parts of E − α shrink by e^{−mk dt} in a step: exact in
+    the linear case, first order else; ψ falls for every dt and any weights.
+
+    Source: Halphen, Nguyen, "Sur les matériaux standards généralisés", J. Mécanique 14
+    (1975).
+
+    Args:
+        key: of the weights.
+        elastic: ψ∞, what remains after long times; its own `update` is not called.
+        scale: s > 0, Pa, the stiffness expected of the viscous branch.
+        time: t_r > 0, s, the relaxation time expected.
+        width: hidden units in each of two layers.
+    """
+
+    elastic: AbstractHyperelastic
+    stored: Convex
+    dissipated: Convex
+    scale: ScalarLike
+    time: ScalarLike
+
+    def __init__(self, key, elastic, scale, time, width: int = 16, dtype=None):
+        within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
+        within("time", time, lambda t: t > 0, "t_r > 0, in s")
+        first, second = jax.random.split(key)
+        self.elastic, self.scale, self.time = elastic, scale, time
+        self.stored = Convex(first, 2, 2, width, dtype)
+        self.dissipated = Convex(second, 2, 2, width, dtype)
+
+    def init(self, F):
+        return self.elastic.init(F), jnp.zeros_like(F)
+
+    def energy(self, F, alpha):
+        inner, flow = alpha
+        X = strain(F) / 2 - flow
+        rise = self.stored(parts(X)) - self.stored(jnp.zeros((2,), F.dtype))
+        return self.elastic.energy(F, inner) + tree.cast(self.scale, F.dtype) * rise
+
+    def moduli(self, F, alpha):
+        """k of A = s(k₁ dev X + k₂ tr X I/d), m of α̇ = (m₁ dev A + m₂ tr A I/d)/(s t_r)
+        and q(A/s)."""
+        q = parts(strain(F) / 2 - alpha[1])
+        k = 2 * jax.grad(self.stored)(q)
+        q = k**2 * q
+        return k, 2 * jax.grad(self.dissipated)(q), q
+
+    def update(self, F, alpha, dt):
+        inner, flow = alpha
+        k, m, _ = self.moduli(F, alpha)
+        E, d = strain(F) / 2, F.shape[-1]
+        rate = k * m / tree.cast(self.time, F.dtype)
+        keep, keep_volume = jnp.exp(-rate * tree.cast(dt, F.dtype))
+        X = E - flow
+        volume = spherical(trace(X) / d, d)
+        return F, (inner, E - keep * (X - volume) - keep_volume * volume)
+
+    def dissipation(self, F, alpha) -> Scalar:
+        """⟨A, ∂φ*/∂A⟩ in W/m³."""
+        _, m, q = self.moduli(F, alpha)
+        unit = tree.cast(self.scale, F.dtype) / tree.cast(self.time, F.dtype)
+        return unit * jnp.sum(m * q)
+
+
+def parts(X):
+    """q(X) = (‖dev X‖², tr²X/d): the squares of shape and volume."""
+    d = X.shape[-1]
+    volume = trace(X) / d
+    return jnp.stack([square(X - spherical(volume, d)), d * volume**2])

@@ -1,0 +1,88 @@
+"""Maxwell's viscoelasticity at large strains: a spring beside a sprung dashpot."""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+from dynax.material._base import AbstractHyperelastic, within
+from dynax.material.hencky import deviator, logarithm
+from dynax.material.kinematics import (
+    isotropic,
+    matmul,
+    spherical,
+    square,
+    strain,
+    trace,
+    transpose,
+)
+
+
+class Maxwell(AbstractHyperelastic):
+    r"""ψ = ψ∞(F) + μ‖ε̂‖²,  τ = τ∞(F) + 2με̂,  ε̂ = dev ½ log FᵉFᵉᵀ,  Fᵉ = Fα.
+
+    α = Fᵛ⁻¹ is the internal variable. While F rests the branch flows by
+
+        dε̂/dt = −ε̂/t_r,   dψ/dt = −2μ‖ε̂‖²/t_r ≤ 0,
+
+    whose exact solution ε̂ e^{−dt/t_r} is the update: stable and dissipative for every
+    dt; the volume is not relaxed. Several branches: nest them.
+
+    Source: Reese, Govindjee, "A theory of finite viscoelasticity", Int. J. Solids
+    Struct. 35 (1998), with a Hencky branch of constant viscosity μt_r.
+
+    Args:
+        elastic: ψ∞, what remains after long times; its own `update` is not called.
+        shear: μ ≥ 0 of the branch, Pa.
+        time: t_r > 0, relaxation time in s.
+    """
+
+    elastic: AbstractHyperelastic
+    shear: ScalarLike
+    time: ScalarLike
+
+    def __check_init__(self):
+        within("shear", self.shear, lambda mu: mu >= 0, "μ ≥ 0, in Pa")
+        within("time", self.time, lambda time: time > 0, "t_r > 0, in s")
+
+    def init(self, F):
+        return self.elastic.init(F), spherical(jnp.ones((), F.dtype), F.shape[-1])
+
+    def energy(self, F, alpha):
+        inner, flow = alpha
+        return self.elastic.energy(F, inner) + self._branch(matmul(F, flow))
+
+    def _branch(self, Fe: Array) -> Scalar:
+        return tree.cast(self.shear, Fe.dtype) * square(_deviator(Fe))
+
+    def kirchhoff(self, F, alpha):
+        inner, flow = alpha
+        eps = _deviator(transpose(matmul(F, flow)))
+        branch = 2 * tree.cast(self.shear, F.dtype) * eps
+        return self.elastic.kirchhoff(F, inner) + branch
+
+    def update(self, F, alpha, dt):
+        inner, flow = alpha
+        ratio = tree.cast(dt, F.dtype) / tree.cast(self.time, F.dtype)
+        change = isotropic(_relaxed, strain(matmul(F, flow)), jnp.expm1(-ratio))
+        return F, (inner, flow + matmul(flow, change))
+
+    def dissipation(self, F, alpha) -> Scalar:
+        """2μ‖ε̂‖²/t_r in W/m³."""
+        Fe = matmul(F, alpha[1])
+        return 2 * self._branch(Fe) / tree.cast(self.time, F.dtype)
+
+    def stiffness(self, F):
+        """That of ψ∞, and 2μ."""
+        return self.elastic.stiffness(F) + 2 * tree.cast(self.shear, F.dtype)
+
+
+def _deviator(Fe):
+    """dev ½ log FᵉᵀFᵉ."""
+    eps = isotropic(logarithm, strain(Fe))
+    return eps - spherical(trace(eps) / Fe.shape[-1], Fe.shape[-1])
+
+
+def _relaxed(e, loss):
+    """σ_new/σ − 1, where ε̂ changes by loss·ε̂."""
+    return jnp.expm1(loss * deviator(logarithm(e))[0])
