@@ -581,7 +581,7 @@ def coefficients(results):
                     else:
                         ax.plot(place, 0.03, "x", color=COLORS[color], transform=below)
                     place += 1
-            ticks.append((place - 1 - len(config.noises) * config.seeds / 2, what))
+            ticks.append((place - 0.5 - len(config.noises) * config.seeds / 2, what))
             place += 2
     for noise, color in zip(sorted(config.noises), colors, strict=False):
         ax.plot([], [], ".", color=COLORS[color], label=f"noise {noise:.1%}")
