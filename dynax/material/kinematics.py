@@ -56,9 +56,7 @@ def transpose(A: Matrices) -> Matrices:
 
 def matmul(A: Matrices, B: Matrices) -> Matrices:
     """A B, in the full precision of the dtype on every device."""
-    a, b = entries(A), entries(B)
-    r = range(len(a))
-    return matrix([[sum(a[i][k] * b[k][j] for k in r) for j in r] for i in r])
+    return jnp.sum(A[..., :, :, None] * B[..., None, :, :], -2)
 
 
 def cofactor(A: Matrices) -> Matrices:
@@ -91,26 +89,22 @@ def inverse(A: Matrices) -> Matrices:
 
 
 def trace(A: Matrices) -> Numbers:
-    a = entries(A)
-    return _total(a[i][i] for i in range(len(a)))
+    return jnp.trace(A, axis1=-2, axis2=-1)
 
 
 def square(A: Matrices) -> Numbers:
     """‖A‖² = Σ Aᵢⱼ²."""
-    return _total(x**2 for row in entries(A) for x in row)
+    return jnp.sum(A**2, (-2, -1))
 
 
 def spherical(s: Numbers, d: int) -> Matrices:
     """s I."""
-    zero = jnp.zeros_like(s)
-    return matrix([[s if i == j else zero for j in range(d)] for i in range(d)])
+    return s[..., None, None] * _eye(s.ndim, d, s.dtype)
 
 
 def displacement(F: Matrices) -> Matrices:
     """H = F − I."""
-    f = entries(F)
-    d = range(len(f))
-    return matrix([[f[i][j] - 1 if i == j else f[i][j] for j in d] for i in d])
+    return F - _eye(F.ndim - 2, F.shape[-1], F.dtype)
 
 
 def strain(F: Matrices) -> Matrices:
@@ -244,11 +238,11 @@ def _rows(lam):
 
 
 def _assemble(V, values):
-    v = entries(V)
-    r = range(len(v))
-    entry = lambda i, j: _total(values[..., k] * v[i][k] * v[j][k] for k in r)
-    upper = {(i, j): entry(i, j) for i in r for j in r if i <= j}
-    return matrix([[upper[min(i, j), max(i, j)] for j in r] for i in r])
+    return matmul(V * values[..., None, :], transpose(V))
+
+
+def _eye(batch, d, dtype):
+    return jnp.eye(d, dtype=dtype).reshape((1,) * batch + (d, d))
 
 
 def _once(fn):

@@ -1,0 +1,335 @@
+"""Constitutive laws: what all of them must pass, and each against its closed form."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from dynax import material as mat
+from tests.material_laws import check_all, measured, size, states
+
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+KEY = jax.random.key(0)
+CLASSICAL = {
+    kind.__name__: kind
+    for kind in (
+        mat.FixedCorotated,
+        mat.StVenantKirchhoff,
+        mat.Hencky,
+        mat.NeoHookean,
+    )
+}
+
+
+def maxwell(d):
+    del d
+    return mat.Maxwell(mat.NeoHookean(1e5, 0.3), 5e4, 0.1)
+
+
+def icnn(d):
+    return mat.ICNN(KEY, 1e5, width=8, d=d)
+
+
+def gsm(d):
+    return mat.GSM(KEY, mat.NeoHookean(1e5, 0.3), 1e5, 0.1, width=8)
+
+
+def nclaw(d):
+    return mat.StressAndReturn(mat.NCElastic(KEY, d), mat.NCPlastic(KEY, d, 0.0))
+
+
+LAWS = {
+    "jelly": lambda d: mat.jelly(),
+    "St. Venant–Kirchhoff": lambda d: mat.StVenantKirchhoff(1e5, 0.3),
+    "neo-Hookean": lambda d: mat.NeoHookean(1e5, 0.3),
+    "plasticine": lambda d: mat.plasticine(),
+    "sand": lambda d: mat.sand(),
+    "water": lambda d: mat.water(),
+    "Maxwell": maxwell,
+    "ICNN": icnn,
+    "GSM": gsm,
+}
+
+
+@pytest.mark.parametrize("name, d", [(n, 3) for n in LAWS] + [("jelly", 2)])
+def test_laws(name, d):
+    check_all(measured(LAWS[name](d), d))
+
+
+@pytest.mark.parametrize("make", [icnn, gsm, lambda d: mat.sand()])
+def test_in_the_plane_the_same(make):
+    F, _, _ = states(2)
+    law = make(2)
+    stress = jax.jit(jax.vmap(lambda F: law.kirchhoff(F, law.init(F))))(jnp.asarray(F))
+    derived = jax.jit(
+        jax.vmap(lambda F: mat.AbstractHyperelastic.kirchhoff(law, F, law.init(F)))
+    )(jnp.asarray(F))
+    assert size(stress - derived) <= 1e-10 * size(stress)
+    assert size(stress[0]) <= 1e-10 * size(stress)
+
+
+def test_nclaw_is_neither_symmetric_nor_isotropic():
+    found = measured(nclaw(3), 3)
+    check_all(found, isotropic=False, symmetric=False)
+    weights = sum(w.size for w in mat.NCElastic(KEY).weights)
+    assert weights == 5504  # Ma et al.: 13·64 + 64·64 + 64·9
+    limit = np.sqrt(6 / (13 + 64))  # Xavier, uniform
+    first = mat.NCElastic(KEY).weights[0]
+    assert 0.98 * limit < size(first) <= limit
+
+
+class WrongSign(mat.AbstractHyperelastic):
+    law: mat.AbstractHyperelastic
+
+    def energy(self, F, alpha=()):
+        return self.law.energy(F)
+
+    def kirchhoff(self, F, alpha=()):
+        return -self.law.kirchhoff(F)
+
+
+class NotObjective(mat.AbstractHyperelastic):
+    def energy(self, F, alpha=()):
+        return 1e5 * jnp.sum((F - jnp.eye(len(F))) ** 2)
+
+
+class Prestressed(mat.AbstractHyperelastic):
+    def energy(self, F, alpha=()):
+        return 1e5 * mat.kinematics.square(F)
+
+
+class Hardening(mat.AbstractReturn):
+    def project(self, F, elastic):
+        return F + 0.1 * (F - jnp.eye(len(F)))
+
+
+@pytest.mark.parametrize(
+    "law, says",
+    [
+        (WrongSign(mat.NeoHookean(1e5, 0.3)), "stress of the energy"),
+        (NotObjective(), "objectivity"),
+        (Prestressed(), "stress at rest"),
+        (mat.Elastoplastic(mat.NeoHookean(1e5, 0.3), Hardening()), "return"),
+    ],
+)
+def test_control_a_false_law_fails(law, says):
+    with pytest.raises(AssertionError, match=says):
+        check_all(measured(law, 2))
+
+
+@pytest.mark.parametrize("name", [*LAWS, "NCLaw"])
+@pytest.mark.parametrize("d", [2, 3])
+def test_dtype_and_structure_follow_the_inputs(name, d):
+    law = {**LAWS, "NCLaw": nclaw}[name](d)
+    for dtype in (jnp.float32, jnp.float64):
+        F = jax.ShapeDtypeStruct((d, d), dtype)
+        alpha = jax.eval_shape(law.init, F)
+        after = jax.eval_shape(lambda F, a, law=law: law.update(F, a, 1e-3), F, alpha)
+        assert jax.tree.map(lambda a: (a.shape, a.dtype), (F, alpha)) == jax.tree.map(
+            lambda a: (a.shape, a.dtype), after
+        )
+        assert jax.eval_shape(law.kirchhoff, F, alpha) == F
+        scalar = jax.ShapeDtypeStruct((), dtype)
+        assert jax.eval_shape(law.stiffness, F) == scalar
+        if isinstance(law, mat.AbstractHyperelastic):
+            assert jax.eval_shape(law.energy, F, alpha) == scalar
+
+
+def test_float32_is_float64_rounded():
+    """Stresses of small strains too: relative to the stress, 100 ε of float32."""
+    F = jnp.asarray(states(3)[0])
+    F = jnp.concatenate([F, jnp.eye(3)[None] + 1e-3 * (F - F[:1])])
+    F = F.astype(jnp.float32)
+    eps = float(jnp.finfo(jnp.float32).eps)
+    for kind in CLASSICAL.values():
+        run = jax.jit(jax.vmap(kind(1e5, 0.3).kirchhoff))
+        exact, single = run(F.astype(jnp.float64)), np.asarray(run(F))
+        error = np.max(np.abs(single - np.asarray(exact)), (1, 2))
+        strain = np.max(np.abs(np.asarray(F) - np.eye(3)), (1, 2))
+        assert np.all(error <= 100 * eps * 1e5 * (strain + eps)), kind
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_small_strains_obey_hooke(name):
+    """τ(I + hH) = h(2μ e + λ tr e I) + O(h²), e = sym H."""
+    H = np.random.default_rng(0).normal(size=(3, 3))
+    e, h, E, nu = (H + H.T) / 2, 1e-7, 1e5, 0.3
+    lam, mu = E * nu / ((1 + nu) * (1 - 2 * nu)), E / (2 * (1 + nu))
+    hooke = 2 * mu * e + lam * np.trace(e) * np.eye(3)
+    law = CLASSICAL[name](E, nu)
+    tau = jax.jit(law.kirchhoff)(jnp.eye(3) + h * H)
+    np.testing.assert_allclose(tau / h, hooke, atol=1e-5 * E)
+    np.testing.assert_allclose(law.lame(np.float64), (lam, mu), rtol=1e-14)
+    np.testing.assert_allclose(law.stiffness(jnp.eye(3)), lam + 2 * mu, rtol=1e-12)
+
+
+def test_a_stretched_bar():
+    """F = diag(s, 1, 1): closed forms of the axial stress, E = 2.6, ν = 0.3 → μ = 1."""
+    s = np.linspace(0.7, 1.5, 9)
+    lam = 1.5
+    expected = {
+        "FixedCorotated": 2 * (s - 1) * s + lam * s * (s - 1),
+        "StVenantKirchhoff": s**2 * (1 + lam / 2) * (s**2 - 1),
+        "Hencky": (2 + lam) * np.log(s),
+        "NeoHookean": s**2 - 1 + lam * np.log(s),
+    }
+    F = np.array([np.diag([x, 1, 1]) for x in s])
+    for name, kind in CLASSICAL.items():
+        tau = jax.jit(jax.vmap(kind(2.6, 0.3).kirchhoff))(jnp.asarray(F))
+        np.testing.assert_allclose(tau[:, 0, 0], expected[name], atol=1e-13)
+
+
+def test_waves_are_not_faster_than_said():
+    """m·Q(n)m over random directions, by central differences of P, under M."""
+    F, _, _ = states(3)
+    F = jnp.asarray(F)
+    rng = np.random.default_rng(1)
+    m, n = rng.normal(size=(2, 40, 3))
+    m, n = (jnp.asarray(a / np.linalg.norm(a, axis=1)[:, None]) for a in (m, n))
+    laws = [kind(1e5, 0.3) for kind in CLASSICAL.values()] + [mat.water(), icnn(3)]
+    for law in laws:
+
+        def modulus(F, m, n, law=law):
+            """m·(DP[m⊗(Fᵀn)] Fᵀ n): waves of direction n in space."""
+            back = F.T @ n
+            first = lambda F: law.kirchhoff(F) @ jnp.linalg.inv(F).T
+            h = 1e-5
+            dF = m[:, None] * back[None]
+            dP = (first(F + h * dF) - first(F - h * dF)) / (2 * h)
+            return m @ dP @ back
+
+        every = jax.vmap(jax.vmap(modulus, (None, 0, 0)), (0, None, None))
+        found = np.max(np.asarray(jax.jit(every)(F, m, n)), 1)
+        said = np.asarray(jax.jit(jax.vmap(law.stiffness))(F))
+        # an estimate: waves along the axes for ICNN, along principal ones for the rest
+        assert np.all(found <= 1.1 * said), type(law).__name__
+        assert np.all(said <= 4 * np.max(found)), type(law).__name__
+
+
+def test_parameters_are_traced():
+    """τ is linear in E: dτ/dE = τ/E; the yield stress against central differences."""
+    F = jnp.asarray(states(3)[0][-1])
+    young = jnp.array([1e4, 1e5])
+    stress = jax.jit(jax.vmap(lambda E: mat.FixedCorotated(E, 0.2).kirchhoff(F)))
+    np.testing.assert_allclose(stress(young)[1], 10 * stress(young)[0], rtol=1e-12)
+    slope = jax.jit(jax.jacfwd(lambda E: mat.Hencky(E, 0.2).kirchhoff(F)))(young[0])
+    tau = mat.Hencky(1e4, 0.2).kirchhoff(F)
+    np.testing.assert_allclose(slope, tau / 1e4, rtol=1e-10)
+    elastic = mat.Hencky(3e5, 0.25)
+    back = jax.jit(lambda y: mat.VonMises(y).project(F, elastic))
+    y, h = jnp.asarray(5e3), 1.0
+    found = jax.jit(jax.jacfwd(back))(y)
+    difference = (back(y + h) - back(y - h)) / (2 * h)
+    np.testing.assert_allclose(found, difference, rtol=1e-6, atol=1e-12)
+    assert size(found) > 0
+
+
+def test_von_mises_is_the_closest_point():
+    """Of the elastic energy, over strains within yield: SciPy finds the same."""
+    law = mat.plasticine()
+    lam, mu = (float(v) for v in law.elastic.lame(jnp.float64))
+    trial = np.array([0.2, -0.05, 0.1])
+    inside = lambda e: 5e3 - 2 * mu * np.linalg.norm(e - e.mean())
+    energy = lambda e: (
+        (mu * np.sum((e - trial) ** 2) + lam / 2 * np.sum(e - trial) ** 2) / 1e3
+    )
+    best = scipy.optimize.minimize(
+        energy,
+        np.full(3, trial.mean()),
+        constraints={"type": "ineq", "fun": inside},
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 200},
+    )
+    F, _ = jax.jit(law.update)(jnp.diag(jnp.exp(trial)), (), 0.0)
+    np.testing.assert_allclose(np.log(np.diagonal(F)), best.x, atol=1e-6)
+    tau = law.kirchhoff(F)
+    deviator = tau - np.trace(tau) / 3 * np.eye(3)
+    np.testing.assert_allclose(np.linalg.norm(deviator), 5e3, rtol=1e-10)
+    small = jnp.diag(jnp.exp(0.01 * trial))
+    np.testing.assert_allclose(law.update(small, (), 0.0)[0], small, atol=1e-15)
+
+
+def test_sand_lies_on_its_cone():
+    """Pressed and sheared: ‖dev τ‖ = −α tr τ, the volume kept. Pulled: no stress."""
+    law = mat.sand()
+    sine = np.sin(np.radians(25))
+    slope = np.sqrt(2 / 3) * 2 * sine / (3 - sine)
+    assert abs(slope - 0.268) < 1e-3  # the value of Ma et al.
+    update = jax.jit(law.update)
+    trial = jnp.exp(jnp.array([0.03, -0.05, -0.01]))
+    F, _ = update(jnp.diag(trial), (), 0.0)
+    tau = law.kirchhoff(F)
+    deviator = tau - np.trace(tau) / 3 * np.eye(3)
+    np.testing.assert_allclose(
+        np.linalg.norm(deviator), -slope * np.trace(tau), rtol=1e-10
+    )
+    np.testing.assert_allclose(np.linalg.det(F), np.prod(trial), rtol=1e-12)
+    F, _ = update(jnp.diag(jnp.exp(jnp.array([0.03, -0.01, 0.0]))), (), 0.0)
+    assert size(law.kirchhoff(F)) <= 1e-9
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_maxwell_relaxes_exponentially(steps):
+    """A step in strain, held: the branch decays as e^{−t/t_r} for any number of steps;
+    a step a thousand times t_r leaves the elastic law."""
+    law, F = maxwell(3), jnp.asarray(states(3)[0][-1])
+    update, stress = jax.jit(law.update), jax.jit(law.kirchhoff)
+    rest = law.elastic.kirchhoff(F)
+    start = alpha = law.init(F)
+    for _ in range(steps):
+        _, alpha = update(F, alpha, 0.3 / steps)
+    branch = stress(F, alpha) - rest
+    expected = np.exp(-3.0) * (stress(F, start) - rest)
+    np.testing.assert_allclose(branch, expected, atol=1e-9 * size(rest))
+    late = stress(F, update(F, start, 100.0)[1])
+    np.testing.assert_allclose(late, rest, atol=1e-9 * size(rest))
+
+
+def test_potentials_hold_for_any_weights():
+    """Weights twenty times too large too: ψ ≥ 0 and D ≥ 0, and ψ falls in any step."""
+    F = jnp.asarray(states(3)[0])
+
+    def point(key, F, dt, spread):
+        law = mat.GSM(key, mat.ICNN(key, 1.0, width=8), 1.0, 1.0, width=8)
+        law = jax.tree.map(lambda a: spread * a if eqx.is_array(a) else a, law)
+        alpha = (), 0.3 * jnp.cos(F + F.T)
+        after = law.update(F, alpha, dt)
+        before = law.energy(F, alpha)
+        elastic = law.elastic.energy(F)
+        change = law.energy(*after) - before
+        return elastic, law.dissipation(F, alpha), change, before
+
+    keys = jax.random.split(KEY, len(F))
+    run = jax.jit(jax.vmap(point, (0, 0, None, None)))
+    for dt, spread in ((1e-2, 1.0), (1e3, 1.0), (1.0, 20.0)):
+        elastic, lost, change, before = run(keys, F, dt, spread)
+        assert np.all(np.isfinite(change))
+        assert np.min(elastic) >= -1e-12 * size(before)
+        assert np.min(lost) >= 0
+        assert np.max(change) <= 1e-12 * size(before)
+
+
+BAD = {
+    "young": lambda: mat.FixedCorotated(-1.0, 0.2),
+    "poisson": lambda: mat.NeoHookean(1e5, 0.5),
+    "yield_stress": lambda: mat.VonMises(0.0),
+    "friction_angle": lambda: mat.DruckerPrager(25.0),
+    "bulk": lambda: mat.WeaklyCompressible(float("nan")),
+    "time": lambda: mat.Maxwell(mat.jelly(), 1.0, 0.0),
+    "scale": lambda: mat.ICNN(KEY, -1.0),
+    "d": lambda: mat.NCElastic(KEY, 4),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name):
+    with pytest.raises(ValueError, match=rf"^{name}: given .*; accepted is "):
+        BAD[name]()
+
+
+def test_a_stress_without_energy_is_sent_elsewhere():
+    with pytest.raises(TypeError, match="StressAndReturn"):
+        mat.Elastoplastic(mat.NCElastic(KEY), mat.VonMises(1.0))  # type: ignore
