@@ -305,9 +305,10 @@ def test_support_from_a_file(here):
 # ------------------------------------------------------------------------- claims
 
 
-def claims(here, *arguments):
+def claims(here, *arguments, jobs=1):
     path = here / f"c{len(list(here.glob('c*.json')))}.json"
-    return main(["claims", "--dir", "lab", "--json", str(path), *arguments]), path
+    command = ["claims", "--dir", "lab", "--json", str(path), "--jobs", str(jobs)]
+    return main([*command, *arguments]), path
 
 
 def test_claims_hold(here, capsys):
@@ -357,6 +358,26 @@ def test_one_that_raises_does_not_stop_the_rest(here, capsys):
     assert found["hold"] == 2
 
 
+def test_side_by_side(here, capsys):
+    """As one by one, each on a core of its own; an interrupt ends all."""
+    cores = "import os, pathlib; pathlib.Path('{}').write_text(repr({}))"
+    for name in "ac":
+        where = cores.format(f"core-{name}", "getattr(os, 'sched_getaffinity')(0)")
+        add(here / "lab", name, "1" if name == "a" else "3", body=where)
+    add(here / "lab", "b", "2", body="raise ValueError('boom')")
+    code, path = claims(here, jobs=2)
+    out, err = capsys.readouterr()
+    assert code == 1 and "b.py: ValueError: boom" in out
+    assert re.findall(r"started \((\d) of 3\)", err) == ["1", "2", "3"]
+    found = strict(path)
+    statuses = [(e["name"], e["status"]) for e in found["experiments"]]
+    assert statuses == [("a", "finished"), ("b", "failed"), ("c", "finished")]
+    assert found["hold"] == 4 and found["rejected"] == 2
+    assert all(len(eval((here / f"core-{n}").read_text())) == 1 for n in "ac")
+    assert claims(here, jobs=-1)[0] == 2
+    assert "--jobs: given -1" in capsys.readouterr().err
+
+
 def test_interrupt_keeps_what_is_finished(here, capsys):
     add(here / "lab", "a_good")
     add(here / "lab", "b_long", "2", body="raise KeyboardInterrupt")
@@ -373,20 +394,22 @@ def test_interrupt_keeps_what_is_finished(here, capsys):
     assert not (here / "lab" / "record.json").exists()
 
 
-def test_interrupt_of_the_process(here):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupt_of_the_process(here, jobs):
     add(here / "lab", "a_good")
     wait = "import threading, time; threading.Thread(target=time.sleep, args=(99,))"
     add(here / "lab", "b_long", "2", body=f"{wait}.start(); time.sleep(99)")
     code = "from dynax.cli import main; raise SystemExit(main())"
-    command = [sys.executable, "-c", code, "claims", "--dir", "lab", "--json", "c.json"]
+    where = ["--dir", "lab", "--json", "c.json", "--jobs", jobs]
+    command = [sys.executable, "-c", code, "claims", *where]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     for text in process.stderr:
-        if "b_long: started" in text:
+        if "b_long: half way" in text or "b_long: started" in text:
             break
-    time.sleep(0.5)
+    time.sleep(0.5 if jobs == "1" else 4)  # a_good has ended
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)  # though a thread of it sleeps on
     assert process.returncode == 130 and "not run: b_long" in out

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dynax.cli import _experiments, _record
+from dynax.cli import _experiments, _record, _workers
 from dynax.cli._files import UsageError, destination, to_json, write
 from dynax.cli._progress import Progress
 from dynax.report import Outcome, Summary, arrange, document, number
@@ -45,6 +45,9 @@ class Claims:
     """The folder of the experiments."""
     json: NewPath = None
     """A new file for the results (default: runs/claims-<time>.json)."""
+    jobs: int = 0
+    """Experiments at a time, each on a core of its own; 0: as many as there are cores,
+    or 1 where there is an accelerator."""
 
     def main(self) -> int:
         if self.long and self.full:
@@ -53,7 +56,9 @@ class Claims:
         path = destination(self.json, "runs/claims-{}.json", "--json")
         if self.record:
             _record.read(self.dir)  # before an hour is spent
-        outcomes, facts = _measure(self.dir, size, self.only)
+        if self.jobs < 0:
+            raise UsageError(f"--jobs: given {self.jobs}; accepted is 0, 1, 2, ….")
+        outcomes, facts = _measure(self.dir, size, self.only, jobs=self.jobs)
         _print(outcomes)
         written = write(path, _as_json(outcomes, facts, size))
         summary = Summary.of(outcomes)
@@ -85,12 +90,18 @@ class Report:
         return _code(Summary.of(outcomes))
 
 
-def _measure(folder, size, only, figures=False) -> tuple[list[Outcome], dict[str, Any]]:
+def _measure(
+    folder, size, only, figures=False, jobs=1
+) -> tuple[list[Outcome], dict[str, Any]]:
     begun = time.monotonic()
     files = _experiments.find(folder, only)
     facts = provenance(folder)
     with Progress(len(files)) as progress:
-        outcomes = _experiments.run_all(files, size, progress, figures=figures)
+        jobs = min(jobs or _workers.best(), len(files))
+        if jobs > 1:
+            outcomes = _workers.run_all(files, size, progress, jobs)
+        else:
+            outcomes = _experiments.run_all(files, size, progress, figures=figures)
     outcomes = [_experiments.select(o, only) for o in outcomes]
     if only and all(o.status == "finished" and not o.claims for o in outcomes):
         raise _experiments.unknown(only, files)

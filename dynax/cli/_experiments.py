@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import re
 import sys
@@ -77,16 +78,19 @@ def run_all(
         if any(o.status == "interrupted" for o in outcomes):
             outcomes.append(Outcome(file.stem, "not run", error="stopped before it"))
             continue
-        progress.begin(file.stem)
-        outcomes.append(_run(file, size, progress, figures))
+        tell = functools.partial(progress.tell, file.stem)
+        tell()
+        outcomes.append(run(file, size, tell, figures))
         end = outcomes[-1]
-        progress.end(
-            f"{end.status} after {end.seconds:.1f} s", end.status == "finished"
-        )
+        note = f"{end.status} after {end.seconds:.1f} s"
+        progress.finish(file.stem, note, end.status == "finished")
     return outcomes
 
 
-def _run(file, size, progress, figures) -> Outcome:
+def run(
+    file: pathlib.Path, size: str, progress: Callable[..., None], figures: bool
+) -> Outcome:
+    """One experiment; what goes wrong in it is in the outcome."""
     begun = time.monotonic()
     seen: dict[str, Any] = {"name": file.stem, "title": file.stem}
     path = file.absolute()

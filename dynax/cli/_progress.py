@@ -19,11 +19,14 @@ EVERY = 5.0  # seconds between two lines where there is no terminal
 
 
 class Progress:
-    """`with Progress(names) as p: p.begin(name); p(fraction, text); p.end(note)`."""
+    """`with Progress(total) as p: p.tell(name, fraction, text); p.finish(name, note)`,
+    of any number of things at once."""
 
     def __init__(self, total: int):
-        self.total, self.done, self.name = total, 0, ""
-        self.begun = self.spoken = time.monotonic()
+        self.total, self.done = total, 0
+        self.begun = time.monotonic()
+        self.running: dict[str, float] = {}
+        self.spoken: dict[str, float] = {}
         console = Console(stderr=True)
         self.live = console.is_terminal
         self.bars = Bars(
@@ -40,7 +43,7 @@ class Progress:
             speed_estimate_period=1e9,
         )
         self.all = self.bars.add_task("all experiments", total=total)
-        self.one = self.bars.add_task("", total=1)
+        self.tasks = {}
 
     def __enter__(self):
         self.bars.start()
@@ -49,36 +52,42 @@ class Progress:
     def __exit__(self, *_):
         self.bars.stop()
 
-    def begin(self, name: str) -> None:
-        self.name = name
-        self.bars.reset(self.one, description=name, total=1)
-        self._line(f"{name}: started ({self.done + 1} of {self.total})")
-
-    def __call__(self, fraction: float, text: str = "") -> None:
+    def tell(self, name: str, fraction: float = 0.0, text: str = "") -> None:
         fraction = min(max(float(fraction), 0.0), 1.0)
-        label = f"{self.name}: {text}" if text else self.name
-        self.bars.update(self.one, completed=fraction, description=label)
-        self.bars.update(self.all, completed=self.done + fraction)
-        if time.monotonic() - self.spoken >= EVERY:
-            self._line(f"{label}, {fraction:.0%}{self._left(fraction)}")
+        if name not in self.running:
+            self.tasks[name] = self.bars.add_task(name, total=1)
+            self.running[name] = 0.0
+            number = self.done + len(self.running)
+            return self._line(name, f"{name}: started ({number} of {self.total})")
+        self.running[name] = fraction
+        label = f"{name}: {text}" if text else name
+        self.bars.update(self.tasks[name], completed=fraction, description=label)
+        self.bars.update(self.all, completed=self._finished())
+        if time.monotonic() - self.spoken[name] >= EVERY:
+            self._line(name, f"{label}, {fraction:.0%}{self._left()}")
 
-    def end(self, note: str, more: bool = True) -> None:
+    def finish(self, name: str, note: str, more: bool = True) -> None:
         self.done += 1
-        self.bars.update(self.all, completed=self.done)
-        self.bars.update(self.one, completed=1)
-        self._line(f"{self.name}: {note}{self._left(0) if more else ''}")
+        if name in self.running:
+            del self.running[name]
+            self.bars.remove_task(self.tasks.pop(name))
+        self.bars.update(self.all, completed=self._finished())
+        self._line(name, f"{name}: {note}{self._left() if more else ''}")
 
-    def _left(self, fraction: float) -> str:
-        share = (self.done + fraction) / self.total
+    def _finished(self) -> float:
+        return self.done + sum(self.running.values())
+
+    def _left(self) -> str:
+        share = self._finished() / self.total
         if not 0 < share < 1:
             return ""
         seconds = (time.monotonic() - self.begun) * (1 - share) / share
         return f"; about {seconds:.0f} s left in all"
 
-    def _line(self, text: str) -> None:
-        self.spoken = time.monotonic()
+    def _line(self, name: str, text: str) -> None:
+        self.spoken[name] = time.monotonic()
         if not self.live:
-            since = self.spoken - self.begun
+            since = self.spoken[name] - self.begun
             print(f"[{since:4.0f} s] {text}", file=sys.stderr, flush=True)
 
 

@@ -1,0 +1,96 @@
+"""Experiments side by side: one process a core, each kept to its own."""
+
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import queue
+import signal
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any
+
+import jax
+
+from dynax.cli import _experiments
+from dynax.cli._progress import Progress
+from dynax.report import Outcome
+
+
+EVERY = 0.2  # seconds between two looks at what the workers say
+
+_say: Any = None  # of a worker: where it reports
+
+
+def cores() -> list[int]:
+    """Those that this process may use."""
+    if "sched_getaffinity" in dir(os):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def best() -> int:
+    """How many experiments at a time: an accelerator serves one process well."""
+    return len(cores()) if jax.default_backend() == "cpu" else 1
+
+
+def run_all(
+    files: Sequence[pathlib.Path], size: str, progress: Progress, jobs: int
+) -> list[Outcome]:
+    """`_experiments.run_all` without figures, `jobs` files at a time."""
+    context = multiprocessing.get_context("spawn")
+    say: Any = context.SimpleQueue()
+    places = context.Queue()
+    for core in (cores() * jobs)[:jobs]:
+        places.put(core)
+    ended: dict[str, Outcome] = {}
+    pool = ProcessPoolExecutor(jobs, context, _begin, (say, places))
+    waiting = {pool.submit(_one, file, size): file.stem for file in files}
+    try:
+        while waiting:
+            try:
+                done, _ = wait(waiting, EVERY, FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                done = _stop(waiting)
+                for worker in multiprocessing.active_children():
+                    os.kill(worker.pid or 0, signal.SIGINT)
+            while not say.empty():
+                progress.tell(*say.get())
+            for job in done:
+                name = waiting.pop(job)
+                ended[name] = end = _outcome(name, job)
+                note = f"{end.status} after {end.seconds:.1f} s"
+                progress.finish(name, end.error if end.status == "not run" else note)
+            if any(o.status == "interrupted" for o in ended.values()):
+                _stop(waiting)
+    finally:  # all is said; a thread that an experiment left behind may sleep on
+        for worker in multiprocessing.active_children():
+            worker.kill()
+    return [ended[file.stem] for file in files]
+
+
+def _stop(waiting) -> list[Future]:
+    return [job for job in waiting if job.cancel()]
+
+
+def _outcome(name: str, job: Future) -> Outcome:
+    if job.cancelled():
+        return Outcome(name, "not run", error="stopped before it")
+    if job.exception() is not None:
+        return Outcome(name, "failed", error=f"its process ended: {job.exception()}")
+    return job.result()
+
+
+def _begin(say, places) -> None:
+    global _say
+    _say = say
+    with contextlib.suppress(queue.Empty, AttributeError, OSError):
+        os.sched_setaffinity(0, {places.get(timeout=1)})
+    os.setpgrp()  # Ctrl-C reaches the parent, which tells each worker once
+
+
+def _one(file: pathlib.Path, size: str) -> Outcome:
+    say = _say.put
+    say((file.stem, 0.0, "started"))
+    tell = lambda fraction, text="": say((file.stem, float(fraction), text))
+    return _experiments.run(file, size, tell, figures=False)
