@@ -25,7 +25,7 @@ TITLE = "Solitons of Korteweg–de Vries by a network that marches"
 SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Zabusky, Kruskal, PRL 15 (1965)"
 PUBLISHED = "SOAP 3.4e-4 (arXiv:2502.00604)"
 EXACT = pde.KdV()
-LEVELS = (1.0, 10.0, 100.0, 300.0)
+LEVELS = (1.0, 10.0, 100.0, 1000.0)
 ALL = tuple(EXACT.functionals())
 
 
