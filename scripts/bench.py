@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Speed against a named peer, in one run, compile time apart.
 
+    python scripts/bench.py kinematics  polar and singular values, against LAPACK's SVD
     python scripts/bench.py ledger      what the ledger costs a training step
     python scripts/bench.py optimizers  a training step, against optax's twins
     python scripts/bench.py pinn        physics-informed networks, jinns and DeepXDE
@@ -13,7 +14,7 @@ import importlib
 import sys
 
 
-NAMES = "ledger", "optimizers", "pinn", "sweep"
+NAMES = "kinematics", "ledger", "optimizers", "pinn", "sweep"
 
 
 def main() -> int:

@@ -32,59 +32,80 @@ def states(d, seed=0):
     return F, rng.normal(size=F.shape) / d, rotations(rng, len(F), d)
 
 
-def flowed(law, F, dt=0.05):
-    """Internal variables that have flowed at another F: not at rest."""
-    return law.update(F + 0.1 * jnp.sin(7 * F), law.init(F), dt)[1]
+def stored(law):
+    """(F, α, dF) → all that is said of a state, for many points; compiled once."""
+
+    def point(law, F, alpha, dF):
+        tau, slope = jax.jvp(lambda F: law.kirchhoff(F, alpha), (F,), (dF,))
+        out = {"stress": tau, "slope": slope, "stiffness": law.stiffness(F)}
+        if isinstance(law, mat.AbstractHyperelastic):
+            energy, P = jax.value_and_grad(law.energy)(F, alpha)
+            out |= {"energy": energy, "derived": P @ F.T}
+        if isinstance(law, mat.Maxwell | mat.GSM):
+            out["dissipation"] = law.dissipation(F, alpha)
+        return out
+
+    run = eqx.filter_jit(jax.vmap(point, (None, 0, 0, 0)))
+    return lambda *given: jax.tree.map(np.asarray, run(law, *given))
 
 
-def facts(law, F, dF, Q, h=1e-4):
-    """What the laws below compare, at one point."""
-    T = jnp.transpose
-    alpha, rest = flowed(law, F), law.init(F)
-    stress = lambda F: law.kirchhoff(F, alpha)
-    tau, slope = jax.jvp(stress, (F,), (dF,))
-    far = lambda k: stress(F + k * h * dF)
-    moved, after = law.update(F, alpha, 0.05)
-    out = {
-        "at rest": law.kirchhoff(jnp.eye(len(F)), rest),
-        "stress": tau,
-        "turned": Q.T @ law.kirchhoff(Q @ F, alpha) @ Q,
-        "plain": law.kirchhoff(F, rest),
-        "isotropic": law.kirchhoff(F @ Q, rest),
-        "asymmetry": tau - T(tau),
-        "slope": slope,
+def updates(law):
+    """(F, α, dt) → what `update` gives, and the gradient of ½‖F‖² after it."""
+
+    def point(law, F, alpha, dt):
+        def half(F):
+            after, alpha_after = law.update(F, alpha, dt)
+            return jnp.sum(after**2) / 2, (after, alpha_after)
+
+        (_, after), gradient = jax.value_and_grad(half, has_aux=True)(F)
+        return *after, gradient
+
+    run = eqx.filter_jit(jax.vmap(point, (None, 0, 0, None)))
+    return lambda F, alpha, dt: run(law, F, alpha, jnp.asarray(dt))
+
+
+def measured(law, d, h=1e-4, dt=0.05):
+    """What the laws below compare. α has flowed at another F: it is not at rest."""
+    F, dF, Q = map(jnp.asarray, states(d))
+    Qt = jnp.swapaxes(Q, 1, 2)
+    at, update = stored(law), updates(law)
+    rest = jax.vmap(law.init)(F)
+    _, alpha, _ = update(F + 0.1 * jnp.sin(7 * F), rest, dt)
+    now = at(F, alpha, dF)
+    moved, after, gradient = update(F, alpha, dt)
+    later = at(moved, after, dF)
+    stress = lambda F, alpha: at(F, alpha, dF)["stress"]
+    far = lambda k: stress(F + k * h * dF, alpha)
+    start = at(jnp.broadcast_to(jnp.eye(d)[None], F.shape), rest, dF)
+    out = now | {
+        "at rest": start["stress"],
+        "turned": Qt @ stress(Q @ F, alpha) @ Q,
+        "plain": stress(F, rest),
+        "isotropic": stress(F @ Q, rest),
+        "asymmetry": now["stress"] - now["stress"].transpose(0, 2, 1),
         "difference": (far(-2) - 8 * far(-1) + 8 * far(1) - far(2)) / (12 * h),
         "returned": moved,
-        "turned return": Q.T @ law.update(Q @ F, alpha, 0.05)[0],
-        "again": law.update(moved, after, 0.0)[0],
-        "gradient": jax.grad(lambda F: jnp.sum(law.update(F, alpha, 0.05)[0] ** 2))(F),
-        "stiffness": law.stiffness(F),
+        "turned return": Qt @ update(Q @ F, alpha, dt)[0],
+        "again": update(moved, after, 0.0)[0],
+        "gradient": gradient,
     }
-    if isinstance(law, mat.AbstractHyperelastic):
-        derived = mat.AbstractHyperelastic.kirchhoff
-        out["derived"] = derived(law, F, alpha)
-        out["energy"] = law.energy(F, alpha)
-        out["energy after"] = law.energy(moved, after)
-        out["energy at rest"] = law.energy(jnp.eye(len(F)), rest)
-    if isinstance(law, mat.Maxwell | mat.GSM):
-        out["dissipation"] = law.dissipation(F, alpha)
-        step = lambda dt: law.energy(*law.update(F, alpha, dt))
-        out["lost"] = -jax.jvp(step, (jnp.zeros(()),), (jnp.ones(()),))[1]
-    return out
-
-
-def measured(law, d):
-    run = eqx.filter_jit(lambda *given: jax.vmap(lambda *p: facts(law, *p))(*given))
-    return jax.tree.map(np.asarray, run(*map(jnp.asarray, states(d))))
+    if "energy" in now:
+        out |= {"energy at rest": start["energy"], "energy after": later["energy"]}
+    if "dissipation" in now:
+        short = 1e-6
+        soon = at(F, update(F, alpha, short)[1], dF)["energy"]
+        back = at(F, update(F, alpha, -short)[1], dF)["energy"]
+        out["lost"] = (back - soon) / (2 * short)
+    return jax.tree.map(np.asarray, out)
 
 
 def size(a):
     return np.max(np.abs(a))
 
 
-def check_all(found, *, isotropic=True, symmetric=True, tol=1e-10):
+def check_all(found, *, isotropic=True, symmetric=True, smooth=..., tol=1e-10):
     """Round-off of stresses of 10⁴–10⁶ Pa: relative 10⁻¹⁰ is 10⁵ ε of them; energies
-    may rise by as much of themselves."""
+    may rise by as much of themselves. `smooth`: where the stress has a derivative."""
     scale = size(found["stress"])
     close = lambda a, b: size(found[a] - found[b]) <= tol * scale
     assert all(np.all(np.isfinite(v)) for v in found.values())
@@ -93,9 +114,11 @@ def check_all(found, *, isotropic=True, symmetric=True, tol=1e-10):
     assert close("isotropic", "plain") == isotropic, "isotropy"
     assert (size(found["asymmetry"]) <= tol * scale) == symmetric, "symmetry"
     # central differences of fourth order: h⁴ f⁽⁵⁾/30 ≈ 10⁻¹⁴ beside ε/h ≈ 10⁻¹¹
-    error = size(found["slope"] - found["difference"])
+    error = size((found["slope"] - found["difference"])[smooth])
     assert error <= 1e-8 * size(found["slope"]), "derivative of the stress"
-    assert size(found["turned return"] - found["returned"]) <= tol, "return, turned"
+    C = lambda F: F.transpose(0, 2, 1) @ F  # water forgets rotations
+    turned = C(found["turned return"]) - C(found["returned"])
+    assert size(turned) <= tol, "return, turned"
     assert size(found["again"] - found["returned"]) <= tol, "return, twice"
     if "energy" in found:
         assert close("derived", "stress"), "stress of the energy"
@@ -104,4 +127,8 @@ def check_all(found, *, isotropic=True, symmetric=True, tol=1e-10):
         assert np.max(rise) <= tol * size(found["energy"]), "energy of a return"
     if "dissipation" in found:
         assert np.all(found["dissipation"] >= 0), "dissipation"
-        np.testing.assert_allclose(found["lost"], found["dissipation"], rtol=1e-8)
+        # ψ to ε of itself over a time of 10⁻⁶ s of 10⁻¹ s
+        noise = 1e-8 * size(found["energy"]) / 0.1
+        np.testing.assert_allclose(
+            found["lost"], found["dissipation"], rtol=1e-6, atol=noise
+        )

@@ -59,7 +59,7 @@ def test_laws(name, d):
     check_all(measured(LAWS[name](d), d))
 
 
-@pytest.mark.parametrize("make", [icnn, gsm, lambda d: mat.sand()])
+@pytest.mark.parametrize("make", [icnn, lambda d: mat.sand()])
 def test_in_the_plane_the_same(make):
     F, _, _ = states(2)
     law = make(2)
@@ -73,7 +73,9 @@ def test_in_the_plane_the_same(make):
 
 def test_nclaw_is_neither_symmetric_nor_isotropic():
     found = measured(nclaw(3), 3)
-    check_all(found, isotropic=False, symmetric=False)
+    # sorted σ have a kink where they are equal, at the first four states
+    generic = slice(4, None)
+    check_all(found, isotropic=False, symmetric=False, smooth=generic)
     weights = sum(w.size for w in mat.NCElastic(KEY).weights)
     assert weights == 5504  # Ma et al.: 13·64 + 64·64 + 64·9
     limit = np.sqrt(6 / (13 + 64))  # Xavier, uniform
@@ -121,25 +123,23 @@ def test_control_a_false_law_fails(law, says):
 
 
 @pytest.mark.parametrize("name", [*LAWS, "NCLaw"])
-@pytest.mark.parametrize("d", [2, 3])
-def test_dtype_and_structure_follow_the_inputs(name, d):
-    law = {**LAWS, "NCLaw": nclaw}[name](d)
-    for dtype in (jnp.float32, jnp.float64):
-        F = jax.ShapeDtypeStruct((d, d), dtype)
-        alpha = jax.eval_shape(law.init, F)
-        after = jax.eval_shape(lambda F, a, law=law: law.update(F, a, 1e-3), F, alpha)
-        assert jax.tree.map(lambda a: (a.shape, a.dtype), (F, alpha)) == jax.tree.map(
-            lambda a: (a.shape, a.dtype), after
-        )
-        assert jax.eval_shape(law.kirchhoff, F, alpha) == F
-        scalar = jax.ShapeDtypeStruct((), dtype)
-        assert jax.eval_shape(law.stiffness, F) == scalar
-        if isinstance(law, mat.AbstractHyperelastic):
-            assert jax.eval_shape(law.energy, F, alpha) == scalar
+def test_dtype_and_structure_follow_the_inputs(name):
+    law = {**LAWS, "NCLaw": nclaw}[name](3)  # float64 parameters, float32 F
+    F = jax.ShapeDtypeStruct((3, 3), jnp.float32)
+    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    alpha = jax.eval_shape(law.init, F)
+    after = jax.eval_shape(lambda F, a: law.update(F, a, 1e-3), F, alpha)
+    plain = lambda tree: jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+    assert plain(after) == plain((F, alpha))
+    assert plain(jax.eval_shape(law.kirchhoff, F, alpha)) == plain(F)
+    assert plain(jax.eval_shape(law.stiffness, F)) == plain(scalar)
+    if isinstance(law, mat.AbstractHyperelastic):
+        assert plain(jax.eval_shape(law.energy, F, alpha)) == plain(scalar)
 
 
 def test_float32_is_float64_rounded():
-    """Stresses of small strains too: relative to the stress, 100 ε of float32."""
+    """Stresses of small strains too: relative to the strain, 10 ε of float32; F − R of
+    `FixedCorotated` is only as good as R, to ε absolute."""
     F = jnp.asarray(states(3)[0])
     F = jnp.concatenate([F, jnp.eye(3)[None] + 1e-3 * (F - F[:1])])
     F = F.astype(jnp.float32)
@@ -149,7 +149,8 @@ def test_float32_is_float64_rounded():
         exact, single = run(F.astype(jnp.float64)), np.asarray(run(F))
         error = np.max(np.abs(single - np.asarray(exact)), (1, 2))
         strain = np.max(np.abs(np.asarray(F) - np.eye(3)), (1, 2))
-        assert np.all(error <= 100 * eps * 1e5 * (strain + eps)), kind
+        strain += (kind is mat.FixedCorotated) + eps
+        assert np.all(error <= 10 * eps * 1e5 * strain), kind
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
@@ -163,7 +164,9 @@ def test_small_strains_obey_hooke(name):
     tau = jax.jit(law.kirchhoff)(jnp.eye(3) + h * H)
     np.testing.assert_allclose(tau / h, hooke, atol=1e-5 * E)
     np.testing.assert_allclose(law.lame(np.float64), (lam, mu), rtol=1e-14)
-    np.testing.assert_allclose(law.stiffness(jnp.eye(3)), lam + 2 * mu, rtol=1e-12)
+    np.testing.assert_allclose(
+        jax.jit(law.stiffness)(jnp.eye(3)), lam + 2 * mu, rtol=1e-12
+    )
 
 
 def test_a_stretched_bar():
@@ -183,28 +186,24 @@ def test_a_stretched_bar():
 
 
 def test_waves_are_not_faster_than_said():
-    """m·Q(n)m over random directions, by central differences of P, under M."""
+    """m·(DP[m⊗Fᵀn] Fᵀn), waves of random directions n in space, is under M."""
     F, _, _ = states(3)
-    F = jnp.asarray(F)
     rng = np.random.default_rng(1)
-    m, n = rng.normal(size=(2, 40, 3))
-    m, n = (jnp.asarray(a / np.linalg.norm(a, axis=1)[:, None]) for a in (m, n))
+    m, n = rng.normal(size=(2, 1, 30, 3))
+    m, n = (a / np.linalg.norm(a, axis=-1, keepdims=True) for a in (m, n))
+    back = np.einsum("aji,xbj->abi", F, n)
+    h = 1e-5
+    step = h * m[..., None] * back[..., None, :]
+    near = np.stack([F[:, None] + step, F[:, None] - step])
     laws = [kind(1e5, 0.3) for kind in CLASSICAL.values()] + [mat.water(), icnn(3)]
     for law in laws:
-
-        def modulus(F, m, n, law=law):
-            """m·(DP[m⊗(Fᵀn)] Fᵀ n): waves of direction n in space."""
-            back = F.T @ n
-            first = lambda F: law.kirchhoff(F) @ jnp.linalg.inv(F).T
-            h = 1e-5
-            dF = m[:, None] * back[None]
-            dP = (first(F + h * dF) - first(F - h * dF)) / (2 * h)
-            return m @ dP @ back
-
-        every = jax.vmap(jax.vmap(modulus, (None, 0, 0)), (0, None, None))
-        found = np.max(np.asarray(jax.jit(every)(F, m, n)), 1)
+        stress = jax.jit(jax.vmap(law.kirchhoff))
+        tau = np.asarray(stress(near.reshape(-1, 3, 3))).reshape(near.shape)
+        P = tau @ np.linalg.inv(near).swapaxes(-1, -2)
+        dP = (P[0] - P[1]) / (2 * h)
+        found = np.max(np.einsum("xbi,abij,abj->ab", m, dP, back), 1)
         said = np.asarray(jax.jit(jax.vmap(law.stiffness))(F))
-        # an estimate: waves along the axes for ICNN, along principal ones for the rest
+        # an estimate: of waves along the axes for ICNN, along principal ones for others
         assert np.all(found <= 1.1 * said), type(law).__name__
         assert np.all(said <= 4 * np.max(found)), type(law).__name__
 
@@ -216,7 +215,7 @@ def test_parameters_are_traced():
     stress = jax.jit(jax.vmap(lambda E: mat.FixedCorotated(E, 0.2).kirchhoff(F)))
     np.testing.assert_allclose(stress(young)[1], 10 * stress(young)[0], rtol=1e-12)
     slope = jax.jit(jax.jacfwd(lambda E: mat.Hencky(E, 0.2).kirchhoff(F)))(young[0])
-    tau = mat.Hencky(1e4, 0.2).kirchhoff(F)
+    tau = jax.jit(mat.Hencky(1e4, 0.2).kirchhoff)(F)
     np.testing.assert_allclose(slope, tau / 1e4, rtol=1e-10)
     elastic = mat.Hencky(3e5, 0.25)
     back = jax.jit(lambda y: mat.VonMises(y).project(F, elastic))
@@ -243,13 +242,14 @@ def test_von_mises_is_the_closest_point():
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 200},
     )
-    F, _ = jax.jit(law.update)(jnp.diag(jnp.exp(trial)), (), 0.0)
+    update = jax.jit(law.update)
+    F, _ = update(jnp.diag(jnp.exp(trial)), (), 0.0)
     np.testing.assert_allclose(np.log(np.diagonal(F)), best.x, atol=1e-6)
-    tau = law.kirchhoff(F)
+    tau = jax.jit(law.kirchhoff)(F)
     deviator = tau - np.trace(tau) / 3 * np.eye(3)
     np.testing.assert_allclose(np.linalg.norm(deviator), 5e3, rtol=1e-10)
     small = jnp.diag(jnp.exp(0.01 * trial))
-    np.testing.assert_allclose(law.update(small, (), 0.0)[0], small, atol=1e-15)
+    np.testing.assert_allclose(update(small, (), 0.0)[0], small, atol=1e-15)
 
 
 def test_sand_lies_on_its_cone():
@@ -261,29 +261,30 @@ def test_sand_lies_on_its_cone():
     update = jax.jit(law.update)
     trial = jnp.exp(jnp.array([0.03, -0.05, -0.01]))
     F, _ = update(jnp.diag(trial), (), 0.0)
-    tau = law.kirchhoff(F)
+    tau = jax.jit(law.kirchhoff)(F)
     deviator = tau - np.trace(tau) / 3 * np.eye(3)
     np.testing.assert_allclose(
         np.linalg.norm(deviator), -slope * np.trace(tau), rtol=1e-10
     )
     np.testing.assert_allclose(np.linalg.det(F), np.prod(trial), rtol=1e-12)
     F, _ = update(jnp.diag(jnp.exp(jnp.array([0.03, -0.01, 0.0]))), (), 0.0)
-    assert size(law.kirchhoff(F)) <= 1e-9
+    assert size(jax.jit(law.kirchhoff)(F)) <= 1e-9
 
 
-@pytest.mark.parametrize("steps", [1, 7])
-def test_maxwell_relaxes_exponentially(steps):
+def test_maxwell_relaxes_exponentially():
     """A step in strain, held: the branch decays as e^{−t/t_r} for any number of steps;
     a step a thousand times t_r leaves the elastic law."""
     law, F = maxwell(3), jnp.asarray(states(3)[0][-1])
     update, stress = jax.jit(law.update), jax.jit(law.kirchhoff)
-    rest = law.elastic.kirchhoff(F)
-    start = alpha = law.init(F)
-    for _ in range(steps):
-        _, alpha = update(F, alpha, 0.3 / steps)
-    branch = stress(F, alpha) - rest
-    expected = np.exp(-3.0) * (stress(F, start) - rest)
-    np.testing.assert_allclose(branch, expected, atol=1e-9 * size(rest))
+    rest = jax.jit(law.elastic.kirchhoff)(F)
+    start = law.init(F)
+    for steps in (1, 7):
+        alpha = start
+        for _ in range(steps):
+            _, alpha = update(F, alpha, 0.3 / steps)
+        branch = stress(F, alpha) - rest
+        expected = np.exp(-3.0) * (stress(F, start) - rest)
+        np.testing.assert_allclose(branch, expected, atol=1e-9 * size(rest))
     late = stress(F, update(F, start, 100.0)[1])
     np.testing.assert_allclose(late, rest, atol=1e-9 * size(rest))
 

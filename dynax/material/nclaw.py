@@ -24,7 +24,8 @@ class NCElastic(AbstractLaw):
 
     It is objective, and free of stress at F = I (no biases). It is **not** symmetric
     (X and S do not commute: angular momentum is not conserved), **not** isotropic, and
-    has **no** potential, so no energy and no ledger. Outputs are Pa of weights of order
+    has **no** potential, so no energy and no ledger. Sorted σ have kinks, and so has τ,
+    where two are equal. Outputs are Pa of weights of order
     one: Ma et al. train with Adam at a learning rate of 1.
 
     Source: Ma et al., "Learning neural constitutive laws from motion observations for
