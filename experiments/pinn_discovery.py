@@ -19,7 +19,7 @@ import numpy as np
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
 from dynax.pinn import discovery, identify
-from dynax.pinn._sparse import monomials
+from dynax.pinn.identify import monomials
 from dynax.pinn.interpolant import Constant
 from dynax.pinn.several import Several, SideBySide, side_by_side
 from dynax.report import COLORS, new_figure

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dynax._types import ScalarLike
-from dynax.pinn._sparse import Library, collinear, stlsq
+from dynax.pinn._sparse import Library, collinear, monomials as monomials, stlsq
 
 
 BLOCKS = 20  # of points next to one another in time; a draw takes as many, at random
