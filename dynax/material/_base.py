@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -174,8 +175,22 @@ def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:
     return 2 * mu * poisson / (1 - 2 * poisson), mu
 
 
+def moduli(elastic: AbstractLaw, dtype) -> tuple[Scalar, Scalar]:
+    """λ, μ of the elastic part, for a return map.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if not isinstance(elastic, AbstractClassical):
+        raise TypeError(
+            f"elastic: given {type(elastic).__name__}; accepted is an "
+            "AbstractClassical, whose E and ν this return map needs."
+        )
+    return elastic.lame(dtype)
+
+
 def within(
-    name: str, given: ScalarLike, holds: Callable[[np.ndarray], Array], accepted: str
+    name: str, given: ScalarLike, holds: Callable[[np.ndarray], Any], accepted: str
 ) -> None:
     """A parameter is where its law makes sense; a tracer passes.
 

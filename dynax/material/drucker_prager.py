@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractReturn, Elastoplastic, within
+from dynax.material._base import AbstractReturn, Elastoplastic, moduli, within
 from dynax.material.hencky import Hencky, deviator, logarithm, shortened
 from dynax.material.kinematics import isotropic, matmul, strain
 
@@ -38,7 +38,7 @@ class DruckerPrager(AbstractReturn):
         return math.sqrt(2 / 3) * 2 * sine / (3 - sine)
 
     def project(self, F, elastic):
-        lam, mu = elastic.lame(F.dtype)
+        lam, mu = moduli(elastic, F.dtype)
         slope = self.slope(F.dtype) * (F.shape[-1] * lam + 2 * mu) / (2 * mu)
         return F + matmul(F, isotropic(_correction, strain(F), slope))
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractReturn, Elastoplastic, within
+from dynax.material._base import AbstractReturn, Elastoplastic, moduli, within
 from dynax.material.hencky import Hencky, deviator, logarithm, shortened
 from dynax.material.kinematics import isotropic, matmul, strain
 
@@ -27,7 +27,7 @@ class VonMises(AbstractReturn):
         within("yield_stress", self.yield_stress, lambda y: y > 0, "σ_y > 0, in Pa")
 
     def project(self, F, elastic):
-        _, mu = elastic.lame(F.dtype)
+        _, mu = moduli(elastic, F.dtype)
         limit = jnp.asarray(self.yield_stress).astype(F.dtype) / (2 * mu)
         return F + matmul(F, isotropic(_correction, strain(F), limit))
 
