@@ -1,0 +1,12 @@
+"""Bodies in motion: finite elements and material points, fields for diffrax."""
+
+from dynax.mechanics._body import AbstractBody as AbstractBody
+from dynax.mechanics.bar import Bar as Bar
+from dynax.mechanics.fem import Solid as Solid
+from dynax.mechanics.ledger import WithWork as WithWork, audit as audit
+from dynax.mechanics.mesh import (
+    Mesh as Mesh,
+    box_mesh as box_mesh,
+    traction as traction,
+)
+from dynax.mechanics.projected import Projected as Projected

@@ -1,0 +1,318 @@
+"""A body cut into simplices: what solids and bars have in common."""
+
+import abc
+import math
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
+
+from dynax import _tree as tree
+from dynax._types import Scalar, ScalarLike
+from dynax.material import (
+    AbstractHyperelastic,
+    AbstractLaw,
+    Elastoplastic,
+    StressAndReturn,
+)
+from dynax.material.kinematics import det, inverse, matmul, square, transpose
+from dynax.mechanics.mesh import Mesh
+
+
+Vectors = Float[Array, "n d"]
+History = PyTree[Float[Array, "m ..."]]
+State = tuple[tuple[Vectors, History], Vectors]
+
+
+class Parts(NamedTuple):
+    """Linear elements with lumped masses, from a mesh.
+
+    Args:
+        nodes: (n, d), X in m.
+        elements: (m, d + 1).
+        slopes: ∇N, (m, d + 1, d).
+        volume: V₀, (m,), m³.
+        mass: (n, 1), kg.
+        free: (n, 1), 0 where a node is held, else 1.
+        force: (n, d), N: gravity and tractions.
+    """
+
+    nodes: Vectors
+    elements: Int[Array, "m corners"]
+    slopes: Float[Array, "m corners d"]
+    volume: Float[Array, " m"]
+    mass: Float[Array, "n 1"]
+    free: Float[Array, "n 1"]
+    force: Vectors
+
+
+class AbstractBody(eqx.Module):
+    r"""ρ₀ ẍ = ∇·P + ρ₀ g on the body at rest, by linear finite elements:
+
+        mₐ v̇ₐ = fₐ − Σₑ V₀ P ∇Nₐ,   F = Σₐ xₐ ⊗ ∇Nₐ,   P = τ F⁻ᵀ.
+
+    The state is y = ((x, history), v): places and velocities of the nodes, (n, d), and
+    what each element remembers: () where the law has no `update` of its own, else
+    (G, α) with α the internal variables of the law, which is given F G (G = Fᵖ⁻¹ of a
+    plastic law, else I). Three uses:
+
+        elastic    ODETerm(body.field)
+        viscous    ODETerm(body.field): the history flows by its rate; or as the next
+        plastic    ODETerm(body.frozen) with Projected(solver, body.update)
+
+    and `body.terms()` for `diffrax.SemiImplicitEuler`, the last two within `Projected`.
+    Held nodes keep the velocity they start with.
+
+    H = Σ ½m|v|² + Σ V₀ψ − Σ ⟨f, x − X⟩ has Ḣ = supply − dissipation along `field`.
+    """
+
+    law: eqx.AbstractVar[AbstractLaw]
+    parts: eqx.AbstractVar[Parts]
+    dimension: eqx.AbstractClassVar[int | None]  # of the law's F, if not the body's
+
+    @abc.abstractmethod
+    def point(self, A: Array, history: History) -> Array:
+        """F of an element, as the law wants it, from A = Σₐ xₐ ⊗ ∇Nₐ, (d, d)."""
+
+    def init(self, velocity: ArrayLike = 0.0) -> State:
+        """The body at rest, with velocities of shape (), (d,) or (n, d).
+
+        Raises:
+            ValueError: another shape.
+        """
+        X, v = self.parts.nodes, jnp.asarray(velocity)
+        if v.shape not in ((), X.shape[1:], X.shape):
+            raise ValueError(
+                f"velocity: given shape {v.shape}; accepted are (), {X.shape[1:]} and "
+                f"{X.shape}."
+            )
+        v = jnp.broadcast_to(v.astype(X.dtype), X.shape)
+        if type(self.law).update is AbstractLaw.update:
+            return (X, ()), v
+        d, m = self.dimension or X.shape[1], self.parts.volume.size
+        eye = jnp.eye(d, dtype=X.dtype)
+        rest = eye, self.law.init(eye)
+        return (X, tree.map(lambda a: jnp.stack([a] * m), rest)), v
+
+    def field(self, t, y: State, args=None) -> State:
+        """ẏ, the history flowing by its rate dα = ∂update/∂dt at dt = 0.
+
+        Raises:
+            TypeError: at trace time; a plastic return has no rate.
+        """
+        if isinstance(self.law, Elastoplastic | StressAndReturn):
+            raise TypeError(
+                f"law: given {type(self.law).__name__}, whose return has no rate; "
+                "accepted is another, or `frozen` with Projected(solver, body.update)."
+            )
+        (v, _), a = self.frozen(t, y, args)
+        return (v, self._rate(*y[0])), a
+
+    def frozen(self, t, y: State, args=None) -> State:
+        """ẏ, the history at rest."""
+        del t, args
+        q, v = y
+        return (v, tree.zeros_like(q[1])), self.acceleration(q)
+
+    def terms(self) -> tuple[diffrax.ODETerm, diffrax.ODETerm]:
+        """(ẋ = v, v̇ = a(x)), the history at rest: for `diffrax.SemiImplicitEuler`."""
+        _, rest = self.init()[0]
+        move = lambda t, v, args: (v, tree.zeros_like(rest))
+        kick = lambda t, q, args: self.acceleration(q)
+        return diffrax.ODETerm(move), diffrax.ODETerm(kick)
+
+    def update(self, t, y: State, dt: ScalarLike, args=None) -> State:
+        """Plastic return and flow during dt, at resting nodes: for `Projected`."""
+        del t, args
+        (x, history), v = y
+
+        def one(A, history):
+            F, Fe, (G, alpha) = self._seen(A, history)
+            after, alpha = self.law.update(Fe, alpha, dt)
+            return G + matmul(inverse(F), after - Fe), alpha
+
+        if history != ():
+            history = jax.vmap(one)(self._gradient(x), history)
+        return (x, history), v
+
+    def acceleration(self, q) -> Vectors:
+        return self.parts.free * self.pull(q) / self.parts.mass
+
+    def pull(self, q) -> Vectors:
+        """fₐ − Σₑ V₀ P ∇Nₐ in N; where a node is held, minus what holds it."""
+        parts, P = self.parts, self.stress(q)
+        inner = parts.volume[:, None, None] * jnp.sum(
+            P[:, None] * parts.slopes[:, :, None], -1
+        )
+        return parts.force.at[parts.elements].add(-inner)
+
+    def stress(self, q) -> Float[Array, "m d d"]:
+        """P = τ F⁻ᵀ of each element, Pa."""
+
+        def one(A, history):
+            F, Fe, (_, alpha) = self._seen(A, history)
+            P = matmul(self.law.kirchhoff(Fe, alpha), transpose(inverse(F)))
+            return P[: A.shape[0], : A.shape[0]]
+
+        x, history = q
+        return jax.vmap(one)(self._gradient(x), history)
+
+    def energy(self, t, y: State, args=None) -> Scalar:
+        """H in J (a bar of area 1 and plane strain: J/m², J/m)."""
+        del t, args
+        (x, history), v = y
+        kinetic = jnp.sum(self.parts.mass * v**2) / 2
+        load = tree.vdot(self.parts.force, x - self.parts.nodes)
+        return kinetic + self._stored(x, history) - load
+
+    def dissipation(self, t, y: State, args=None) -> Scalar:
+        """D = −Σ V₀ ⟨∂ψ/∂α, α̇⟩ in W, of `field`."""
+        del t, args
+        x, history = y[0]
+        stored = lambda history: self._stored(x, history)
+        return -jax.jvp(stored, (history,), (self._rate(x, history),))[1]
+
+    def supply(self, t, y: State, args=None) -> Scalar:
+        """The power, W, of what moves the held nodes."""
+        del t, args
+        q, v = y
+        return -jnp.sum((1 - self.parts.free) * v * self.pull(q))
+
+    def momentum(self, y: State) -> Float[Array, " d"]:
+        """Σ m v."""
+        return jnp.sum(self.parts.mass * y[1], 0)
+
+    def angular_momentum(self, y: State) -> Array:
+        """Σ m x × v about the origin: (3,), or () in the plane."""
+        (x, _), v = y
+        L = jnp.sum(self.parts.mass[:, None] * x[:, :, None] * v[:, None], 0)
+        W = L - L.T
+        return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])
+
+    def limit(self, y: State) -> Scalar:
+        """2/ω_max, the largest stable dt of `SemiImplicitEuler`, from each element's
+        ω² ≤ V₀ M Σₐ |∇Nₐ|²/mₐ with its own share of mass and the law's `stiffness` M.
+        """
+        parts = self.parts
+        total = self._stiffness(*y[0]) * parts.volume
+        share = parts.mass[parts.elements][..., 0]
+        return 2 / jnp.sqrt(
+            jnp.max(total * jnp.sum(jnp.sum(parts.slopes**2, -1) / share, 1))
+        )
+
+    def power(self, y: State) -> Scalar:
+        """Σ of the sizes of what makes up Ḣ, W: the scale of its round-off."""
+        parts, (q, v) = self.parts, y
+        size = jnp.sqrt(square(self.stress(q))) + self._stiffness(*q)
+        speed = jnp.sqrt(jnp.sum(v**2, -1))[parts.elements]
+        slope = jnp.sqrt(jnp.sum(parts.slopes**2, -1))
+        inner = parts.volume * size * jnp.sum(slope * speed, 1)
+        return jnp.sum(inner) + tree.vdot(jnp.abs(parts.force), jnp.abs(v))
+
+    def _gradient(self, x):
+        corners = x[self.parts.elements]
+        return jnp.sum(corners[..., :, None] * self.parts.slopes[..., None, :], 1)
+
+    def _seen(self, A, history):
+        F = self.point(A, history)
+        if history == ():
+            return F, F, ((), ())
+        return F, matmul(F, history[0]), history
+
+    def _rate(self, x, history):
+        def one(A, history):
+            F, Fe, (_, alpha) = self._seen(A, history)
+            now = jnp.zeros((), F.dtype)
+            flow = lambda dt: self.law.update(Fe, alpha, dt)
+            dFe, dalpha = jax.jvp(flow, (now,), (jnp.ones_like(now),))[1]
+            return matmul(inverse(F), dFe), dalpha
+
+        return () if history == () else jax.vmap(one)(self._gradient(x), history)
+
+    def _stored(self, x, history):
+        law = self.law
+        if not isinstance(law, AbstractHyperelastic):
+            raise TypeError(
+                f"law: given {type(law).__name__}, which has no energy; accepted here "
+                "is an AbstractHyperelastic."
+            )
+
+        def one(A, history):
+            _, Fe, (_, alpha) = self._seen(A, history)
+            return law.energy(Fe, alpha)
+
+        return jnp.sum(self.parts.volume * jax.vmap(one)(self._gradient(x), history))
+
+    def _stiffness(self, x, history):
+        def one(A, history):
+            return self.law.stiffness(self._seen(A, history)[1])
+
+        return jax.vmap(one)(self._gradient(x), history)
+
+
+def assemble(
+    mesh: Mesh,
+    density: ScalarLike,
+    held: ArrayLike | None,
+    gravity: ArrayLike | None,
+    force: ArrayLike | None,
+    area: ScalarLike = 1.0,
+) -> Parts:
+    """The parts of a body; `area` multiplies volumes.
+
+    Raises:
+        ValueError: wrong shapes; an element of no volume, or turned inside out; a node
+            of no element; a density or an area that is not positive.
+    """
+    X = jnp.asarray(mesh.nodes)
+    n, d = X.shape if X.ndim == 2 else (0, 0)
+    _shape("nodes", X, (n, d), d in (1, 2, 3) and X.dtype.kind == "f")
+    elements = np.asarray(mesh.elements)
+    whole = elements.dtype.kind in "iu" and elements.ndim == 2 and elements.size
+    inside = bool(whole) and elements.min() >= 0 and elements.max() < n
+    good = inside and np.unique(elements).size == n
+    _shape("elements", elements, (len(elements), d + 1), good)
+    held = jnp.zeros((n,), bool) if held is None else jnp.asarray(held)
+    _shape("held", held, (n,), held.dtype == bool)
+    g = jnp.zeros((d,)) if gravity is None else jnp.asarray(gravity)
+    _shape("gravity", g, (d,))
+    force = jnp.zeros((n, d)) if force is None else jnp.asarray(force)
+    _shape("force", force, (n, d))
+    for name, given in (("density", density), ("area", area)):
+        if tree.is_concrete(given) and not np.all(np.asarray(given) > 0):
+            raise ValueError(f"{name}: given {given}; accepted is a number > 0.")
+
+    corners = X[elements]
+    E = transpose(corners[:, 1:] - corners[:, :1])
+    size = E[:, 0, 0] if d == 1 else det(E)
+    if tree.is_concrete(size) and not np.all(np.asarray(size) > 0):
+        bad = int(np.argmin(np.asarray(size)))
+        raise ValueError(
+            f"elements: given number {bad} with det {float(size[bad]):.3g}; accepted "
+            "is det > 0 (swap two of its nodes)."
+        )
+    slopes = 1 / E if d == 1 else inverse(E)
+    slopes = jnp.concatenate([-jnp.sum(slopes, 1, keepdims=True), slopes], 1)
+    volume = tree.cast(area, X.dtype) * size / math.factorial(d)
+    share = tree.cast(density, X.dtype) * volume[:, None] / (d + 1)
+    mass = jnp.zeros((n,), X.dtype).at[elements].add(share)[:, None]
+    weight = mass * g.astype(X.dtype)[None]
+    free = 1 - held.astype(X.dtype)[:, None]
+    numbers = jnp.asarray(elements, jnp.int32)
+    return Parts(X, numbers, slopes, volume, mass, free, weight + force.astype(X.dtype))
+
+
+def _shape(name, given, accepted, good=True):
+    if given.shape != accepted or not good:
+        words = {
+            "nodes": "floating, (n, d) with d = 1, 2 or 3",
+            "elements": "integers, (m, d + 1), of every node at least once",
+        }
+        raise ValueError(
+            f"{name}: given {given.dtype} of shape {given.shape}; accepted is "
+            f"{words.get(name, accepted)}."
+        )

@@ -1,0 +1,97 @@
+"""A bar: one dimension, uniaxial stress."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from dynax._types import ScalarLike
+from dynax.material import AbstractLaw, Elastoplastic, StressAndReturn
+from dynax.material.kinematics import matmul
+from dynax.mechanics._body import AbstractBody, Parts, assemble
+from dynax.mechanics.mesh import Mesh
+
+
+ITERATIONS = 10  # of Newton's method, quadratic: enough for stretches of ½ to 2
+
+
+class Bar(AbstractBody):
+    r"""ρ₀ ẍ = ∂P₁₁/∂X + ρ₀ g in uniaxial stress: F = diag(a, b, b) with τ₂₂ = τ₃₃ = 0.
+
+    The same three-dimensional law as everywhere; b solves τ₂₂(diag(a, b, b)) = 0 in
+    each element and is differentiated as the implicit function it is. Small waves run
+    at c = √(E/ρ₀). Inertia across the bar is neglected; the law is isotropic.
+
+    Source: Love, "A Treatise on the Mathematical Theory of Elasticity", ch. XX.
+
+    Args:
+        law: of `dynax.material`, or your own; not plastic.
+        mesh: of lines, `box_mesh((cells,), (length,))`.
+        density: ρ₀ > 0, kg/m³.
+        area: of the section at rest, m².
+        held: (n,), which nodes keep their velocity; none if None.
+        gravity: (1,), m/s².
+        force: (n, 1), N, dead loads on the nodes.
+
+    Raises:
+        ValueError: see `assemble`; not a mesh of lines.
+        TypeError: a plastic law.
+    """
+
+    law: AbstractLaw
+    parts: Parts
+    dimension: ClassVar[int | None] = 3
+
+    def __init__(
+        self,
+        law: AbstractLaw,
+        mesh: Mesh,
+        density: ScalarLike,
+        area: ScalarLike = 1.0,
+        held: ArrayLike | None = None,
+        gravity: ArrayLike | None = None,
+        force: ArrayLike | None = None,
+    ):
+        if isinstance(law, Elastoplastic | StressAndReturn):
+            raise TypeError(
+                f"law: given {type(law).__name__}; accepted is one without a plastic "
+                "return, which does not know of the free section (use a Solid)."
+            )
+        self.law = law
+        self.parts = assemble(mesh, density, held, gravity, force, area)
+        d = self.parts.nodes.shape[1]
+        if d != 1:
+            raise ValueError(f"mesh: given d = {d}; accepted is d = 1.")
+
+    def point(self, A, history):
+        a = A[0, 0]
+        numbers, rest = eqx.partition((self.law, a, history), eqx.is_array)
+        fixed = eqx.combine(jax.lax.stop_gradient(numbers), rest)
+
+        def across(law, a, history, s):
+            F = _stretch(a, s)
+            if history == ():
+                return law.kirchhoff(F)[1, 1]
+            G, alpha = history
+            return law.kirchhoff(matmul(F, G), alpha)[1, 1]
+
+        def slope(s):
+            g = lambda s: across(*fixed, s)
+            return jax.jvp(g, (s,), (jnp.ones_like(s),))
+
+        def newton(_, s):
+            value, by_s = slope(s)
+            return s - value / by_s
+
+        start = -jnp.log(fixed[1]) / 4
+        s = jax.lax.fori_loop(0, ITERATIONS, newton, start)
+        # one more step, whose derivative is that of the implicit function
+        by_s = slope(s)[1]
+        return _stretch(a, s - across(self.law, a, history, s) / by_s)
+
+
+def _stretch(a, s):
+    b = jnp.exp(s)
+    return jnp.diag(jnp.stack([a, b, b]))

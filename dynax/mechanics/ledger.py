@@ -1,0 +1,85 @@
+"""The ledger of a solve of a body: what becomes of its energy."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynax import _tree as tree
+from dynax.lyapunov import INSIDE, Check, Ledger, lie_derivative
+from dynax.material.kinematics import square
+from dynax.mechanics._body import AbstractBody
+
+
+class WithWork(eqx.Module):
+    """A body beside its work: Y = (y, (W, S)), Ẇ = dissipation, Ṡ = supply.
+
+    Along the exact motion H + W − S is constant. `ODETerm(WithWork(body).field)` and
+    `SaveAt(ts=…)` give what `audit` takes.
+    """
+
+    body: AbstractBody
+
+    def init(self, y):
+        zero = jnp.zeros((), tree.widest(y))
+        return y, (zero, zero)
+
+    def field(self, t, y, args=None):
+        work = (f(t, y[0], args) for f in (self.body.dissipation, self.body.supply))
+        return self.body.field(t, y[0], args), tuple(work)
+
+
+@eqx.filter_jit
+def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
+    """Rows of the saved states of a `WithWork` solve, each from one save to the next.
+
+        fall         H₊ − H ≤ S₊ − S
+        balance      H₊ − H = S₊ − S − (W₊ − W)
+        identity     Ḣ = supply − D at the end of the row (pointwise, exact jvp)
+        dissipation  D ≥ 0 at the end of the row
+
+    The first two up to `accuracy` times what was summed, the last two up to round-off.
+
+    Args:
+        body: the body.
+        t: (k,), times of the saves.
+        y: (y, (W, S)) at them, leading by time.
+        accuracy: relative, claimed of the solve, as 10·rtol.
+    """
+
+    def at(t, y):
+        (x, history), v = state = y[0]
+        energy, rate = lie_derivative(body.energy, body.field)(t, state)
+        spent, fed = body.dissipation(t, state), body.supply(t, state)
+        kinetic = jnp.sum(body.parts.mass * v**2)
+        load = tree.vdot(jnp.abs(body.parts.force), jnp.abs(x - body.parts.nodes))
+        pressed = jnp.sqrt(square(body.stress(state[0])))
+        size = jnp.abs(energy) + kinetic + 2 * load + pressed @ body.parts.volume
+        power = body.power(state) + jnp.abs(spent) + jnp.abs(fed)
+        return energy, size, rate - fed + spent, spent, power
+
+    energy, size, defect, spent, power = jax.lax.map(lambda a: at(*a), (t, y))
+    change, (work, fed) = jnp.diff(energy), map(jnp.diff, y[1])
+    u = (8 + float(np.log2(tree.size(body.parts.nodes)))) * tree.eps(y) / 2
+    slack = (u + tree.cast(accuracy, size.dtype)) * (size[1:] + size[:-1])
+    zero = jnp.zeros_like(change)
+    return Ledger(
+        step=jnp.arange(change.size, dtype=jnp.int32),
+        energy=energy[:-1],
+        change=change,
+        predicted=fed - work,
+        defect=change - fed + work,
+        scale=jnp.abs(work) + jnp.abs(fed),
+        terms={"work": work, "supply": fed},
+        phase=jnp.full(change.shape, INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks={
+            "fall": Check(fed - change, slack),
+            "balance": Check(-jnp.abs(change - fed + work), slack),
+            "identity": Check(-jnp.abs(defect[1:]), u * power[1:]),
+            "dissipation": Check(spent[1:], u * power[1:]),
+        },
+    )
