@@ -2,13 +2,15 @@
 
 import abc
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from dynax import _tree as tree
@@ -24,7 +26,8 @@ from dynax.mechanics.mesh import Mesh
 
 
 Vectors = Float[Array, "n d"]
-History = PyTree[Float[Array, "m ..."]]
+History = Float[Array, "m k"]
+Memory = PyTree[Float[Array, "..."]]
 State = tuple[tuple[Vectors, History], Vectors]
 
 
@@ -56,9 +59,9 @@ class AbstractBody(eqx.Module):
         mₐ v̇ₐ = fₐ − Σₑ V₀ P ∇Nₐ,   F = Σₐ xₐ ⊗ ∇Nₐ,   P = τ F⁻ᵀ.
 
     The state is y = ((x, history), v): places and velocities of the nodes, (n, d), and
-    what each element remembers: () where the law has no `update` of its own, else
-    (G, α) with α the internal variables of the law, which is given F G (G = Fᵖ⁻¹ of a
-    plastic law, else I). Three uses:
+    a row of numbers that each element remembers, (m, k). k = 0 where the law has no
+    `update` of its own; else `memory` makes (G, α) of it: α are the internal variables
+    of the law, which is given F G (G = Fᵖ⁻¹ of a plastic law, else I). Three uses:
 
         elastic    ODETerm(body.field)
         viscous    ODETerm(body.field): the history flows by its rate; or as the next
@@ -75,7 +78,7 @@ class AbstractBody(eqx.Module):
     dimension: eqx.AbstractClassVar[int | None]  # of the law's F, if not the body's
 
     @abc.abstractmethod
-    def point(self, A: Array, history: History) -> Array:
+    def point(self, A: Array, memory: Memory) -> Array:
         """F of an element, as the law wants it, from A = Σₐ xₐ ⊗ ∇Nₐ, (d, d)."""
 
     def init(self, velocity: ArrayLike = 0.0) -> State:
@@ -91,12 +94,12 @@ class AbstractBody(eqx.Module):
                 f"{X.shape}."
             )
         v = jnp.broadcast_to(v.astype(X.dtype), X.shape)
-        if type(self.law).update is AbstractLaw.update:
-            return (X, ()), v
-        d, m = self.dimension or X.shape[1], self.parts.volume.size
-        eye = jnp.eye(d, dtype=X.dtype)
-        rest = eye, self.law.init(eye)
-        return (X, tree.map(lambda a: jnp.stack([a] * m), rest)), v
+        row = ravel_pytree(self._rest())[0].astype(X.dtype)
+        return (X, jnp.tile(row, (self.parts.volume.size, 1))), v
+
+    def memory(self, history: History) -> Memory:
+        """(G, α) of each element, leading by elements; () where nothing is kept."""
+        return jax.vmap(self._memory)(history)
 
     def field(self, t, y: State, args=None) -> State:
         """ẏ, the history flowing by its rate dα = ∂update/∂dt at dt = 0.
@@ -116,26 +119,26 @@ class AbstractBody(eqx.Module):
         """ẏ, the history at rest."""
         del t, args
         q, v = y
-        return (v, tree.zeros_like(q[1])), self.acceleration(q)
+        return (v, jnp.zeros_like(q[1])), self.acceleration(q)
 
-    def terms(self) -> tuple[diffrax.ODETerm, diffrax.ODETerm]:
+    def terms(self) -> tuple[diffrax.AbstractTerm, diffrax.AbstractTerm]:
         """(ẋ = v, v̇ = a(x)), the history at rest: for `diffrax.SemiImplicitEuler`."""
         _, rest = self.init()[0]
-        move = lambda t, v, args: (v, tree.zeros_like(rest))
-        kick = lambda t, q, args: self.acceleration(q)
-        return diffrax.ODETerm(move), diffrax.ODETerm(kick)
+        pair = lambda y: y if isinstance(y, tuple) else (y, rest)
+        move = lambda y: (pair(y)[0], jnp.zeros_like(rest))
+        return _Half(move), _Half(lambda y: self.acceleration(pair(y)))
 
     def update(self, t, y: State, dt: ScalarLike, args=None) -> State:
         """Plastic return and flow during dt, at resting nodes: for `Projected`."""
         del t, args
         (x, history), v = y
 
-        def one(A, history):
-            F, Fe, (G, alpha) = self._seen(A, history)
+        def one(A, row):
+            F, Fe, (G, alpha) = self._seen(A, row)
             after, alpha = self.law.update(Fe, alpha, dt)
-            return G + matmul(inverse(F), after - Fe), alpha
+            return _row(G + matmul(inverse(F), after - Fe), alpha)
 
-        if history != ():
+        if history.size:
             history = jax.vmap(one)(self._gradient(x), history)
         return (x, history), v
 
@@ -153,8 +156,8 @@ class AbstractBody(eqx.Module):
     def stress(self, q) -> Float[Array, "m d d"]:
         """P = τ F⁻ᵀ of each element, Pa."""
 
-        def one(A, history):
-            F, Fe, (_, alpha) = self._seen(A, history)
+        def one(A, row):
+            F, Fe, (_, alpha) = self._seen(A, row)
             P = matmul(self.law.kirchhoff(Fe, alpha), transpose(inverse(F)))
             return P[: A.shape[0], : A.shape[0]]
 
@@ -194,15 +197,17 @@ class AbstractBody(eqx.Module):
         return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])
 
     def limit(self, y: State) -> Scalar:
-        """2/ω_max, the largest stable dt of `SemiImplicitEuler`, from each element's
-        ω² ≤ V₀ M Σₐ |∇Nₐ|²/mₐ with its own share of mass and the law's `stiffness` M.
+        """2/ω_max, the largest stable dt of `SemiImplicitEuler`, s; from the largest
+
+            ω² ≤ (d + 1)(M/ρ₀) Σₐ |∇Nₐ|²
+
+        of an element by itself, with the law's `stiffness` M: exact for a bar, if M
+        were E.
         """
         parts = self.parts
-        total = self._stiffness(*y[0]) * parts.volume
-        share = parts.mass[parts.elements][..., 0]
-        return 2 / jnp.sqrt(
-            jnp.max(total * jnp.sum(jnp.sum(parts.slopes**2, -1) / share, 1))
-        )
+        density = jnp.sum(parts.mass) / jnp.sum(parts.volume)
+        steep = parts.slopes.shape[1] * jnp.sum(parts.slopes**2, (1, 2))
+        return 2 / jnp.sqrt(jnp.max(self._stiffness(*y[0]) * steep) / density)
 
     def power(self, y: State) -> Scalar:
         """Σ of the sizes of what makes up Ḣ, W: the scale of its round-off."""
@@ -217,21 +222,34 @@ class AbstractBody(eqx.Module):
         corners = x[self.parts.elements]
         return jnp.sum(corners[..., :, None] * self.parts.slopes[..., None, :], 1)
 
-    def _seen(self, A, history):
-        F = self.point(A, history)
-        if history == ():
-            return F, F, ((), ())
-        return F, matmul(F, history[0]), history
+    def _rest(self):
+        """(G, α) of one element at rest; or nothing."""
+        if type(self.law).update is AbstractLaw.update:
+            return ()
+        X = self.parts.nodes
+        eye = jnp.eye(self.dimension or X.shape[1], dtype=X.dtype)
+        return eye, self.law.init(eye)
+
+    def _memory(self, row):
+        return ravel_pytree(self._rest())[1](row)
+
+    def _seen(self, A, row):
+        """F, what the law is given, and the memory."""
+        memory = self._memory(row)
+        F = self.point(A, memory)
+        return (F, matmul(F, memory[0]), memory) if memory else (F, F, ((), ()))
 
     def _rate(self, x, history):
-        def one(A, history):
-            F, Fe, (_, alpha) = self._seen(A, history)
+        def one(A, row):
+            F, Fe, (_, alpha) = self._seen(A, row)
             now = jnp.zeros((), F.dtype)
             flow = lambda dt: self.law.update(Fe, alpha, dt)
             dFe, dalpha = jax.jvp(flow, (now,), (jnp.ones_like(now),))[1]
-            return matmul(inverse(F), dFe), dalpha
+            return _row(matmul(inverse(F), dFe), dalpha)
 
-        return () if history == () else jax.vmap(one)(self._gradient(x), history)
+        if not history.size:
+            return history
+        return jax.vmap(one)(self._gradient(x), history)
 
     def _stored(self, x, history):
         law = self.law
@@ -241,17 +259,39 @@ class AbstractBody(eqx.Module):
                 "is an AbstractHyperelastic."
             )
 
-        def one(A, history):
-            _, Fe, (_, alpha) = self._seen(A, history)
+        def one(A, row):
+            _, Fe, (_, alpha) = self._seen(A, row)
             return law.energy(Fe, alpha)
 
         return jnp.sum(self.parts.volume * jax.vmap(one)(self._gradient(x), history))
 
     def _stiffness(self, x, history):
-        def one(A, history):
-            return self.law.stiffness(self._seen(A, history)[1])
+        def one(A, row):
+            return self.law.stiffness(self._seen(A, row)[1])
 
         return jax.vmap(one)(self._gradient(x), history)
+
+
+def _row(*memory):
+    return ravel_pytree(memory)[0]
+
+
+class _Half(diffrax.AbstractTerm):
+    """The rate of one half of the state by the other; or, as diffrax tries first to see
+    whether the shapes fit, by itself."""
+
+    rate: Callable[[Any], Any]
+
+    def vf(self, t, y, args):
+        del t, args
+        return self.rate(y)
+
+    def contr(self, t0, t1, **kwargs):
+        del kwargs
+        return t1 - t0
+
+    def prod(self, vf, control):
+        return tree.scale(control, vf)
 
 
 def assemble(

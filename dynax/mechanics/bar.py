@@ -65,16 +65,16 @@ class Bar(AbstractBody):
         if d != 1:
             raise ValueError(f"mesh: given d = {d}; accepted is d = 1.")
 
-    def point(self, A, history):
+    def point(self, A, memory):
         a = A[0, 0]
-        numbers, rest = eqx.partition((self.law, a, history), eqx.is_array)
+        numbers, rest = eqx.partition((self.law, a, memory), eqx.is_array)
         fixed = eqx.combine(jax.lax.stop_gradient(numbers), rest)
 
-        def across(law, a, history, s):
+        def across(law, a, memory, s):
             F = _stretch(a, s)
-            if history == ():
+            if not memory:
                 return law.kirchhoff(F)[1, 1]
-            G, alpha = history
+            G, alpha = memory
             return law.kirchhoff(matmul(F, G), alpha)[1, 1]
 
         def slope(s):
@@ -89,7 +89,7 @@ class Bar(AbstractBody):
         s = jax.lax.fori_loop(0, ITERATIONS, newton, start)
         # one more step, whose derivative is that of the implicit function
         by_s = slope(s)[1]
-        return _stretch(a, s - across(self.law, a, history, s) / by_s)
+        return _stretch(a, s - across(self.law, a, memory, s) / by_s)
 
 
 def _stretch(a, s):

@@ -50,6 +50,6 @@ class Solid(AbstractBody):
         if self.parts.nodes.shape[1] == 1:
             raise ValueError("mesh: given d = 1; accepted is d = 2 or 3 (else a Bar).")
 
-    def point(self, A, history):
-        del history
+    def point(self, A, memory):
+        del memory
         return A

@@ -1,18 +1,21 @@
-"""A solver whose every step ends on a set: plastic return, flow of internal variables."""
+"""A solver whose every step ends where it may: plastic return, internal variables."""
 
 from collections.abc import Callable
 from typing import Any
 
 import diffrax
+import equinox as eqx
+
+from dynax import _tree as tree
 
 
 class Projected(diffrax.AbstractWrappedSolver):
     """y₁ ← Π(t₁, y₁, t₁ − t₀, args) after each step of `solver`.
 
-    The dense output ends at the projected y₁ where the interpolation knows y₁ (linear,
-    Hermite); between the ends it does not see Π, so save at steps. Solvers that reuse
-    the last slope of a step evaluate it anew, at the projected point. The error
-    estimate stays that of the smooth part of the step.
+    Solvers that reuse the last slope of a step evaluate it anew, at the projected y₁.
+    The dense output ends there too, as p(t) + (y₁ − p(t₁))(t − t₀)/(t₁ − t₀) with p the
+    solver's own: Π may not hold between the ends. The error estimate stays that of the
+    smooth part of the step.
 
     Args:
         solver: any diffrax solver.
@@ -28,7 +31,7 @@ class Projected(diffrax.AbstractWrappedSolver):
 
     @property
     def interpolation_cls(self):  # pyright: ignore
-        return self.solver.interpolation_cls
+        return _Interpolating(self.solver.interpolation_cls)
 
     @property
     def term_compatible_contr_kwargs(self):
@@ -54,7 +57,28 @@ class Projected(diffrax.AbstractWrappedSolver):
         y1, error, dense, state, result = self.solver.step(
             terms, t0, t1, y0, args, solver_state, True
         )
-        y1 = self.project(t1, y1, t1 - t0, args)
-        if "y1" in dense:
-            dense = {**dense, "y1": y1}
+        smooth, y1 = y1, self.project(t1, y1, t1 - t0, args)
+        dense = {"smooth": dense, "jump": tree.sub(y1, smooth)}
         return y1, error, dense, state, result
+
+
+class _Interpolating(eqx.Module):
+    """`interpolation_cls`, as a value that equals its like."""
+
+    of: Callable[..., diffrax.AbstractLocalInterpolation] = eqx.field(static=True)
+
+    def __call__(self, *, t0, t1, smooth, jump):
+        return _Interpolation(t0, t1, self.of(t0=t0, t1=t1, **smooth), jump)
+
+
+class _Interpolation(diffrax.AbstractLocalInterpolation):
+    t0: Any
+    t1: Any
+    smooth: diffrax.AbstractLocalInterpolation
+    jump: Any
+
+    def evaluate(self, t0, t1=None, left=True):
+        if t1 is not None:
+            return tree.sub(self.evaluate(t1, left=left), self.evaluate(t0, left=left))
+        done = (t0 - self.t0) / (self.t1 - self.t0)
+        return tree.add(self.smooth.evaluate(t0), tree.scale(done, self.jump))
