@@ -7,6 +7,7 @@ from dynax import (
     checkpoint as checkpoint,
     kappa as kappa,
     material as material,
+    mechanics as mechanics,
     monitor as monitor,
     optim as optim,
     sweep as sweep,

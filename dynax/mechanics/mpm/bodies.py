@@ -1,0 +1,126 @@
+"""Sets of points: equal cells of a lattice, of which those within a shape are kept."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+Numbers = Sequence[float]
+Points = np.ndarray  # (n, d), float64, m; V₀ of each is spacingᵈ
+
+LETTERS = {  # 5 × 7
+    "A": "01110 10001 10001 11111 10001 10001 10001",
+    "D": "11110 10001 10001 10001 10001 10001 11110",
+    "L": "10000 10000 10000 10000 10000 10000 11111",
+    "N": "10001 11001 11101 10111 10011 10001 10001",
+    "T": "11111 00100 00100 00100 00100 00100 00100",
+    "X": "10001 10001 01010 00100 01010 10001 10001",
+    "Y": "10001 10001 01010 00100 00100 00100 00100",
+}
+
+
+def box(lower: Numbers, upper: Numbers, spacing: float) -> Points:
+    """Cells of about `spacing` that fill a box, in lexicographic order.
+
+    Raises:
+        ValueError: lower and upper are not 2 or 3 numbers each, or a side is < spacing.
+    """
+    lower, upper = (np.asarray(a, np.float64) for a in (lower, upper))
+    if lower.shape != upper.shape or lower.shape not in ((2,), (3,)):
+        raise ValueError(
+            f"lower, upper: given shapes {lower.shape} and {upper.shape}; accepted are "
+            "2 or 3 numbers each."
+        )
+    count = np.rint((upper - lower) / spacing).astype(int)
+    if np.any(count < 1):
+        raise ValueError(
+            f"spacing: given {spacing}; accepted is at most the sides, {upper - lower}."
+        )
+    axes = [
+        a + (np.arange(n) + 0.5) * spacing for a, n in zip(lower, count, strict=True)
+    ]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(count))
+
+
+def inside(
+    shape: Callable[[Points], np.ndarray],
+    lower: Numbers,
+    upper: Numbers,
+    spacing: float,
+) -> Points:
+    """The points of a `box` where `shape` of them is true."""
+    x = box(lower, upper, spacing)
+    return x[shape(x)]
+
+
+def ball(center: Numbers, radius: float, spacing: float) -> Points:
+    """A disk or a ball."""
+    c = np.asarray(center, np.float64)
+    within = lambda x: np.sum((x - c) ** 2, -1) < radius**2
+    return inside(within, c - radius, c + radius, spacing)
+
+
+def torus(center: Numbers, radius: float, tube: float, spacing: float) -> Points:
+    """About the z axis: `radius` to the middle of the tube; in the plane a ring."""
+    c = np.asarray(center, np.float64)
+    reach = np.full(c.shape, radius + tube)
+    reach[2:] = tube
+
+    def within(x):
+        from_ring = np.hypot(x[:, 0] - c[0], x[:, 1] - c[1]) - radius
+        return from_ring**2 + np.sum((x - c)[:, 2:] ** 2, -1) < tube**2
+
+    return inside(within, c - reach, c + reach, spacing)
+
+
+def star(
+    center: Numbers,
+    radius: float,
+    spacing: float,
+    points: int = 5,
+    waist: float = 0.5,
+    depth: float | None = None,
+) -> Points:
+    """A star whose radius falls linearly in angle from `radius` to waist·radius.
+
+    `depth` along z, in three dimensions; if None, half the radius.
+    """
+    c = np.asarray(center, np.float64)
+    reach = np.full(c.shape, radius)
+    reach[2:] = (radius / 2 if depth is None else depth) / 2
+
+    def within(x):
+        y, z = x[:, 0] - c[0], x[:, 1] - c[1]
+        turn = points * np.arctan2(y, z) / np.pi % 2  # 0 at a tip, 1 between two
+        return np.hypot(y, z) < radius * (waist + (1 - waist) * np.abs(turn - 1))
+
+    return inside(within, c - reach, c + reach, spacing)
+
+
+def letter(
+    which: str,
+    center: Numbers,
+    height: float,
+    spacing: float,
+    depth: float | None = None,
+) -> Points:
+    """One of `LETTERS` upright in the plane of x and y, 5/7 as wide as high.
+
+    `depth` along z, in three dimensions; if None, two sevenths of the height.
+
+    Raises:
+        ValueError: no such letter.
+    """
+    if which not in LETTERS:
+        raise ValueError(f"which: given {which!r}; accepted is one of {[*LETTERS]}.")
+    rows = np.array([[int(s) for s in row] for row in LETTERS[which].split()], bool)
+    c, pixel = np.asarray(center, np.float64), height / 7
+    reach = np.array([2.5 * pixel, 3.5 * pixel, pixel if depth is None else depth / 2])
+    reach = reach[: len(c)]
+
+    def within(x):
+        column = ((x[:, 0] - c[0] + reach[0]) / pixel).astype(int).clip(0, 4)
+        row = ((c[1] + reach[1] - x[:, 1]) / pixel).astype(int).clip(0, 6)
+        return rows[row, column]
+
+    return inside(within, c - reach, c + reach, spacing)

@@ -1,0 +1,171 @@
+"""The ledger of a run: what becomes of energy, momentum and angular momentum."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from dynax import _tree as tree
+from dynax._types import Scalar
+from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.material import AbstractHyperelastic
+from dynax.material.kinematics import square
+from dynax.mechanics.mpm.body import Body, Materials, by_law, masses, several, volumes
+from dynax.mechanics.mpm.solver import MPM, Stress
+
+
+def energies(solver: MPM, args: Materials, y: Body) -> dict[str, Float[Array, " N"]]:
+    """Of each point, in J, with D = ¼dx²:
+
+    motion    ½m|v|²
+    affine    ½mD|C|², what the grid carries and v does not
+    weight    −m g·x
+    stored    V₀ψ, of laws that have an energy, else 0
+    """
+    m, V = masses(args, y.x.dtype), volumes(args, y.x.dtype)
+
+    def psi(law, F, alpha):
+        has = isinstance(law, AbstractHyperelastic)
+        return law.energy(F, alpha) if has else jnp.zeros((), F.dtype)
+
+    return {
+        "motion": m * jnp.sum(y.v**2, -1) / 2,
+        "affine": m * _spread(solver, y) * square(y.C) / 2,
+        "weight": -m * jnp.sum(_gravity(solver, y) * y.x, -1),
+        "stored": V * jnp.concatenate(by_law(psi, args, y.F, y.alpha)),
+    }
+
+
+def energy(solver: MPM, args: Materials, y: Body) -> Scalar:
+    """E = Σ m(½|v|² + ⅛dx²|C|² − g·x) + Σ V₀ψ, in J."""
+    return jnp.sum(sum(energies(solver, args, y).values()))
+
+
+def momentum(args: Materials, y: Body) -> Float[Array, " d"]:
+    """Σ m v."""
+    return jnp.sum(masses(args, y.x.dtype)[:, None] * y.v, 0)
+
+
+def angular_momentum(solver: MPM, args: Materials, y: Body) -> Array:
+    """Σ m (x × v + ¼dx² axl(C − Cᵀ)) about the origin: (3,), or () in the plane."""
+    m = masses(args, y.x.dtype)[:, None, None]
+    L = y.x[:, :, None] * y.v[:, None] + _spread(solver, y) * jnp.swapaxes(y.C, 1, 2)
+    return _axial(jnp.sum(m * L, 0))
+
+
+@eqx.filter_jit
+def audit(
+    solver: MPM,
+    args: Materials,
+    t: Float[Array, " k"],
+    y: Body,
+    *,
+    free: bool = False,
+    affine: bool = True,
+) -> Ledger:
+    """Rows of the saved states of a run, each from one save to the next.
+
+        fall       E₊ ≤ E; where every law has an energy
+        momentum   Σmv₊ = Σmv + M g Δt; of a free body
+        angular    L₊ = L + Δt Σm x × g; of a free body saved at every step
+
+    Tolerances are round-off: (8 + log₂N)·u·(sum of the sizes of the terms), the sizes
+    of V₀ψ being V₀‖τ‖‖F‖, since F is itself rounded.
+
+    Args:
+        solver, args: as the run had them.
+        t, y: as `simulate` or `SaveAt(t0=True, steps=True)` saves them.
+        free: no wall has been touched.
+        affine: False leaves ⅛m dx²|C|² out, which makes a false account.
+    """
+    before = tree.map(lambda a: a[:-1], (t, y))
+    after = tree.map(lambda a: a[1:], (t, y))
+    names = ["motion", "affine", "weight", "stored"]
+    if not affine:
+        names.remove("affine")
+
+    def row(step):
+        (t0, a), (t1, b) = step
+        dt = (t1 - t0).astype(a.x.dtype)
+        old, new = (energies(solver, args, y) for y in (a, b))
+        terms = {k: jnp.sum(new[k] - old[k]) for k in names}
+        size = _size(solver, args, a) + _size(solver, args, b)
+        m, g = masses(args, a.x.dtype)[:, None], _gravity(solver, a)
+        push = dt * m * g
+        gained = jnp.sum(m * (b.v - a.v) - push, 0)
+        turn = _axial(jnp.sum(a.x[:, :, None] * push[:, None], 0))
+        turned = (
+            angular_momentum(solver, args, b) - angular_momentum(solver, args, a) - turn
+        )
+        speed, reach = (
+            jnp.max(jnp.abs(u)) + jnp.max(jnp.abs(w))
+            for u, w in ((a.v, b.v), (a.x, b.x))
+        )
+        speed = speed + _stress_speed(solver, args, a, dt)
+        moved = jnp.sum(m) * speed
+        return (
+            sum(jnp.sum(old[k]) for k in names),
+            terms,
+            size,
+            jnp.max(jnp.abs(gained)),
+            jnp.max(jnp.abs(turned)),
+            moved,
+            moved * reach,
+        )
+
+    start, terms, size, gained, turned, moved, swept = jax.lax.map(row, (before, after))
+    change = sum(terms.values())
+    u = (8 + float(np.log2(y.x.shape[1]))) * tree.eps(y) / 2
+    checks = {}
+    if all(isinstance(g.law, AbstractHyperelastic) for g in several(args)):
+        checks["fall"] = Check(-change, u * size)
+    if free:
+        checks["momentum"] = Check(-gained, u * moved)
+        checks["angular"] = Check(-turned, u * swept)
+    zero = jnp.zeros_like(change)
+    return Ledger(
+        step=jnp.arange(change.size, dtype=jnp.int32),
+        energy=start,
+        change=change,
+        predicted=zero,
+        defect=change,
+        scale=size,
+        terms=terms,
+        phase=jnp.full(change.shape, INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks=checks,
+    )
+
+
+def _size(solver, args, y: Body):
+    """The sizes of what makes up E, J."""
+    parts = energies(solver, args, y)
+    tau = jnp.sqrt(square(Stress().vf(0, y, args)))
+    F = jnp.sqrt(square(y.F))
+    kept = jnp.abs(parts["stored"]) + volumes(args, y.x.dtype) * tau * F
+    weight = masses(args, y.x.dtype) * jnp.sum(jnp.abs(_gravity(solver, y) * y.x), -1)
+    return jnp.sum(2 * parts["motion"] + 2 * parts["affine"] + weight + kept)
+
+
+def _stress_speed(solver, args, y: Body, dt):
+    """What the stress of a point adds to the velocity of a node, 4dt V₀‖τ‖/(m dx)."""
+    dx = tree.cast(solver.grid.dx, y.x.dtype)
+    tau = jnp.sqrt(square(Stress().vf(0, y, args)))
+    ratio = volumes(args, y.x.dtype) / masses(args, y.x.dtype)
+    return 4 * dt / dx * jnp.max(ratio * tau)
+
+
+def _spread(solver, y: Body):
+    return tree.cast(solver.grid.dx, y.x.dtype) ** 2 / 4
+
+
+def _gravity(solver, y: Body):
+    g = 0.0 if solver.gravity is None else solver.gravity
+    return jnp.broadcast_to(tree.cast(g, y.x.dtype), y.x.shape[1:])[None]
+
+
+def _axial(L):
+    W = L - L.T
+    return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])

@@ -1,0 +1,198 @@
+"""The moving least squares material point method, as a solver of diffrax."""
+
+from typing import Any, ClassVar
+
+import diffrax
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from dynax import _tree as tree
+from dynax.material.kinematics import det, matmul
+from dynax.mechanics.mpm.body import Body, by_law, masses, several, stored, volumes
+from dynax.mechanics.mpm.transfer import AbstractTransfer, Grid, Window
+from dynax.mechanics.mpm.walls import AbstractWall
+
+
+class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
+    """Why a run ended, by `MPM`'s solver state; the loop of diffrax knows only its own.
+
+    There, `not_finite` is `diffrax.RESULTS.nonfinite`, the others
+    `nonlinear_divergence`.
+    """
+
+    not_finite = "A place, a velocity or a deformation is not finite."
+    outside = "A point has left the grid, or lies within half a cell of its edge."
+    cfl = "A point moves by a cell or more in one step: the time step is too long."
+    inverted = "det F <= 0: a point is turned inside out; the time step is too long."
+
+
+class Stress(diffrax.AbstractTerm):
+    """The term of `MPM`: its "vector field" is τ of every point, (N, d, d), in Pa."""
+
+    def vf(self, t, y, args):
+        del t
+        fn = lambda law, F, alpha: law.kirchhoff(F, alpha)
+        return jnp.concatenate(by_law(fn, args, y.F, y.alpha))
+
+    def contr(self, t0, t1, **kwargs):
+        del kwargs
+        return t1 - t0
+
+    def prod(self, vf, control):
+        raise NotImplementedError(
+            "terms: given Stress, which is no rate of change; accepted with it is the "
+            "solver MPM."
+        )
+
+
+class MPM(diffrax.AbstractSolver):
+    r"""One step from τ(F) of the state, with w of `transfer` and D = ¼dx²:
+
+        P2G    mᵢ = Σ w m,   mᵢvᵢ = Σ w [m v + (m C − dt V₀τ/D)(xᵢ − x)]
+        grid   vᵢ ← vᵢ + dt g, then the walls
+        G2P    v = Σ w vᵢ,   C = Σ w vᵢ ⊗ (xᵢ − x)/D,   x ← x + dt v
+        point  F ← (I + dt C)F,   (F, α) ← law.update(F, α, dt)
+
+    Order 1, symplectic Euler in kind. Momentum is conserved, angular momentum with its
+    affine part too where τ is symmetric. The state is a `Body`, args a `Material` or a
+    tuple of them, the term `Stress()`; steps are fixed (`StepTo`) or by `CFL`.
+
+    Save at steps: between them, F is interpolated without regard for rotations. With
+    float32 give times as float32 arrays, since diffrax promotes the state to theirs.
+    BacksolveAdjoint is refused: contact and plastic flow cannot be run backwards.
+
+    A step that fails (`RESULTS`) ends the run: `SaveAt(solver_state=True)` keeps why,
+    `stats["num_steps"]` counts the failing one. `simulate` does both.
+
+    Source: Hu et al., "A moving least squares material point method …", ACM Trans.
+    Graph. 37 (2018), eqs. 16–18; Jiang et al. 2015 for APIC.
+
+    Args:
+        grid: the nodes.
+        walls: applied in turn; `room(d)` for all sides.
+        gravity: g, (d,), m/s²; None is none.
+        transfer: `Window()`, or `Dense()` on a TPU.
+        exponential: F ← T(½dt C)²F with T ≈ exp, whose determinant cannot change sign.
+    """
+
+    grid: Grid
+    walls: tuple[AbstractWall, ...] = ()
+    gravity: Any = None
+    transfer: AbstractTransfer = Window()
+    exponential: bool = eqx.field(default=False, static=True)
+
+    term_structure: ClassVar = diffrax.AbstractTerm
+    interpolation_cls: ClassVar = diffrax.LocalLinearInterpolation
+
+    def __check_init__(self):
+        d = len(self.grid.nodes)
+        if self.gravity is not None and jnp.shape(self.gravity) != (d,):
+            raise ValueError(
+                f"gravity: given shape {jnp.shape(self.gravity)}; accepted is ({d},)."
+            )
+
+    def order(self, terms):
+        del terms
+        return 1
+
+    def init(self, terms, t0, t1, y0, args) -> Int[Array, ""]:
+        """The code of a failure of y0, 0 if none.
+
+        Raises:
+            TypeError, ValueError: y0 is not what `grid` and `args` ask for.
+        """
+        del terms, t0, t1
+        self.check(y0, args)
+        return self._code(y0, jnp.zeros((), bool))
+
+    def func(self, terms, t0, y0, args):
+        return terms.vf(t0, y0, args)
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        del made_jump
+        dt = terms.contr(t0, t1).astype(y0.x.dtype)
+        y1 = self.move(terms.vf(t0, y0, args), y0, args, dt)
+        reach = jnp.max(jnp.abs(y1.v)) * dt / tree.cast(self.grid.dx, dt.dtype)
+        code = self._code(y1, (reach >= 1) | (dt <= 0))
+        code = jnp.where(solver_state > 0, solver_state, code)
+        known = diffrax.RESULTS
+        result = known.where(code == 1, known.nonfinite, known.nonlinear_divergence)
+        result = known.where(code == 0, known.successful, result)
+        return y1, None, dict(y0=y0, y1=y1), code, result
+
+    def move(self, tau, y: Body, args, dt) -> Body:
+        """The step, from Kirchhoff stresses τ."""
+        d, dtype = y.x.shape[1], y.x.dtype
+        dx = tree.cast(self.grid.dx, dtype)
+        mass = masses(args, dtype)
+        unit = jnp.max(mass)
+        m, V = mass / unit, volumes(args, dtype) / unit
+        A = dx * m[:, None, None] * y.C - (4 / dx * dt * V)[:, None, None] * tau
+        A = jnp.concatenate([A, jnp.zeros_like(A[:, :1])], 1)
+        p = jnp.concatenate([m[:, None] * y.v, m[:, None]], 1)
+        nodes = self.transfer.to_grid(self.grid, y.x, p, A)
+
+        full = nodes[..., d:] > jnp.finfo(dtype).eps ** 2
+        v = jnp.where(full, nodes[..., :d] / jnp.where(full, nodes[..., d:], 1), 0)
+        if self.gravity is not None:
+            v = v + dt * tree.cast(self.gravity, dtype).reshape((1,) * d + (d,))
+        for wall in self.walls:
+            v = wall(self.grid, v)
+
+        v, moment = self.transfer.to_points(self.grid, y.x, v)
+        C = 4 / dx * moment
+        F = self._deformed(dt * C, y.F)
+        update = lambda law, F, alpha: law.update(F, alpha, dt)
+        parts = by_law(update, args, F, y.alpha)
+        F = jnp.concatenate([F for F, _ in parts])
+        return Body(y.x + dt * v, v, C, F, stored(tuple(alpha for _, alpha in parts)))
+
+    def _deformed(self, A, F):
+        if not self.exponential:
+            return F + matmul(A, F)
+        A = A / 2
+        square = matmul(A, A)
+        eye = jnp.eye(F.shape[-1], dtype=F.dtype)[None]
+        T = eye + A + square / 2 + matmul(square, A) / 6 + matmul(square, square) / 24
+        return matmul(T, matmul(T, F))
+
+    def _code(self, y: Body, too_fast) -> Int[Array, ""]:
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in tree.leaves(y)]))
+        fails = [
+            ~finite,
+            ~jnp.all(self.grid.inside(y.x)),
+            too_fast,
+            jnp.any(det(y.F) <= 0),
+        ]
+        flags = jnp.stack([jnp.zeros((), bool), *fails])
+        return jnp.argmax(flags).astype(jnp.int32)
+
+    def check(self, y: Body, args) -> None:
+        """Structure and shapes.
+
+        Raises:
+            TypeError: y is no Body (so of BacksolveAdjoint), or args no materials.
+            ValueError: a shape is wrong.
+        """
+        if not isinstance(y, Body):
+            raise TypeError(
+                f"y0: given {type(y).__name__}; accepted is a Body. (BacksolveAdjoint "
+                "solves for another state and is refused: contact and plastic flow "
+                "cannot be run backwards; use RecursiveCheckpointAdjoint.)"
+            )
+        groups = several(args)
+        N, d = sum(g.count for g in groups), len(self.grid.nodes)
+        accepted = dict(x=(N, d), v=(N, d), C=(N, d, d), F=(N, d, d))
+        for name, shape in accepted.items():
+            given = getattr(y, name)
+            if given.shape != shape or given.dtype != y.x.dtype:
+                raise ValueError(
+                    f"y0.{name}: given {given.dtype} of shape {given.shape}; accepted "
+                    f"is {y.x.dtype} of shape {shape}."
+                )
+        if len(y.alpha) != len(groups):
+            raise ValueError(
+                f"y0.alpha: given {len(y.alpha)} trees; accepted is one a material, "
+                f"{len(groups)}."
+            )
