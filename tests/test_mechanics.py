@@ -4,6 +4,8 @@ Compiled programs are what this file pays for: cases of one kind go through one,
 vmap.
 """
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
@@ -41,7 +43,7 @@ def neo_hookean_P(F, young=E, poisson=NU):
     return mu * (F - inv) + lam * np.log(np.linalg.det(F)) * inv
 
 
-def solve(terms, solver, y0, t1, dt, saveat=None, **kwargs):
+def solve(terms, solver, y0, t1, dt, saveat=None, **kwargs) -> Any:
     sol = diffrax.diffeqsolve(
         terms,
         solver,
@@ -126,7 +128,7 @@ def test_bar_is_in_uniaxial_stress():
     P, K = seen(jnp.asarray(stretches))
     for a, given in zip(stretches, P, strict=True):
         across = lambda b, a=a: neo_hookean_P(np.diag([a, b, b]))[1, 1]
-        b = scipy.optimize.brentq(across, 0.5, 2.0, xtol=1e-15)
+        b: Any = scipy.optimize.brentq(across, 0.5, 2.0, xtol=1e-15)
         expected = neo_hookean_P(np.diag([a, b, b]))[0, 0]
         np.testing.assert_allclose(given, expected, rtol=1e-11)  # brentq's 1e-15·E/P
     found = np.sort(np.sqrt(-np.linalg.eigvals(np.asarray(K)[1:, 0, 1:, 0]).real))
@@ -142,7 +144,7 @@ def test_bar_hangs_and_swings():
     cells, length, g = 8, 1.0, 1e-3
     held = jnp.arange(cells + 1) == 0
     mesh, c = box_mesh((cells,), (length,)), np.sqrt(E / RHO)
-    bar = Bar(mat.Hencky(E, NU), mesh, RHO, held=held, gravity=jnp.array([g]))
+    bar = Bar(mat.NeoHookean(E, NU), mesh, RHO, held=held, gravity=jnp.array([g]))
     X = np.asarray(mesh.nodes)
     u = RHO * g / E * (length * X - X**2 / 2)
 
@@ -164,27 +166,32 @@ def test_bar_hangs_and_swings():
 
 
 class Signed(mat.AbstractHyperelastic):
-    """Maxwell's law with its mistakes: `flow` −1 runs its dashpot backwards, `push` ≠ 1
-    is a stress that is not that of the energy."""
+    """ψ = ψ∞(F) + ½k‖E − α‖², α̇ = ±(E − α)/t: a solid with a dashpot, and its mistakes.
+    `flow` −1 runs the dashpot backwards; `push` ≠ 1 is a stress not of the energy."""
 
-    inner: mat.Maxwell
+    shear: Array
     flow: Array
     push: Array
+    inner: mat.NeoHookean = mat.NeoHookean(E, NU)
+    time: float = 0.05
 
     def init(self, F):
-        return self.inner.init(F)
+        return jnp.zeros_like(F)
 
     def energy(self, F, alpha):
-        return self.inner.energy(F, alpha)
+        X = mat.kinematics.strain(F) / 2 - alpha
+        return self.inner.energy(F) + self.shear / 2 * jnp.sum(X**2)
 
     def kirchhoff(self, F, alpha):
-        return self.push * self.inner.kirchhoff(F, alpha)
+        S = self.shear * (mat.kinematics.strain(F) / 2 - alpha)
+        return self.push * (self.inner.kirchhoff(F) + F @ S @ F.T)
 
     def update(self, F, alpha, dt):
-        return self.inner.update(F, alpha, self.flow * dt)
+        strain = mat.kinematics.strain(F) / 2
+        return F, alpha - jnp.expm1(-self.flow * dt / self.time) * (strain - alpha)
 
     def stiffness(self, F):
-        return self.inner.stiffness(F)
+        return self.inner.stiffness(F) + self.shear
 
 
 CASES = ("elastic", "viscous", "backwards", "pushed")
@@ -194,12 +201,10 @@ PUSH = jnp.array([1.0, 1.0, 1.0, 0.9])
 DURATION = 0.1  # 1 m at c = 11 m/s: one passage
 
 
-def signed(shear, flow, push, **kwargs):
-    law = Signed(mat.Maxwell(mat.NeoHookean(E, NU), shear, 0.05), flow, push)
-    body = Solid(law, box_mesh((2, 1), (1.0, 0.5)), RHO, **kwargs)
+def spinning(law):
+    body = Solid(law, box_mesh((2, 1), (1.0, 0.5)), RHO)
     X = body.parts.nodes
-    spin = jnp.stack([-X[:, 1] + X[:, 0], 1.5 * X[:, 0]], -1)
-    return body, body.init(1 + spin)
+    return body, body.init(1 + jnp.stack([X[:, 0] - X[:, 1], 1.5 * X[:, 0]], -1))
 
 
 def test_ledger_of_a_solve_and_its_controls():
@@ -208,7 +213,7 @@ def test_ledger_of_a_solve_and_its_controls():
     @jax.jit
     @jax.vmap
     def run(shear, flow, push):
-        body, y0 = signed(shear, flow, push)
+        body, y0 = spinning(Signed(shear, flow, push))
         system = WithWork(body)
         term, save = diffrax.ODETerm(system.field), diffrax.SaveAt(ts=ts)
         y = solve(
@@ -254,7 +259,7 @@ def test_semi_implicit_euler():
     @jax.jit
     @jax.vmap
     def run(shear, factor):
-        body, y0 = signed(shear, jnp.ones(()), jnp.ones(()))
+        body, y0 = spinning(mat.Maxwell(mat.NeoHookean(E, NU), shear, 0.05))
         dt = factor * body.limit(y0)
         solver = Projected(diffrax.SemiImplicitEuler(), body.update)
         fn = lambda t, y, args: (body.energy(t, y), body.angular_momentum(y))
@@ -300,23 +305,21 @@ def test_implicit_is_explicit():
     explicit, implicit = run()
     for a, b in zip(jax.tree.leaves(explicit), jax.tree.leaves(implicit), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-3)  # 100 times the tolerance
-        assert np.abs(a).max() > 0.3
+    assert np.abs(explicit[1][-1] - y0[1]).max() > 0.1  # it did move
 
 
 def test_gradient_by_young():
-    """Reverse mode through a solve of the bar, against central differences."""
+    """Reverse mode through a solve, against central differences."""
+    mesh = box_mesh((1, 1), (1.0, 1.0))
+    start = -2 * mesh.nodes
 
     @jax.jit
     @jax.value_and_grad
     def end(young):
-        bar = Bar(
-            mat.NeoHookean(young, NU),
-            box_mesh((3,), (1.0,)),
-            RHO,
-            held=jnp.arange(4) == 0,
+        body = Solid(mat.NeoHookean(young, NU), mesh, RHO)
+        (x, _), _ = solve(
+            body.terms(), diffrax.SemiImplicitEuler(), body.init(start), 0.1, 0.005
         )
-        terms, y0 = bar.terms(), bar.init(-2 * bar.parts.nodes)
-        (x, _), _ = solve(terms, diffrax.SemiImplicitEuler(), y0, 0.1, 0.005)
         return x[-1, -1, 0]
 
     step = E * 1e-4
@@ -390,15 +393,18 @@ def test_projected_fixes_what_solvers_remember():
 # --- what is refused -----------------------------------------------------------------
 
 
+class Stress(mat.AbstractLaw):
+    def kirchhoff(self, F, alpha=()):
+        return mat.kinematics.strain(F)
+
+
 def test_bad_input():
     law, mesh = mat.NeoHookean(E, NU), box_mesh((1, 1), (1.0, 1.0))
     lines = box_mesh((2,), (1.0,))
     turned = Mesh(mesh.nodes, mesh.elements[:, ::-1])
     alone = Mesh(mesh.nodes, mesh.elements[:1])
     plastic = Solid(mat.plasticine(), mesh, RHO)
-    bodiless = Solid(
-        mat.NCElastic(jax.random.key(0)), box_mesh((1,) * 3, (1.0,) * 3), RHO
-    )
+    bodiless = Solid(Stress(), mesh, RHO)
     wrong = [
         (lambda: box_mesh((0, 1), (1.0, 1.0)), "cells"),
         (lambda: Solid(law, turned, RHO), "elements: given number 0 with det -1"),

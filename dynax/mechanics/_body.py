@@ -316,34 +316,41 @@ def assemble(
     inside = bool(whole) and elements.min() >= 0 and elements.max() < n
     good = inside and np.unique(elements).size == n
     _shape("elements", elements, (len(elements), d + 1), good)
-    held = jnp.zeros((n,), bool) if held is None else jnp.asarray(held)
+    held = np.zeros((n,), bool) if held is None else jnp.asarray(held)
     _shape("held", held, (n,), held.dtype == bool)
-    g = jnp.zeros((d,)) if gravity is None else jnp.asarray(gravity)
+    g = np.zeros((d,)) if gravity is None else jnp.asarray(gravity)
     _shape("gravity", g, (d,))
-    force = jnp.zeros((n, d)) if force is None else jnp.asarray(force)
+    force = np.zeros((n, d)) if force is None else jnp.asarray(force)
     _shape("force", force, (n, d))
     for name, given in (("density", density), ("area", area)):
         if tree.is_concrete(given) and not np.all(np.asarray(given) > 0):
             raise ValueError(f"{name}: given {given}; accepted is a number > 0.")
 
-    corners = X[elements]
-    E = transpose(corners[:, 1:] - corners[:, :1])
-    size = E[:, 0, 0] if d == 1 else det(E)
+    scalars = (tree.cast(a, X.dtype) for a in (density, area))
+    size, parts = _parts(X, jnp.asarray(elements, jnp.int32), held, g, force, *scalars)
     if tree.is_concrete(size) and not np.all(np.asarray(size) > 0):
         bad = int(np.argmin(np.asarray(size)))
         raise ValueError(
             f"elements: given number {bad} with det {float(size[bad]):.3g}; accepted "
             "is det > 0 (swap two of its nodes)."
         )
+    return parts
+
+
+@jax.jit
+def _parts(X, elements, held, gravity, force, density, area):
+    n, d = X.shape
+    corners = X[elements]
+    E = transpose(corners[:, 1:] - corners[:, :1])
+    size = E[:, 0, 0] if d == 1 else det(E)
     slopes = 1 / E if d == 1 else inverse(E)
     slopes = jnp.concatenate([-jnp.sum(slopes, 1, keepdims=True), slopes], 1)
-    volume = tree.cast(area, X.dtype) * size / math.factorial(d)
-    share = tree.cast(density, X.dtype) * volume[:, None] / (d + 1)
+    volume = area * size / math.factorial(d)
+    share = density * volume[:, None] / (d + 1)
     mass = jnp.zeros((n,), X.dtype).at[elements].add(share)[:, None]
-    weight = mass * g.astype(X.dtype)[None]
+    force = mass * gravity.astype(X.dtype)[None] + force.astype(X.dtype)
     free = 1 - held.astype(X.dtype)[:, None]
-    numbers = jnp.asarray(elements, jnp.int32)
-    return Parts(X, numbers, slopes, volume, mass, free, weight + force.astype(X.dtype))
+    return size, Parts(X, elements, slopes, volume, mass, free, force)
 
 
 def _shape(name, given, accepted, good=True):

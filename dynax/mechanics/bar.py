@@ -77,19 +77,16 @@ class Bar(AbstractBody):
             G, alpha = memory
             return law.kirchhoff(matmul(F, G), alpha)[1, 1]
 
-        def slope(s):
-            g = lambda s: across(*fixed, s)
-            return jax.jvp(g, (s,), (jnp.ones_like(s),))
+        def newton(_, at):
+            s, _ = at
+            still = lambda s: across(*fixed, s)
+            value, slope = jax.jvp(still, (s,), (jnp.ones_like(s),))
+            return s - value / slope, slope
 
-        def newton(_, s):
-            value, by_s = slope(s)
-            return s - value / by_s
-
-        start = -jnp.log(fixed[1]) / 4
-        s = jax.lax.fori_loop(0, ITERATIONS, newton, start)
+        start = -jnp.log(fixed[1]) / 4, jnp.ones_like(fixed[1])
+        s, slope = jax.lax.fori_loop(0, ITERATIONS, newton, start)
         # one more step, whose derivative is that of the implicit function
-        by_s = slope(s)[1]
-        return _stretch(a, s - across(self.law, a, memory, s) / by_s)
+        return _stretch(a, s - across(self.law, a, memory, s) / slope)
 
 
 def _stretch(a, s):

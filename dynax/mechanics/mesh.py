@@ -50,9 +50,9 @@ def box_mesh(
             "3 numbers each, cells ≥ 1 and size > 0."
         )
     points = [n + 1 for n in cells]
-    grid = np.stack(np.indices(points), -1).reshape(-1, d)
+    grid = np.indices(points).reshape(d, -1).T
     place = np.asarray(lower) + grid * np.asarray(size) / np.asarray(cells)
-    corner = np.stack(np.indices(cells), -1).reshape(-1, d)
+    corner = np.indices(cells).reshape(d, -1).T
     found = []
     for axes in itertools.permutations(range(d)):
         path = np.cumsum([[0] * d, *np.eye(d, dtype=int)[list(axes)]], 0)
