@@ -1,11 +1,11 @@
 """Sets of points: equal cells of a lattice, of which those within a shape are kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike as Numbers
 
 
-Numbers = Sequence[float]
 Points = np.ndarray  # (n, d), float64, m; V₀ of each is spacingᵈ
 
 LETTERS = {  # 5 × 7
@@ -25,20 +25,18 @@ def box(lower: Numbers, upper: Numbers, spacing: float) -> Points:
     Raises:
         ValueError: lower and upper are not 2 or 3 numbers each, or a side is < spacing.
     """
-    lower, upper = (np.asarray(a, np.float64) for a in (lower, upper))
-    if lower.shape != upper.shape or lower.shape not in ((2,), (3,)):
+    low, high = (np.asarray(a, np.float64) for a in (lower, upper))
+    if low.shape != high.shape or low.shape not in ((2,), (3,)):
         raise ValueError(
-            f"lower, upper: given shapes {lower.shape} and {upper.shape}; accepted are "
-            "2 or 3 numbers each."
+            f"lower, upper: given shapes {low.shape} and {high.shape}; accepted are 2 "
+            "or 3 numbers each."
         )
-    count = np.rint((upper - lower) / spacing).astype(int)
+    count = np.rint((high - low) / spacing).astype(int)
     if np.any(count < 1):
         raise ValueError(
-            f"spacing: given {spacing}; accepted is at most the sides, {upper - lower}."
+            f"spacing: given {spacing}; accepted is at most the sides, {high - low}."
         )
-    axes = [
-        a + (np.arange(n) + 0.5) * spacing for a, n in zip(lower, count, strict=True)
-    ]
+    axes = [a + (np.arange(n) + 0.5) * spacing for a, n in zip(low, count, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(count))
 
 

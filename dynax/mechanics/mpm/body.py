@@ -123,12 +123,12 @@ def by_law(fn, args: Materials, *values) -> list:
 def at_rest(
     args: Materials, x: ArrayLike, velocity: ArrayLike = 0.0, spin: ArrayLike = 0.0
 ) -> Body:
-    """Undeformed points at x that move as a rigid body turning about its centre.
+    """Undeformed points at x that move as a rigid body turning about their mean.
 
     Args:
         args: what they are made of.
         x: (N, d), floating.
-        velocity: of the centre, () or (d,), m/s.
+        velocity: of their mean, () or (d,), m/s.
         spin: ω in rad/s, (3,); () in the plane.
 
     Raises:

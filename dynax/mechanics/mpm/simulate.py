@@ -72,7 +72,7 @@ def simulate(
     if adjoint is None:
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=steps)
     times = tree.cast(dt, y0.x.dtype) * jnp.arange(steps + 1, dtype=y0.x.dtype)
-    solution = diffrax.diffeqsolve(
+    solution: Any = diffrax.diffeqsolve(
         Stress(),
         solver,
         times[0],

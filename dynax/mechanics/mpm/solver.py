@@ -41,8 +41,8 @@ class Stress(diffrax.AbstractTerm):
 
     def prod(self, vf, control):
         raise NotImplementedError(
-            "terms: given Stress, which is no rate of change; accepted with it is the "
-            "solver MPM."
+            "Stress is no rate of change, so accepted with it is the solver MPM, and not "
+            "BacksolveAdjoint: contact and plastic flow cannot be run backwards."
         )
 
 
@@ -172,15 +172,11 @@ class MPM(diffrax.AbstractSolver):
         """Structure and shapes.
 
         Raises:
-            TypeError: y is no Body (so of BacksolveAdjoint), or args no materials.
+            TypeError: y is no Body, or args no materials.
             ValueError: a shape is wrong.
         """
         if not isinstance(y, Body):
-            raise TypeError(
-                f"y0: given {type(y).__name__}; accepted is a Body. (BacksolveAdjoint "
-                "solves for another state and is refused: contact and plastic flow "
-                "cannot be run backwards; use RecursiveCheckpointAdjoint.)"
-            )
+            raise TypeError(f"y0: given {type(y).__name__}; accepted is a Body.")
         groups = several(args)
         N, d = sum(g.count for g in groups), len(self.grid.nodes)
         accepted = dict(x=(N, d), v=(N, d), C=(N, d, d), F=(N, d, d))

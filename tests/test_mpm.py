@@ -1,0 +1,429 @@
+"""Material points against closed forms, numpy, central differences and a plain scan.
+
+Compiled programs are what this file pays for: one flight of two bodies serves for
+energy, momentum and angular momentum, and others of its shapes go through its program.
+"""
+
+import functools
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+from dynax import material as mat, verdict
+from dynax.mechanics import mpm
+
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+EPS = np.finfo(np.float64).eps
+DX, DT, STEPS = 0.05, 5e-4, 30
+G = np.array([0.0, -9.8])
+ROOM = mpm.MPM(mpm.Grid((20, 20), DX), mpm.room(2), G)
+POINT = mpm.Material(mat.jelly(), 1e3, DX**2, 1)
+SMALL = mpm.MPM(mpm.Grid((8, 8), DX))
+
+
+class Slack(mat.AbstractLaw):
+    """A stress without an energy: 0·F/scale, so none at all, or NaN."""
+
+    scale: float = 1.0
+
+    def kirchhoff(self, F, alpha=()):
+        return 0 * F / self.scale
+
+    def stiffness(self, F):
+        return jnp.ones((), F.dtype)
+
+
+def two_bodies():
+    """Jelly and plasticine, one above the other, turning about each other."""
+    lower = mpm.bodies.box((0.3, 0.3), (0.7, 0.5), DX)
+    upper = mpm.bodies.box((0.3, 0.55), (0.7, 0.75), DX)
+    materials = (
+        mpm.Material(mat.jelly(), 1e3, DX**2, len(lower)),
+        mpm.Material(mat.plasticine(), 2e3, np.full(len(upper), DX**2), len(upper)),
+    )
+    x = np.concatenate([lower, upper])
+    return materials, mpm.at_rest(materials, x, np.array([0.5, -1.0]), 8.0)
+
+
+@functools.cache
+def flight():
+    materials, y0 = two_bodies()
+    return materials, mpm.simulate(ROOM, materials, y0, DT, STEPS)
+
+
+def points(key, n, d, dtype=np.float64):
+    return jax.random.uniform(key, (n, d), dtype, 2 * DX, 4 * DX)
+
+
+def spline(u):
+    """N(u), the centred quadratic B-spline, in numpy."""
+    u = np.abs(u)
+    return np.where(u < 0.5, 0.75 - u**2, np.where(u < 1.5, (1.5 - u) ** 2 / 2, 0))
+
+
+# --- between points and grid ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_transfer_is_the_sum_over_all_nodes(d, getkey):
+    grid, n, c = mpm.Grid((7, 6, 8)[:d], DX), 9, 2
+    x = points(getkey(), n, d)
+    p, A = jax.random.normal(getkey(), (n, c)), jax.random.normal(getkey(), (n, c, d))
+    v = jax.random.normal(getkey(), (*grid.nodes, c))
+
+    nodes = np.stack(np.indices(grid.nodes), -1).reshape(-1, d)
+    away = nodes[None] - np.asarray(x)[:, None] / DX
+    w = np.prod(spline(away), -1)
+    np.testing.assert_allclose(w.sum(1), 1, rtol=8 * EPS)  # partition of unity
+    value = p[:, None] + np.einsum("pca,pia->pic", A, away)
+    expected = np.einsum("pi,pic->ic", w, value).reshape(v.shape)
+    seen = np.einsum("pi,ic->pc", w, v.reshape(-1, c))
+    moment = np.einsum("pi,ic,pia->pca", w, v.reshape(-1, c), away)
+
+    @jax.jit
+    def both(x, p, A, v):
+        kinds = mpm.Window(), mpm.Dense()
+        return [(k.to_grid(grid, x, p, A), k.to_points(grid, x, v)) for k in kinds]
+
+    for to_grid, to_points in both(x, p, A, v):
+        close = functools.partial(np.testing.assert_allclose, rtol=0, atol=64 * EPS)
+        close(to_grid, expected)  # of numbers ~ 4, a sum of 9·27
+        close(to_points[0], seen)
+        close(to_points[1], moment)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_one_step_keeps_an_affine_motion_and_all_momenta(d, getkey):
+    """v = Ax stays so, F = I + dt A or exp(dt A); with a stress, p and L are kept."""
+    grid, n = mpm.Grid((8,) * d, DX), 12
+    material = mpm.Material(mat.jelly(), 1e3, DX**d / 8, n)
+    x = points(getkey(), n, d)
+    A = 40 * jax.random.normal(getkey(), (d, d))
+    linear = mpm.at_rest(material, x)._replace(
+        v=x @ A.T, C=jnp.broadcast_to(A, (n, d, d))
+    )
+    F = jnp.eye(d)[None] + 0.1 * jax.random.normal(getkey(), (n, d, d))
+    v, C = jax.random.normal(getkey(), (n, d)), 9 * F
+    wild = mpm.Body(x, v, C, F, linear.alpha)
+
+    @jax.jit
+    def steps(linear, wild):
+        window, dense = mpm.MPM(grid), mpm.MPM(grid, transfer=mpm.Dense())
+        exponential, dt = mpm.MPM(grid, exponential=True), jnp.asarray(1e-3)
+        still, tau = jnp.zeros((n, d, d)), mpm.Stress().vf(0, wild, material)
+        moved = [s.move(still, linear, material, dt) for s in (window, exponential)]
+        moved += [s.move(tau, wild, material, dt) for s in (window, dense)]
+        kept = [
+            (mpm.momentum(material, y), mpm.angular_momentum(window, material, y))
+            for y in (wild, moved[2])
+        ]
+        return moved, kept
+
+    (plain, exact, one, two), (before, after) = steps(linear, wild)
+    A = np.asarray(A)
+    tol = 1e3 * EPS  # of A ~ 100: a few roundings of 27 terms
+    np.testing.assert_allclose(plain.C, np.broadcast_to(A, (n, d, d)), atol=100 * tol)
+    np.testing.assert_allclose(plain.x, x + 1e-3 * x @ A.T, rtol=tol)
+    np.testing.assert_allclose(plain.F[0], np.eye(d) + 1e-3 * A, atol=tol)
+    # (½‖dtA‖)⁵/120 twice, ‖dtA‖ ≤ 0.2
+    np.testing.assert_allclose(exact.F[0], scipy.linalg.expm(1e-3 * A), atol=2e-7)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
+    mass = 1e3 * DX**d / 8 * n
+    # the stress moves each node by up to 4dt τ/(ρdx) ~ 10 m/s
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=mass * 10 * 64 * EPS)
+
+
+def test_a_wall_takes_what_goes_into_it(getkey):
+    grid, v = mpm.Grid((8, 9), 0.1), jax.random.normal(getkey(), (8, 9, 2))
+    walls = [
+        mpm.Side(1, 0),
+        mpm.Side(0, 1),
+        mpm.Side(0, 0, "sticky", 2),
+        mpm.Slope([0.43, 0.0], [3.0, 4.0]),
+        mpm.Slope([0.43, 0.0], [3.0, 4.0], "sticky"),
+    ]
+    out = jax.jit(lambda v: [wall(grid, v) for wall in walls])(v)
+    v = np.asarray(v)
+    i, j = np.indices((8, 9))
+    normal = np.array([0.6, 0.8])
+    beyond = (i * 0.1 - 0.43) * 0.6 + j * 0.1 * 0.8 <= 0
+    floor, right, left, slope = v.copy(), v.copy(), v.copy(), v.copy()
+    floor[:, :3, 1] = np.maximum(floor[:, :3, 1], 0)
+    right[6:, :, 0] = np.minimum(right[6:, :, 0], 0)
+    left[:2] = 0
+    slope -= (beyond * np.minimum(v @ normal, 0))[..., None] * normal
+    stuck = np.where(beyond[..., None], 0, v)
+    assert 0 < beyond.sum() < beyond.size
+    for ours, numpy in zip(out, (floor, right, left, slope, stuck), strict=True):
+        np.testing.assert_allclose(ours, numpy, rtol=0, atol=8 * EPS)
+
+
+# --- a flight, and its ledger ---------------------------------------------------------
+
+
+def test_the_centre_falls_as_it_must():
+    """Symplectic Euler: x_k = x₀ + k dt v₀ + ½k(k + 1) dt² g."""
+    materials, motion = flight()
+    m = np.asarray(mpm.masses(materials, np.float64))
+    centre, speed = (
+        np.einsum("p,kpa->ka", m, a) / m.sum() for a in (motion.y.x, motion.y.v)
+    )
+    k = np.arange(STEPS + 1)[:, None]
+    expected = centre[0] + k * DT * speed[0] + k * (k + 1) / 2 * DT**2 * G
+    # 30 steps of rounding of 1 and of velocities ~ 10 m/s
+    np.testing.assert_allclose(centre, expected, atol=100 * EPS)
+    np.testing.assert_allclose(motion.t, DT * k[:, 0], rtol=4 * EPS)
+    assert int(motion.steps) == STEPS and motion.result == mpm.RESULTS.successful
+
+
+def test_energy_falls_and_momenta_are_kept():
+    materials, motion = flight()
+    rows = mpm.audit(ROOM, materials, motion.t, motion.y, free=True)
+    found = verdict(rows, "E falls, p and L are kept")
+    assert found.status == "holds", found
+    assert set(found.checks) == {"fall", "momentum", "angular"}
+    assert found.audited == STEPS
+
+
+def test_in_float32():
+    """A viscous body: its internal variables too."""
+    law = mat.Maxwell(mat.NeoHookean(1e5, 0.2), 2e4, 1e-2)
+    x = mpm.bodies.box((0.15, 0.1), (0.25, 0.2), DX / 2).astype(np.float32)
+    material = mpm.Material(law, 1e3, DX**2 / 4, len(x))
+    y0 = mpm.at_rest(material, x, spin=30.0)
+    motion = mpm.simulate(SMALL, material, y0, DT, STEPS)
+    assert {str(a.dtype) for a in jax.tree.leaves(motion.y)} == {"float32"}
+    assert float(jnp.max(jnp.abs(motion.y.alpha[0][1][-1] - jnp.eye(2)[None]))) > 1e-3
+    rows = mpm.audit(SMALL, material, motion.t, motion.y, free=True)
+    found = verdict(rows, "E falls, p and L are kept")
+    assert found.status == "holds" and found.audited == STEPS, found
+
+
+def test_control_energy_without_its_affine_part_rises():
+    materials, motion = flight()
+    rows = mpm.audit(ROOM, materials, motion.t, motion.y, affine=False)
+    found = verdict(rows, "E falls")
+    assert found.status == "violated" and found.violations > STEPS // 3
+
+
+def test_control_a_wall_is_no_free_flight():
+    materials, y0 = two_bodies()
+    y0 = y0._replace(x=y0.x - jnp.array([[0.0, 0.15]]))
+    motion = mpm.simulate(ROOM, materials, y0, DT, STEPS)
+    rows = mpm.audit(ROOM, materials, motion.t, motion.y, free=True)
+    found = verdict(rows, "E falls, p and L are kept")
+    assert found.checks["momentum"]["violations"]
+    assert found.checks["angular"]["violations"]
+    assert not found.checks["fall"]["violations"]
+    assert motion.y.x[-1, :, 1].min() > 0.1  # the floor holds
+
+
+def test_a_law_without_energy_has_no_certificate():
+    material = mpm.Material(Slack(), 1e3, DX**2, 1)
+    y0 = mpm.at_rest(material, np.full((1, 2), 0.2))
+    y = jax.tree.map(lambda a: jnp.stack([a, a]), y0)
+    rows = mpm.audit(SMALL, material, jnp.array([0.0, 1.0]), y)
+    assert verdict(rows, "E falls").status == "no certificate"
+
+
+# --- gradients, adjoints --------------------------------------------------------------
+
+
+def test_gradients_agree_with_differences_a_scan_and_one_another(getkey):
+    n, steps, dt = 8, 6, 1e-3
+    solver = mpm.MPM(SMALL.grid, mpm.room(2, "sticky"), G)
+    x, weight = points(getkey(), n, 2), jax.random.normal(getkey(), (n, 2))
+    of = lambda E: mpm.Material(mat.FixedCorotated(E, 0.2), 1e3, DX**2 / 4, n)
+    y0 = mpm.at_rest(of(1e4), x, -0.3)
+    y0 = y0._replace(F=y0.F + 0.1 * jax.random.normal(getkey(), (n, 2, 2)))
+
+    def by(adjoint):
+        def loss(E):
+            motion = mpm.simulate(solver, of(E), y0, dt, steps, steps, adjoint)
+            return jnp.sum(weight * motion.y.x[-1])
+
+        return loss
+
+    def by_scan(E):
+        def step(y, _):
+            tau = mpm.Stress().vf(0, y, of(E))
+            return solver.move(tau, y, of(E), jnp.asarray(dt)), None
+
+        return jnp.sum(weight * jax.lax.scan(step, y0, None, steps)[0].x)
+
+    E = jnp.asarray(1e4)
+    value, slope = jax.jit(jax.value_and_grad(by_scan))(E)
+    values = jax.jit(jax.vmap(by_scan))(E * jnp.array([1 - 1e-4, 1 + 1e-4]))
+    # h² of a smooth function, and eps/h of values ~ 1 whose slope in log E is ~ 1e-2
+    np.testing.assert_allclose(E * slope, (values[1] - values[0]) / 2e-4, rtol=1e-6)
+    for adjoint in (None, diffrax.DirectAdjoint()):
+        ours = jax.jit(jax.value_and_grad(by(adjoint)))(E)
+        np.testing.assert_allclose(ours, (value, slope), rtol=1e-10)
+    forward = by(diffrax.ForwardMode())
+    ours = jax.jit(lambda E: jax.jvp(forward, (E,), (jnp.ones_like(E),)))(E)
+    np.testing.assert_allclose(ours, (value, slope), rtol=1e-10)
+
+
+def test_backsolve_is_refused():
+    y0 = mpm.at_rest(POINT, jnp.full((1, 2), 0.2))
+    with pytest.raises(ValueError, match=r"^adjoint: given BacksolveAdjoint"):
+        mpm.simulate(SMALL, POINT, y0, DT, 3, adjoint=diffrax.BacksolveAdjoint())
+
+    def raw(v):
+        solution = diffrax.diffeqsolve(
+            mpm.Stress(),
+            SMALL,
+            0.0,
+            3 * DT,
+            DT,
+            y0._replace(v=v),
+            POINT,
+            adjoint=diffrax.BacksolveAdjoint(),
+        )
+        return jnp.sum(solution.ys.x)
+
+    with pytest.raises(NotImplementedError, match=r"BacksolveAdjoint"):
+        jax.grad(raw)(y0.v)
+
+
+# --- steps by CFL, failures, errors ---------------------------------------------------
+
+
+def test_steps_by_cfl():
+    """A body that is not deformed has c = √((λ + 2μ)/ρ)."""
+    y0 = mpm.at_rest(POINT, jnp.full((1, 2), 0.2), jnp.array([3.0, 4.0]))
+    E, nu = 1e5, 0.2
+    wave = np.sqrt(E * (1 - nu) / (1 + nu) / (1 - 2 * nu) / 1e3)
+    dt = 0.4 * DX / (wave + 5)
+    solution = diffrax.diffeqsolve(
+        mpm.Stress(),
+        SMALL,
+        0.0,
+        10.5 * dt,
+        None,
+        y0,
+        POINT,
+        stepsize_controller=mpm.CFL(DX, 0.4),
+        saveat=diffrax.SaveAt(steps=True),
+        max_steps=16,
+    )
+    expected = np.append(dt * np.arange(1, 11), 10.5 * dt)
+    np.testing.assert_allclose(solution.ts[:11], expected, rtol=1e-12)
+    x = 0.2 + solution.ts[:11, None] * np.array([[3.0, 4.0]])
+    np.testing.assert_allclose(solution.ys.x[:11, 0], x, rtol=1e-12)
+
+
+def test_a_failure_is_a_code_with_its_step():
+    cell = DX / DT
+    cases = {  # x, v, C₀₀, F₀₀ → result, steps
+        "fine": (0.2, 0.5 * cell, 0, 1, "successful", 3),
+        "nan": (0.2, np.nan, 0, 1, "not_finite", 1),
+        "edge": (0.6 * DX, -0.04 * cell, 0, 1, "outside", 3),
+        "fast": (0.2, 1.01 * cell, 0, 1, "cfl", 1),
+        "turned": (0.2, 0, -2 / DT, 1, "inverted", 1),
+        "start": (0.2, 0, 0, -1, "inverted", 1),
+    }
+    x, v, C, F = (np.array([c[k] for c in cases.values()], float) for k in range(4))
+    y0 = mpm.at_rest(POINT, jnp.full((1, 2), 0.2))
+
+    @jax.jit
+    @jax.vmap
+    def run(x, v, C, F):
+        y = y0._replace(
+            x=y0.x.at[:, 0].set(x),
+            v=y0.v.at[:, 0].set(v),
+            C=y0.C.at[:, 0, 0].set(C),
+            F=y0.F.at[:, 0, 0].set(F),
+        )
+        motion = mpm.simulate(SMALL, POINT, y, DT, 3)
+        return motion.result, motion.steps, motion.t
+
+    result, steps, t = run(x, v, C, F)
+    for k, (name, case) in enumerate(cases.items()):
+        one = jax.tree.map(lambda a, k=k: a[k], result)
+        assert one == getattr(mpm.RESULTS, case[4]), name
+        assert steps[k] == case[5], name
+        assert np.isfinite(t[k]).sum() == 1 + case[5], name
+
+
+def test_a_failed_run_says_in_which_step():
+    materials, y0 = two_bodies()
+    away = jnp.where(y0.x[:, 1] < 0.525, 80.0, -80.0)  # 0.8 of a cell a step
+    y0 = y0._replace(v=y0.v.at[:, 1].set(away))
+    with pytest.raises(RuntimeError, match=r"^step \d+ of 30: "):
+        mpm.simulate(ROOM, materials, y0, DT, STEPS)
+
+
+def test_bad_input_is_named():
+    x = np.full((1, 2), 0.2)
+    y0 = mpm.at_rest(POINT, x)
+    start = lambda **k: mpm.simulate(SMALL, POINT, y0._replace(**k), DT, 3)
+    cases = {
+        r"y0\.F: given det F = -1; accepted": lambda: start(
+            F=y0.F * np.array([-1.0, 1.0])[None, None]
+        ),
+        r"y0\.x: given 1 points outside": lambda: start(x=y0.x + 9),
+        r"y0\.x: given float64 of shape \(2, 2\)": lambda: start(x=np.zeros((2, 2))),
+        r"y0\.v: given float32": lambda: start(v=y0.v.astype(np.float32)),
+        r"y0\.C: given NaN": lambda: start(C=y0.C * np.nan),
+        r"y0\.alpha: given 0 trees": lambda: start(alpha=()),
+        r"dt: given 1.0; accepted is 0 < dt < 0.004": lambda: mpm.simulate(
+            SMALL, POINT, y0, 1.0, 3
+        ),
+        r"law: given Slack": lambda: mpm.simulate(
+            SMALL, mpm.Material(Slack(0.0), 1e3, DX**2, 1), y0, DT, 3
+        ),
+        r"save_every: given 2": lambda: mpm.simulate(SMALL, POINT, y0, DT, 3, 2),
+        r"args: given float": lambda: mpm.at_rest(3.0, x),
+        r"x: given float64 of shape \(2, 2\)": lambda: mpm.at_rest(POINT, x[[0, 0]]),
+        r"velocity: given shape \(3,\)": lambda: mpm.at_rest(POINT, x, np.ones(3)),
+        r"spin: given shape \(3,\)": lambda: mpm.at_rest(POINT, x, 0.0, np.ones(3)),
+        r"density: given 0": lambda: mpm.Material(mat.jelly(), 0.0, 1.0, 1),
+        r"volume: given shape \(2,\)": lambda: mpm.Material(
+            mat.jelly(), 1.0, np.ones(2), 1
+        ),
+        r"nodes: given \(2, 9\)": lambda: mpm.Grid((2, 9), DX),
+        r"dx: given 0": lambda: mpm.Grid((9, 9), 0.0),
+        r"gravity: given shape \(3,\)": lambda: mpm.MPM(SMALL.grid, gravity=np.ones(3)),
+        r"kind: given 'ice'": lambda: mpm.room(2, "ice"),
+        r"normal: given shape \(1,\)": lambda: mpm.Slope([0.0, 0.0], [1.0]),
+        r"fraction: given 2": lambda: mpm.CFL(DX, 2.0),
+        r"which: given 'Q'": lambda: mpm.bodies.letter("Q", (0, 0), 1.0, 0.1),
+        r"spacing: given 3": lambda: mpm.bodies.box((0, 0), (1, 1), 3.0),
+    }
+    for message, call in cases.items():
+        with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+            call()
+
+
+# --- sets of points -------------------------------------------------------------------
+
+
+def test_bodies_have_the_volumes_of_their_shapes():
+    h, pi = 0.02, np.pi
+    star = pi * np.mean((1 - 0.5 * np.linspace(0, 1, 10_001)) ** 2)
+    shapes = {
+        "box": (mpm.bodies.box((0, 1), (1, 3), h), 2.0),
+        "disk": (mpm.bodies.ball((3, 4), 1.0, h), pi),
+        "ball": (mpm.bodies.ball((0, 0, 5), 0.5, h), pi / 6),
+        "ring": (mpm.bodies.torus((0, 0), 1.0, 0.25, h), pi),
+        "torus": (mpm.bodies.torus((1, 1, 1), 0.6, 0.2, h), 2 * pi**2 * 0.6 * 0.04),
+        "star": (mpm.bodies.star((0, 0), 1.0, h), star),
+        "L": (mpm.bodies.letter("L", (0, 0), 1.4, h), 11 * 0.04),
+        "T": (mpm.bodies.letter("T", (0, 0, 0), 1.4, h), 11 * 0.04 * 0.4),
+    }
+    for name, (x, volume) in shapes.items():
+        np.testing.assert_allclose(
+            len(x) * h ** x.shape[1], volume, rtol=0.02, err_msg=name
+        )
+    tips = mpm.bodies.star((0, 0), 1.0, h)
+    assert tips[:, 1].max() > 0.9 > -tips[:, 1].min()  # one tip, upwards
+    letter = mpm.bodies.letter("L", (0, 0), 1.4, h)
+    assert letter[letter[:, 1] > 0][:, 0].max() < -0.2  # upright, at the left
