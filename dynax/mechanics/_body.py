@@ -70,7 +70,7 @@ class AbstractBody(eqx.Module):
     and `body.terms()` for `diffrax.SemiImplicitEuler`, the last two within `Projected`.
     Held nodes keep the velocity they start with.
 
-    H = Σ ½m|v|² + Σ V₀ψ − Σ ⟨f, x − X⟩ has Ḣ = supply − dissipation along `field`.
+    H = Σ ½m|v|² + Σ V₀ψ − Σ ⟨f, x − X⟩ has Ḣ = supply − D along `field` (`accounts`).
     """
 
     law: eqx.AbstractVar[AbstractLaw]
@@ -102,7 +102,7 @@ class AbstractBody(eqx.Module):
         return jax.vmap(self._memory)(history)
 
     def field(self, t, y: State, args=None) -> State:
-        """ẏ, the history flowing by its rate dα = ∂update/∂dt at dt = 0.
+        """ẏ, the history flowing by its rate, ∂update/∂dt at dt = 0.
 
         Raises:
             TypeError: at trace time; a plastic return has no rate.
@@ -172,18 +172,19 @@ class AbstractBody(eqx.Module):
         load = tree.vdot(self.parts.force, x - self.parts.nodes)
         return kinetic + self._stored(x, history) - load
 
-    def dissipation(self, t, y: State, args=None) -> Scalar:
-        """D = −Σ V₀ ⟨∂ψ/∂α, α̇⟩ in W, of `field`."""
-        del t, args
-        x, history = y[0]
+    def accounts(self, t, y: State, args=None) -> tuple[State, Scalar, Scalar]:
+        """ẏ of `field`; D = −Σ V₀ ⟨∂ψ/∂α, α̇⟩; the power of what moves the held nodes
+        (both in W). Ḣ = power − D."""
+        dy = self.field(t, y, args)
+        ((x, history), v), ((_, rate), _) = y, dy
         stored = lambda history: self._stored(x, history)
-        return -jax.jvp(stored, (history,), (self._rate(x, history),))[1]
+        spent = -jax.jvp(stored, (history,), (rate,))[1]
+        supply = -jnp.sum((1 - self.parts.free) * v * self.pull(y[0]))
+        return dy, spent, supply
 
-    def supply(self, t, y: State, args=None) -> Scalar:
-        """The power, W, of what moves the held nodes."""
-        del t, args
-        q, v = y
-        return -jnp.sum((1 - self.parts.free) * v * self.pull(q))
+    def dissipation(self, t, y: State, args=None) -> Scalar:
+        """D ≥ 0 of a sound law, W, along `field`."""
+        return self.accounts(t, y, args)[1]
 
     def momentum(self, y: State) -> Float[Array, " d"]:
         """Σ m v."""
@@ -233,7 +234,7 @@ class AbstractBody(eqx.Module):
     def _memory(self, row):
         return ravel_pytree(self._rest())[1](row)
 
-    def _seen(self, A, row):
+    def _seen(self, A, row) -> Any:
         """F, what the law is given, and the memory."""
         memory = self._memory(row)
         F = self.point(A, memory)

@@ -79,7 +79,8 @@ class Bar(AbstractBody):
 
         def newton(_, at):
             s, _ = at
-            still = lambda s: across(*fixed, s)
+            law, a, memory = fixed
+            still = lambda s: across(law, a, memory, s)
             value, slope = jax.jvp(still, (s,), (jnp.ones_like(s),))
             return s - value / slope, slope
 

@@ -14,7 +14,7 @@ from dynax.mechanics._body import AbstractBody
 
 
 class WithWork(eqx.Module):
-    """A body beside its work: Y = (y, (W, S)), Ẇ = dissipation, Ṡ = supply.
+    """A body beside its work: Y = (y, (W, S)), Ẇ = D, Ṡ = supply (`body.accounts`).
 
     Along the exact motion H + W − S is constant. `ODETerm(WithWork(body).field)` and
     `SaveAt(ts=…)` give what `audit` takes.
@@ -27,8 +27,8 @@ class WithWork(eqx.Module):
         return y, (zero, zero)
 
     def field(self, t, y, args=None):
-        work = (f(t, y[0], args) for f in (self.body.dissipation, self.body.supply))
-        return self.body.field(t, y[0], args), tuple(work)
+        dy, *powers = self.body.accounts(t, y[0], args)
+        return dy, tuple(powers)
 
 
 @eqx.filter_jit
@@ -51,8 +51,8 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
 
     def at(t, y):
         (x, history), v = state = y[0]
-        energy, rate = lie_derivative(body.energy, body.field)(t, state)
-        spent, fed = body.dissipation(t, state), body.supply(t, state)
+        dy, spent, fed = body.accounts(t, state)
+        energy, rate = lie_derivative(body.energy, lambda *_: dy)(t, state)
         kinetic = jnp.sum(body.parts.mass * v**2)
         load = tree.vdot(jnp.abs(body.parts.force), jnp.abs(x - body.parts.nodes))
         pressed = jnp.sqrt(square(body.stress(state[0])))
