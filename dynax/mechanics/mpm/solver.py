@@ -41,8 +41,8 @@ class Stress(diffrax.AbstractTerm):
 
     def prod(self, vf, control):
         raise NotImplementedError(
-            "Stress is no rate of change, so accepted with it is the solver MPM, and not "
-            "BacksolveAdjoint: contact and plastic flow cannot be run backwards."
+            "Stress is no rate of change: accepted with it is the solver MPM, without "
+            "BacksolveAdjoint, for contact and plastic flow cannot be run backwards."
         )
 
 
