@@ -10,7 +10,8 @@ from jaxtyping import ArrayLike
 from dynax._types import ScalarLike
 from dynax.material import AbstractLaw, Elastoplastic, StressAndReturn
 from dynax.material.kinematics import matmul
-from dynax.mechanics._body import AbstractBody, Parts, assemble
+from dynax.mechanics._body import AbstractBody
+from dynax.mechanics._parts import Parts, assemble
 from dynax.mechanics.mesh import Mesh
 
 
