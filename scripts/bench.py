@@ -3,6 +3,7 @@
 
     python scripts/bench.py kinematics  polar and singular values, against LAPACK's SVD
     python scripts/bench.py ledger      what the ledger costs a training step
+    python scripts/bench.py mpm         material points, against a hand-written scan
     python scripts/bench.py optimizers  a training step, against optax's twins
     python scripts/bench.py pinn        physics-informed networks, jinns and DeepXDE
     python scripts/bench.py sweep       sweeps against loops, Ray Tune; scaling; store
@@ -14,7 +15,7 @@ import importlib
 import sys
 
 
-NAMES = "kinematics", "ledger", "optimizers", "pinn", "sweep"
+NAMES = "kinematics", "ledger", "mpm", "optimizers", "pinn", "sweep"
 
 
 def main() -> int:

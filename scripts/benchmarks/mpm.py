@@ -1,0 +1,137 @@
+"""How fast is a step of the material points, and what do diffrax and adjoints cost?
+
+A jelly cube of N points, float32, falls for some steps in 3-D; CPU time of this process
+pinned to one core, compilation apart, ms a step, `forward` or with the gradient by
+Young's modulus. The peer is a hand-written `lax.scan` of the same step (with
+`jax.checkpoint` of each where a gradient is taken); runs of the two in turn.
+
+    ratio  time(diffrax)/time(scan): 1 where diffrax costs nothing
+    MiB    XLA's own figure for temporaries of the program
+
+Examples:
+    python scripts/bench.py mpm
+    python scripts/bench.py mpm --cells 10 --json mpm.json
+"""
+
+import argparse
+import os
+import statistics
+import time
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.common import machine, write
+from dynax import material as mat
+from dynax.mechanics import mpm
+
+
+SIDES = {10: 20, 20: 32, 32: 64}  # points along the cube → nodes along the grid
+DT = 1e-4
+
+
+def scene(cells: int, nodes: int):
+    grid = mpm.Grid((nodes,) * 3, 1 / nodes)
+    solver = mpm.MPM(grid, mpm.room(3), jnp.array([0, -9.8, 0], jnp.float32))
+    x = mpm.bodies.box((0.25,) * 3, (0.75,) * 3, 0.5 / cells).astype(np.float32)
+    of = lambda E: mpm.Material(
+        mat.FixedCorotated(E, 0.2), 1e3, (0.5 / cells) ** 3, len(x)
+    )
+    velocity = jnp.array([1, -1.5, -2], jnp.float32)
+    return solver, of, mpm.at_rest(of(1e5), x, velocity, jnp.full(3, 4, jnp.float32))
+
+
+def by_diffrax(solver, of, y0, steps, adjoint=None):
+    def height(E):
+        motion = mpm.simulate(solver, of(E), y0, DT, steps, steps, adjoint)
+        return jnp.mean(motion.y.x[-1, :, 1])
+
+    return height
+
+
+def by_scan(solver, of, y0, steps, gradient):
+    def height(E):
+        dt = jnp.asarray(DT, y0.x.dtype)
+
+        def step(y, _):
+            return solver.move(mpm.Stress().vf(0, y, of(E)), y, of(E), dt), None
+
+        step = jax.checkpoint(step) if gradient else step
+        return jnp.mean(jax.lax.scan(step, y0, None, steps)[0].x[:, 1])
+
+    return height
+
+
+def clock(run, E) -> float:
+    begun = time.process_time()
+    jax.block_until_ready(run(E))
+    return time.process_time() - begun
+
+
+def built(f, E):
+    """The program, the seconds of its compilation, MiB of its temporaries."""
+    begun = time.process_time()
+    program: Any = jax.jit(f).lower(E).compile()
+    spent = time.process_time() - begun
+    return program, spent, program.memory_analysis().temp_size_in_bytes / 2**20
+
+
+def bench(body, steps: int, repeats: int, gradient: bool):
+    pair = [by_diffrax(*body, steps), by_scan(*body, steps, gradient)]
+    E = jnp.float32(1e5)
+    if gradient:
+        pair = [jax.value_and_grad(f) for f in pair]
+    ours, theirs = (built(f, E) for f in pair)
+    values = [np.asarray(jax.tree.leaves(run(E))) for run, *_ in (ours, theirs)]
+    times = [[clock(run, E) for run, *_ in (ours, theirs)] for _ in range(repeats)]
+    return {
+        "ms": statistics.median(a for a, _ in times) * 1e3 / steps,
+        "ratio": sorted(a / b for a, b in times),
+        "compile": [ours[1], theirs[1]],
+        "MiB": [ours[2], theirs[2]],
+        "difference": float(np.max(np.abs(values[0] / values[1] - 1))),
+    }
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="bench.py mpm",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cells", type=int, nargs="+", default=[*SIDES], choices=SIDES)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=5, help="≥ 3 (default 5)")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
+    args = parser.parse_args(argv)
+    if args.repeats < 3:
+        parser.error(f"--repeats: given {args.repeats}; at least 3 accepted.")
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    result = {"machine": machine(), "repeats": args.repeats, "steps": args.steps}
+    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
+    print("  ms a step, ratio (median, range), compile s, temporaries MiB (ours, scan)")
+    for cells in args.cells:
+        body = scene(cells, SIDES[cells])
+        for what in ("forward", "gradient"):
+            row = bench(body, args.steps, args.repeats, what == "gradient")
+            result[f"{what}, {cells**3}"] = row
+            ratio, (mine, theirs) = row["ratio"], row["MiB"]
+            print(
+                f"  {cells**3:>6} {what:<9} {row['ms']:8.2f} "
+                f"{statistics.median(ratio):5.2f} ({ratio[0]:.2f} … {ratio[-1]:.2f})  "
+                f"compile {row['compile'][0]:.1f}, {row['compile'][1]:.1f}  "
+                f"MiB {mine:.1f}, {theirs:.1f}",
+                flush=True,
+            )
+    body, E = scene(10, SIDES[10]), jnp.float32(1e5)
+    for name, adjoint in {
+        "every state": None,
+        "recursive": diffrax.RecursiveCheckpointAdjoint(),
+    }.items():
+        memory = built(jax.value_and_grad(by_diffrax(*body, 200, adjoint)), E)[2]
+        result[f"gradient of 200 steps, 1000, {name}"] = memory
+        print(f"  1000 points, gradient of 200 steps, {name}: {memory:.1f} MiB")
+    write(args.json, result)
