@@ -39,13 +39,13 @@ class CFL(diffrax.AbstractStepSizeController):
         del terms, t1, func, error_order
         if dt0 is not None:
             raise ValueError(f"dt0: given {dt0}; accepted is None, CFL says it.")
-        return t0 + self.limit(y0, args).astype(t0.dtype), ()
+        return t0 + self.limit(y0, args).astype(jnp.result_type(t0)), ()
 
     def adapt_step_size(
         self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
     ):
         del t0, y0, y_error, error_order
-        after = t1 + self.limit(y1_candidate, args).astype(t1.dtype)
+        after = t1 + self.limit(y1_candidate, args).astype(jnp.result_type(t1))
         return True, t1, after, False, controller_state, diffrax.RESULTS.successful
 
     def limit(self, y: Body, args: Materials) -> Scalar:

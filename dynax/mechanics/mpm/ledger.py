@@ -39,7 +39,7 @@ def energies(solver: MPM, args: Materials, y: Body) -> dict[str, Float[Array, " 
 
 def energy(solver: MPM, args: Materials, y: Body) -> Scalar:
     """E = Σ m(½|v|² + ⅛dx²|C|² − g·x) + Σ V₀ψ, in J."""
-    return jnp.sum(sum(energies(solver, args, y).values()))
+    return jnp.sum(jnp.stack([*energies(solver, args, y).values()]))
 
 
 def momentum(args: Materials, y: Body) -> Float[Array, " d"]:
@@ -105,7 +105,7 @@ def audit(
         speed = speed + _stress_speed(solver, args, a, dt)
         moved = jnp.sum(m) * speed
         return (
-            sum(jnp.sum(old[k]) for k in names),
+            jnp.sum(jnp.stack([old[k] for k in names])),
             terms,
             size,
             jnp.max(jnp.abs(gained)),
@@ -115,7 +115,7 @@ def audit(
         )
 
     start, terms, size, gained, turned, moved, swept = jax.lax.map(row, (before, after))
-    change = sum(terms.values())
+    change = jnp.sum(jnp.stack([*terms.values()]), 0)
     u = (8 + float(np.log2(y.x.shape[1]))) * tree.eps(y) / 2
     checks = {}
     if all(isinstance(g.law, AbstractHyperelastic) for g in several(args)):

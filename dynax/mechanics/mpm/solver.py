@@ -27,6 +27,9 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     inverted = "det F <= 0: a point is turned inside out; the time step is too long."
 
 
+CFL = 3  # the code of time that runs backwards, too
+
+
 class Stress(diffrax.AbstractTerm):
     """The term of `MPM`: its "vector field" is τ of every point, (N, d, d), in Pa."""
 
@@ -104,7 +107,7 @@ class MPM(diffrax.AbstractSolver):
         """
         del terms, t0, t1
         self.check(y0, args)
-        return self._code(y0, jnp.zeros((), bool))
+        return self._code(y0, jnp.zeros((), y0.x.dtype))
 
     def func(self, terms, t0, y0, args):
         return terms.vf(t0, y0, args)
@@ -113,10 +116,9 @@ class MPM(diffrax.AbstractSolver):
         del made_jump
         dt = terms.contr(t0, t1).astype(y0.x.dtype)
         y1 = self.move(terms.vf(t0, y0, args), y0, args, dt)
-        reach = jnp.max(jnp.abs(y1.v)) * dt / tree.cast(self.grid.dx, dt.dtype)
-        code = self._code(y1, (reach >= 1) | (dt <= 0))
+        code = jnp.where(dt > 0, self._code(y1, dt), CFL)
         code = jnp.where(solver_state > 0, solver_state, code)
-        known = diffrax.RESULTS
+        known: Any = diffrax.RESULTS
         result = known.where(code == 1, known.nonfinite, known.nonlinear_divergence)
         result = known.where(code == 0, known.successful, result)
         return y1, None, dict(y0=y0, y1=y1), code, result
@@ -157,16 +159,19 @@ class MPM(diffrax.AbstractSolver):
         T = eye + A + square / 2 + matmul(square, A) / 6 + matmul(square, square) / 24
         return matmul(T, matmul(T, F))
 
-    def _code(self, y: Body, too_fast) -> Int[Array, ""]:
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in tree.leaves(y)]))
-        fails = [
-            ~finite,
-            ~jnp.all(self.grid.inside(y.x)),
-            too_fast,
-            jnp.any(det(y.F) <= 0),
+    def _code(self, y: Body, dt) -> Int[Array, ""]:
+        """Which of `RESULTS`, 0 if none; v and C are in the next x and F."""
+        speed = jnp.max(jnp.abs(y.v), -1)
+        flags = [
+            ~jnp.isfinite(jnp.sum(y.x, -1) + jnp.sum(y.F, (1, 2))),
+            ~self.grid.inside(y.x),
+            speed * dt >= tree.cast(self.grid.dx, dt.dtype),
+            ~(det(y.F) > 0),
         ]
-        flags = jnp.stack([jnp.zeros((), bool), *fails])
-        return jnp.argmax(flags).astype(jnp.int32)
+        failed = jnp.any(jnp.stack(flags), 1)
+        for a in tree.leaves(y.alpha):
+            failed = failed.at[0].set(failed[0] | ~jnp.all(jnp.isfinite(a)))
+        return jnp.where(jnp.any(failed), 1 + jnp.argmax(failed), 0).astype(jnp.int32)
 
     def check(self, y: Body, args) -> None:
         """Structure and shapes.
