@@ -9,6 +9,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # see dynax/cli/__init__.py: else LAPACK calls at once may wait forever for one another
 os.environ.setdefault("PJRT_NPROC", "32")
 
+# Two compilers on the same two cores are slower than each on its own.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _worker and "sched_setaffinity" in dir(os):
+    _cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_cores[int(_worker[2:]) % len(_cores)]})
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
