@@ -25,7 +25,7 @@ class Config:
 SIZES = {
     "quick": Config(March(0.1, 0.1, 1e-3)),
     "long": Config(March(0.2, 0.1, 1e-3, 1e-7)),
-    "full": Config(March(1.0, 0.1, 3.5e-4, 1e-7)),
+    "full": Config(March(1.0, 0.1, 3.5e-4, 1e-9, 4, 1000, 32, 3, 128)),
 }
 
 

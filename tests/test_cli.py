@@ -402,9 +402,10 @@ def test_interrupt_of_the_process(here, jobs):
     code = "from dynax.cli import main; raise SystemExit(main())"
     where = ["--dir", "lab", "--json", "c.json", "--jobs", jobs]
     command = [sys.executable, "-c", code, "claims", *where]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    # a job in the background has Ctrl-C ignored, and its children with it
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, preexec_fn=listen, **pipes)
     assert process.stderr is not None
     for text in process.stderr:
         if "b_long: half way" in text or "b_long: started" in text:

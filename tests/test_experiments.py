@@ -24,14 +24,11 @@ from dynax import report
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 FILES = {p.stem: p for p in sorted(FOLDER.glob("[!_]*.py"))}
 TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow only
-    "lion_balance": {"states": 200, "steps": 2000},
     "lion_constrained": {"starts": 8, "steps": 6000},
     "lion_muon": {"steps": 3000, "seeds": 1, "points": 200},
     "lion_cycle": {"ratios": 201},
     "heavy_ball_cycle": {"starts": 41, "kappas": 201},
     "immersion": {"seeds": 4, "states": 200, "steps": 50},
-    "rates": {"losses": 40, "states": 10, "steps": 60},
-    "adam": {"pairs": 10, "states": 200, "steps": 20, "seeds": 2, "starts": 1},
     "soap": {"states": 200, "steps": 120, "seeds": 2},
 }
 every = pytest.mark.parametrize("name", FILES)
