@@ -34,7 +34,7 @@ class Config:
     cycles: int = 400  # of the window of length 1
     horizon: float = 2.0  # of the march
     march: int = 2000  # cycles a window, at most
-    step: float = 0.25
+    step: float = 0.2
     lengths: tuple = (0.5, 1.0, 2.0)  # of the phase diagram, as what follows
     strengths: tuple = (0.0, 1.0, 100.0, 1e4)
     repeats: int = 2
@@ -44,8 +44,8 @@ LENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 SIZES = {
     "quick": Config(),
-    "long": Config(5, 400, 20.0, 2000, 0.25, LENGTHS, STRENGTHS, 4),
-    "full": Config(20, 1000, 20.0, 4000, 0.25, LENGTHS, STRENGTHS, 20),
+    "long": Config(5, 400, 20.0, 2000, 0.2, LENGTHS, STRENGTHS, 4),
+    "full": Config(20, 1000, 20.0, 4000, 0.2, LENGTHS, STRENGTHS, 20),
 }
 SPACE = {
     "length": np.array([0.5, 1.0, 2.0]),
@@ -211,8 +211,8 @@ def of_flax() -> dict:
 
 def march(config, edges, cycles, progress, done):
     """Windows of 32 Gauss–Legendre times: smooth solutions converge spectrally."""
-    levels = 1.0, 1e2, 1e4, 1e6, 5e6
-    how, start = training(32, levels, cycles, width=24)
+    levels = 1.0, 1e2, 1e4, 1e6, 3e7
+    how, start = training(32, levels, cycles, width=32)
     how = dataclasses.replace(how, sampler=gauss)
     key = jax.random.key(0)
     tell = lambda share, text: progress(done + (1 - done) * share * 0.99, text)

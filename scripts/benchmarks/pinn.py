@@ -12,7 +12,7 @@ Cases:
     memory    of a cycle with one Levenberg–Marquardt step, as XLA has compiled it;
               float64
     race      CPU seconds to relative L2 1e-3 on Allen–Cahn, compile time apart; same
-              network, 3 × 20, periodic. ours: causal, self-scaled Broyden. jinns: Adam,
+              network, 3 × 20, periodic. ours: causal Levenberg–Marquardt. jinns: Adam,
               its Broyden, its natural gradient. DeepXDE: Adam, it has no other
 
 speed × is time(peer)/time(dynax) of runs in turn, over 1 where dynax is the faster.
