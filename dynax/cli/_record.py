@@ -33,8 +33,9 @@ def add(folder: pathlib.Path, outcomes: list[Outcome], facts, size: str) -> list
 
 
 def table(record) -> str:
-    """The latest value of every claim at every size, and which run it is from."""
-    cells, claims, used = {}, {}, []
+    """The latest value of every claim at every size, and which run it is from. Sizes
+    that state or ask something else have rows of their own."""
+    cells, keys, used = {}, set(), []
     for k, run in enumerate(record["runs"]):
         seen: dict = {}
         for claim in run["claims"]:
@@ -42,27 +43,34 @@ def table(record) -> str:
             seen[key] = seen.get(key, 0) + 1
             key = (*key, seen[key])
             cells[key, run["size"]] = claim, k
-            claims[key] = claim
+            keys.add(key)
     rows = [
         "| Claim | Statement | Threshold | " + " | ".join(SIZES) + " |",
         "|---|---|---|" + "---|" * len(SIZES),
     ]
-    for key in sorted(claims, key=_natural):
-        claim = claims[key]
-        row = [
-            ("↳ " if claim["control"] else "") + claim["id"],
-            ("*control:* " if claim["control"] else "") + claim["statement"],
-            claim["threshold"],
-        ]
+    for key in sorted(keys, key=_natural):
+        asked: dict = {}  # sizes that ask the same stand in one row
         for size in SIZES:
-            found = cells.get((key, size))
-            if found is None:
-                row.append("not run")
-                continue
-            if found[1] not in used:
-                used.append(found[1])
-            row.append(_cell(found[0], used.index(found[1]) + 1))
-        rows.append("| " + " | ".join(_escape(text) for text in row) + " |")
+            if (key, size) in cells:
+                claim, _ = cells[key, size]
+                what = claim["statement"], claim["threshold"]
+                asked.setdefault(what, {})[size] = cells[key, size]
+        for (statement, threshold), found in asked.items():
+            _, id, control, _ = key
+            row = [
+                ("↳ " if control else "") + id,
+                ("*control:* " if control else "") + statement,
+                threshold,
+            ]
+            for size in SIZES:
+                if size not in found:
+                    row.append("not run")
+                    continue
+                claim, k = found[size]
+                if k not in used:
+                    used.append(k)
+                row.append(_cell(claim, used.index(k) + 1))
+            rows.append("| " + " | ".join(_escape(text) for text in row) + " |")
     notes = [_note(record["runs"][k], n + 1) for n, k in enumerate(used)]
     return "\n".join([*rows, "", *notes, ""])
 
