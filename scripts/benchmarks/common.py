@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import platform
+import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,6 +26,13 @@ def machine() -> dict[str, Any]:
         "jax": jax.__version__,
         "optax": optax.__version__,
     }
+
+
+def clock(run: Callable[[Any], Any], given: Any) -> float:
+    """CPU seconds of this process for run(given)."""
+    begun = time.process_time()
+    jax.block_until_ready(run(given))
+    return time.process_time() - begun
 
 
 def write(path: str | None, result: dict[str, Any]) -> None:

@@ -19,12 +19,9 @@ import time
 import jax
 import jax.numpy as jnp
 
-from benchmarks.common import machine, write
+from benchmarks.common import clock, machine, write
+from dynax.material.hencky import logarithm
 from dynax.material.kinematics import isotropic, polar, singular_values, strain
-
-
-def logarithm(e):
-    return jnp.log1p(e) / 2
 
 
 OURS = {
@@ -42,12 +39,6 @@ def total(f):
         return sum(parts[1:], parts[0])
 
     return loss
-
-
-def clock(run, F) -> float:
-    begun = time.process_time()
-    jax.block_until_ready(run(F))
-    return time.process_time() - begun
 
 
 def bench(ours, F, repeats: int, gradient: bool):

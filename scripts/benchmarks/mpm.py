@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import machine, write
+from benchmarks.common import clock, machine, write
 from dynax import material as mat
 from dynax.mechanics import mpm
 
@@ -65,12 +65,6 @@ def by_scan(solver, of, y0, steps, gradient):
     return height
 
 
-def clock(run, E) -> float:
-    begun = time.process_time()
-    jax.block_until_ready(run(E))
-    return time.process_time() - begun
-
-
 def built(f, E):
     """The program, the seconds of its compilation, MiB of its temporaries."""
     begun = time.process_time()
@@ -80,7 +74,11 @@ def built(f, E):
 
 
 def bench(body, steps: int, repeats: int, gradient: bool):
-    pair = [by_diffrax(*body, steps), by_scan(*body, steps, gradient)]
+    solver, of, y0 = body
+    pair = [
+        by_diffrax(solver, of, y0, steps),
+        by_scan(solver, of, y0, steps, gradient),
+    ]
     E = jnp.float32(1e5)
     if gradient:
         pair = [jax.value_and_grad(f) for f in pair]
