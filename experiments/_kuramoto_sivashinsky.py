@@ -136,9 +136,9 @@ def claims(id: str, published: str, case: dict) -> list[Claim]:
     ]
 
 
-def figures(case: dict) -> dict:
-    shown = {"network": (case["u"], "blue")}
+def figures(results: dict) -> dict:
+    shown = {"network": (results["u"], "blue")}
     return {
-        "network": maps(case["u"], case["truth"]),
-        "errors": errors(shown, case["truth"], case["edges"]),
+        "network": maps(results["u"], results["truth"]),
+        "errors": errors(shown, results["truth"], results["edges"]),
     }

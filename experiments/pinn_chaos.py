@@ -4,29 +4,24 @@ needs to be: what a march gains by causal weights and certificates is that it sa
 far it got.
 """
 
-import dataclasses
-
 import _kuramoto_sivashinsky as common
 import jax
-from _kuramoto_sivashinsky import SPACE as SPACE, March
+from _kuramoto_sivashinsky import (
+    SOURCE as SOURCE,
+    SPACE as SPACE,
+    March as Config,
+    figures as figures,
+)
 
 from dynax import Claim, pde
 
 
 TITLE = "Chaos by a network that marches"
-SOURCE = common.SOURCE
 PROBLEM = pde.ChaoticKuramotoSivashinsky()
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    plan: March
-
-
 SIZES = {
-    "quick": Config(March(0.05, 0.05, 5e-4, modes=4)),
-    "long": Config(March(0.1, 0.05, 5e-4, 1e-7, 4)),
-    "full": Config(March(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128)),
+    "quick": Config(0.05, 0.05, 5e-4, modes=4),
+    "long": Config(0.1, 0.05, 5e-4, 1e-7, 4),
+    "full": Config(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128),
 }
 
 
@@ -36,12 +31,8 @@ def run(strength, length, seed) -> dict:
 
 def measure(config: Config, progress) -> dict:
     with jax.enable_x64(True):
-        return common.march(PROBLEM, config.plan, progress)
+        return common.march(PROBLEM, config, progress)
 
 
 def claims(results) -> list[Claim]:
     return common.claims("P4c", "2.3e-2 at T = 0.5", results)
-
-
-def figures(results) -> dict:
-    return common.figures(results)

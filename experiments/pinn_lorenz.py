@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _space_time import Gauss
 
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
@@ -213,7 +214,7 @@ def march(config, edges, cycles, progress, done):
     """Windows of 32 Gauss–Legendre times: smooth solutions converge spectrally."""
     levels = 1.0, 1e2, 1e4, 1e6, 3e7
     how, start = training(32, levels, cycles, width=32)
-    how = dataclasses.replace(how, sampler=gauss)
+    how = dataclasses.replace(how, sampler=Gauss(32, 1))
     key = jax.random.key(0)
     tell = lambda share, text: progress(done + (1 - done) * share * 0.99, text)
     model = pinn.Model(start(key), PDE)
@@ -226,15 +227,6 @@ def march(config, edges, cycles, progress, done):
     error = np.abs(found - truth.u)
     total = np.sqrt(np.sum(error**2, 0) / np.sum(truth.u**2, 0))
     return out, {"t": times, "u": found, "truth": truth, "error": error, "l2": total}
-
-
-def gauss(key, problem, over, dtype, residual):
-    """32 Gauss–Legendre times in the window, the same in every cycle."""
-    del key, problem, residual
-    nodes = jnp.asarray((1 + np.polynomial.legendre.leggauss(32)[0]) / 2, dtype)
-    return pde.Points(
-        over.t0 + (over.t1 - over.t0) * nodes, jnp.zeros((32, 1, 0), dtype)
-    )
 
 
 @eqx.filter_jit

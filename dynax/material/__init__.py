@@ -5,6 +5,7 @@ from dynax.material._base import (
     AbstractClassical as AbstractClassical,
     AbstractHyperelastic as AbstractHyperelastic,
     AbstractLaw as AbstractLaw,
+    AbstractPlastic as AbstractPlastic,
     AbstractReturn as AbstractReturn,
     Elastoplastic as Elastoplastic,
     StressAndReturn as StressAndReturn,

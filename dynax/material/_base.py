@@ -111,7 +111,27 @@ class AbstractReturn(eqx.Module):
         """F_trial → F; the elastic part of the law says what stress F means."""
 
 
-class Elastoplastic(AbstractHyperelastic):
+class AbstractPlastic(AbstractLaw):
+    """An elastic law, and the return map that follows each `update` of it."""
+
+    elastic: eqx.AbstractVar[AbstractLaw]
+    plastic: eqx.AbstractVar[AbstractReturn]
+
+    def init(self, F):
+        return self.elastic.init(F)
+
+    def kirchhoff(self, F, alpha=()):
+        return self.elastic.kirchhoff(F, alpha)
+
+    def update(self, F, alpha, dt):
+        F, alpha = self.elastic.update(F, alpha, dt)
+        return self.plastic.project(F, self.elastic), alpha
+
+    def stiffness(self, F):
+        return self.elastic.stiffness(F)
+
+
+class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
     """F = FᵉFᵖ: energy and stress of Fᵉ, which a return map keeps within yield.
 
     F here is Fᵉ throughout. The heat of a step is ψ(F_trial) − ψ(F) ≥ 0.
@@ -131,41 +151,15 @@ class Elastoplastic(AbstractHyperelastic):
                 "accepted is an AbstractHyperelastic (StressAndReturn takes the rest)."
             )
 
-    def init(self, F):
-        return self.elastic.init(F)
-
     def energy(self, F, alpha=()):
         return self.elastic.energy(F, alpha)
 
-    def kirchhoff(self, F, alpha=()):
-        return self.elastic.kirchhoff(F, alpha)
 
-    def update(self, F, alpha, dt):
-        F, alpha = self.elastic.update(F, alpha, dt)
-        return self.plastic.project(F, self.elastic), alpha
-
-    def stiffness(self, F):
-        return self.elastic.stiffness(F)
-
-
-class StressAndReturn(AbstractLaw):
+class StressAndReturn(AbstractPlastic):
     """As `Elastoplastic`, of a stress without an energy: nothing is claimed of it."""
 
     elastic: AbstractLaw
     plastic: AbstractReturn
-
-    def init(self, F):
-        return self.elastic.init(F)
-
-    def kirchhoff(self, F, alpha=()):
-        return self.elastic.kirchhoff(F, alpha)
-
-    def update(self, F, alpha, dt):
-        F, alpha = self.elastic.update(F, alpha, dt)
-        return self.plastic.project(F, self.elastic), alpha
-
-    def stiffness(self, F):
-        return self.elastic.stiffness(F)
 
 
 def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:

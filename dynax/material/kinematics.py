@@ -97,6 +97,12 @@ def square(A: Matrices) -> Numbers:
     return jnp.sum(A**2, (-2, -1))
 
 
+def axial(L: Float[Array, "d d"]) -> Array:
+    """x × v of L = x vᵀ, and so of sums of them: (3,), or () in the plane."""
+    W = L - L.T
+    return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])
+
+
 def spherical(s: Numbers, d: int) -> Matrices:
     """s I."""
     return s[..., None, None] * _eye(s.ndim, d, s.dtype)

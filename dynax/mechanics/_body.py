@@ -13,13 +13,8 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
-from dynax.material import (
-    AbstractHyperelastic,
-    AbstractLaw,
-    Elastoplastic,
-    StressAndReturn,
-)
-from dynax.material.kinematics import inverse, matmul, square, transpose
+from dynax.material import AbstractHyperelastic, AbstractLaw, AbstractPlastic
+from dynax.material.kinematics import axial, inverse, matmul, square, transpose
 from dynax.mechanics._parts import Parts, Vectors
 
 
@@ -82,7 +77,7 @@ class AbstractBody(eqx.Module):
         Raises:
             TypeError: at trace time; a plastic return has no rate.
         """
-        if isinstance(self.law, Elastoplastic | StressAndReturn):
+        if isinstance(self.law, AbstractPlastic):
             raise TypeError(
                 f"law: given {type(self.law).__name__}, whose return has no rate; "
                 "accepted is another, or `frozen` with Projected(solver, body.update)."
@@ -168,9 +163,7 @@ class AbstractBody(eqx.Module):
     def angular_momentum(self, y: State) -> Array:
         """Σ m x × v about the origin: (3,), or () in the plane."""
         (x, _), v = y
-        L = jnp.sum(self.parts.mass[:, None] * x[:, :, None] * v[:, None], 0)
-        W = L - L.T
-        return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])
+        return axial(jnp.sum(self.parts.mass[:, None] * x[:, :, None] * v[:, None], 0))
 
     def limit(self, y: State) -> Scalar:
         """2/ω_max, the largest stable dt of `SemiImplicitEuler`, s; from the largest

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from dynax._types import ScalarLike
-from dynax.material import AbstractLaw, Elastoplastic, StressAndReturn
+from dynax.material import AbstractLaw, AbstractPlastic
 from dynax.material.kinematics import matmul
 from dynax.mechanics._body import AbstractBody
 from dynax.mechanics._parts import Parts, assemble
@@ -55,7 +55,7 @@ class Bar(AbstractBody):
         gravity: ArrayLike | None = None,
         force: ArrayLike | None = None,
     ):
-        if isinstance(law, Elastoplastic | StressAndReturn):
+        if isinstance(law, AbstractPlastic):
             raise TypeError(
                 f"law: given {type(law).__name__}; accepted is one without a plastic "
                 "return, which does not know of the free section (use a Solid)."

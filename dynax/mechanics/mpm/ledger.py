@@ -10,7 +10,7 @@ from dynax import _tree as tree
 from dynax._types import Scalar
 from dynax.lyapunov import INSIDE, Check, Ledger
 from dynax.material import AbstractHyperelastic
-from dynax.material.kinematics import square
+from dynax.material.kinematics import axial, square
 from dynax.mechanics.mpm.body import Body, Materials, by_law, masses, several, volumes
 from dynax.mechanics.mpm.solver import MPM, Stress
 
@@ -51,7 +51,7 @@ def angular_momentum(solver: MPM, args: Materials, y: Body) -> Array:
     """Σ m (x × v + ¼dx² axl(C − Cᵀ)) about the origin: (3,), or () in the plane."""
     m = masses(args, y.x.dtype)[:, None, None]
     L = y.x[:, :, None] * y.v[:, None] + _spread(solver, y) * jnp.swapaxes(y.C, 1, 2)
-    return _axial(jnp.sum(m * L, 0))
+    return axial(jnp.sum(m * L, 0))
 
 
 @eqx.filter_jit
@@ -94,7 +94,7 @@ def audit(
         m, g = masses(args, a.x.dtype)[:, None], _gravity(solver, a)
         push = dt * m * g
         gained = jnp.sum(m * (b.v - a.v) - push, 0)
-        turn = _axial(jnp.sum(a.x[:, :, None] * push[:, None], 0))
+        turn = axial(jnp.sum(a.x[:, :, None] * push[:, None], 0))
         turned = (
             angular_momentum(solver, args, b) - angular_momentum(solver, args, a) - turn
         )
@@ -164,8 +164,3 @@ def _spread(solver, y: Body):
 def _gravity(solver, y: Body):
     g = 0.0 if solver.gravity is None else solver.gravity
     return jnp.broadcast_to(tree.cast(g, y.x.dtype), y.x.shape[1:])[None]
-
-
-def _axial(L):
-    W = L - L.T
-    return W[0, 1] if len(W) == 2 else jnp.stack([W[1, 2], W[2, 0], W[0, 1]])
