@@ -35,7 +35,7 @@ LAYERS = {
     "material": BASE,
     "checkpoint": "",
     "pinn": f"{BASE} pde newton checkpoint",
-    "mechanics": f"{BASE} material",
+    "mechanics": f"{BASE} material checkpoint",
     "verify": BASE,
     "sweep": "",
     "claim": "lyapunov",

@@ -1,6 +1,6 @@
 """Bodies in motion: finite elements and material points, fields for diffrax."""
 
-from dynax.mechanics import mpm as mpm
+from dynax.mechanics import learn as learn, mpm as mpm
 from dynax.mechanics._body import AbstractBody as AbstractBody
 from dynax.mechanics.bar import Bar as Bar
 from dynax.mechanics.fem import Solid as Solid

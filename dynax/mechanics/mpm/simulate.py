@@ -1,5 +1,6 @@
 """A run with equal steps: `diffeqsolve`, and what can be said before and after."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import diffrax
@@ -19,13 +20,13 @@ class Motion(NamedTuple):
 
     Args:
         t: (k,), times of the saved states in s; +∞ where a failed run did not arrive.
-        y: the states, each leaf leading by time.
+        y: the states, or what was observed of them, each leaf leading by time.
         result: of `mpm.RESULTS`; `RESULTS[result]` is its message.
         steps: how many were made; of a failed run, the last of them failed.
     """
 
     t: Float[Array, " k"]
-    y: Body
+    y: Any
     result: Any
     steps: Int[Array, ""]
 
@@ -39,6 +40,7 @@ def simulate(
     save_every: int = 1,
     adjoint: diffrax.AbstractAdjoint | None = None,
     throw: bool = True,
+    observe: Callable[[Body], Any] = lambda y: y,
 ) -> Motion:
     """`steps` steps of dt from t = 0, in the dtype of y0, y0 itself saved first.
 
@@ -53,6 +55,7 @@ def simulate(
             memory `diffrax.RecursiveCheckpointAdjoint()`.
         throw: raise where a run fails and that can be seen: not within jit, vmap, grad,
             where `result` tells. If False, only `result` does.
+        observe: what of a state is saved.
 
     Raises:
         ValueError: bad input; of what is not traced, also what it means (`require`).
@@ -81,7 +84,12 @@ def simulate(
         y0,
         args,
         stepsize_controller=diffrax.StepTo(times),
-        saveat=diffrax.SaveAt(t0=True, steps=save_every, solver_state=True),
+        saveat=diffrax.SaveAt(
+            t0=True,
+            steps=save_every,
+            solver_state=True,
+            fn=lambda t, y, args: observe(y),
+        ),
         adjoint=adjoint,
         max_steps=steps,
         throw=False,

@@ -1,0 +1,21 @@
+"""Learn the law of a material from its motion."""
+
+from dynax.mechanics.learn.evaluate import Free as Free, free_run as free_run
+from dynax.mechanics.learn.fit import Fitted as Fitted, Record as Record, fit as fit
+from dynax.mechanics.learn.labels import Labels as Labels
+from dynax.mechanics.learn.segments import (
+    Segments as Segments,
+    filled as filled,
+    growing as growing,
+    velocities as velocities,
+)
+from dynax.mechanics.learn.trajectory import (
+    Trajectory as Trajectory,
+    observed as observed,
+    read as read,
+    write as write,
+)
+from dynax.mechanics.learn.weak import (
+    Balance as Balance,
+    least_squares as least_squares,
+)

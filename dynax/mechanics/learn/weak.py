@@ -1,0 +1,111 @@
+"""A law from the balance of momentum in single steps: no rollout, no backpropagation
+through time; for laws of few parameters one least-squares problem."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from dynax import _tree as tree
+from dynax.mechanics.learn.segments import Reset, Segments, filled
+from dynax.mechanics.learn.trajectory import Trajectory
+from dynax.mechanics.mpm.body import Body, Materials
+from dynax.mechanics.mpm.solver import MPM, Stress
+
+
+class Balance(eqx.Module):
+    r"""r = v₊ − v̂₊, v̂₊ of one step from what was seen; its mean square is the loss.
+
+    The step is momentum balance tested with the B-splines N of the grid, the weak form
+
+        Σ_p N m (v₊ − v)/dt = −Σ_p V₀ τ(F; θ) ∇N + Σ_p N m g
+
+    read where points are, so r is affine in τ, but for walls. With dt·a as the unit of
+    r, where a = 1 m/s².
+
+    Source: Flaschel, Kumar, De Lorenzis, "Unsupervised discovery of interpretable
+    hyperelastic constitutive laws" (EUCLID), CMAME 381 (2021): weak form, sparse.
+
+    Args:
+        solver, materials, trajectory, reset: as of `Segments`.
+        stride: every how many steps one is used.
+    """
+
+    segments: Segments
+    after: Float[Array, "s N d"]
+
+    def __init__(
+        self,
+        solver: MPM,
+        materials: Materials,
+        trajectory: Trajectory,
+        reset: Reset = "full_state",
+        stride: int = 1,
+    ):
+        self.segments = Segments(solver, materials, trajectory, stride, reset)
+        x = trajectory.y.x
+        before, after = x[:-1:stride], x[1::stride]
+        dt = tree.cast(trajectory.dt, x.dtype)
+        full = reset == "full_state"
+        self.after = trajectory.y.v[1::stride] if full else (after - before) / dt
+
+    def __call__(self, law: PyTree) -> tuple[Array, Array]:
+        args = filled(self.segments.materials, law)
+        states = self.segments.states(args)
+        part = lambda both: jnp.mean(self.residual(args, *both) ** 2)
+        sizes = jax.lax.map(part, (states, self.after))
+        return jnp.mean(sizes), jnp.zeros((), jnp.int32)
+
+    def residual(self, args: Materials, y: Body, after) -> Float[Array, "N d"]:
+        solver, dt = self.segments.solver, tree.cast(self.segments.seen.dt, y.x.dtype)
+        tau = Stress().vf(0, y, args)
+        return (after - solver.move(tau, y, args, dt).v) / dt
+
+
+def least_squares(balance: Balance, law: PyTree, steps: int = 1) -> PyTree:
+    """Gauss–Newton's method on `Balance` over all arrays of floating numbers in `law`.
+
+    One step solves for a law that is linear in them. The matrix has their number
+    squared of entries, and forward mode takes one rollout of single steps for each: for
+    some dozens, not for networks. Directions that the motion does not tell (singular
+    values below √u of the largest) stay as they are.
+
+    Args:
+        balance: what was seen.
+        law: the start.
+        steps: how many.
+    """
+    params, static = eqx.partition(law, eqx.is_inexact_array)
+    flat, back = ravel_pytree(params)
+    if not flat.size:
+        raise ValueError("law: given no arrays of floating numbers; accepted is ≥ 1.")
+    for _ in range(steps):
+        flat = flat + _step(balance, static, flat, back)
+    return eqx.combine(back(flat), static)
+
+
+@eqx.filter_jit
+def _step(balance, static, flat, back) -> Array:
+    def residual(flat, both):
+        args = filled(balance.segments.materials, eqx.combine(back(flat), static))
+        return balance.residual(args, *both).reshape(-1)
+
+    def add(total, both):
+        value, slopes = jax.linearize(lambda flat: residual(flat, both), flat)
+        J = jax.vmap(slopes)(jnp.eye(flat.size, dtype=flat.dtype))
+        A = jnp.concatenate([J, value[None]])
+        return total + A @ A.T, None
+
+    args = filled(balance.segments.materials, eqx.combine(back(flat), static))
+    both: Any = balance.segments.states(args), balance.after
+    empty = jnp.zeros((flat.size + 1,) * 2, flat.dtype)
+    total, _ = jax.lax.scan(add, empty, both)
+    normal, rhs = total[:-1, :-1], total[:-1, -1]
+    size = jnp.sqrt(jnp.maximum(jnp.diag(normal), jnp.finfo(flat.dtype).tiny))
+    scaled = normal / size[:, None] / size[None]
+    cut = float(jnp.finfo(flat.dtype).eps) * flat.size
+    inverse = jnp.linalg.pinv(scaled, rtol=cut, hermitian=True)
+    return -(inverse @ (rhs / size)) / size
