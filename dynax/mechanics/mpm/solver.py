@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
@@ -135,13 +136,9 @@ class MPM(diffrax.AbstractSolver):
         p = jnp.concatenate([m[:, None] * y.v, m[:, None]], 1)
         nodes = self.transfer.to_grid(self.grid, y.x, p, A)
 
-        full = nodes[..., d:] > jnp.finfo(dtype).eps ** 2
-        v = jnp.where(full, nodes[..., :d] / jnp.where(full, nodes[..., d:], 1), 0)
-        if self.gravity is not None:
-            v = v + dt * tree.cast(self.gravity, dtype).reshape((1,) * d + (d,))
-        for wall in self.walls:
-            v = wall(self.grid, v)
-
+        # A branch, or XLA does all of `_on_grid` anew for each of a point's 3ᵈ nodes.
+        moving = lambda nodes: self._on_grid(nodes, dt)
+        v = jax.lax.cond(dt > 0, moving, lambda nodes: nodes[..., :d], nodes)
         v, moment = self.transfer.to_points(self.grid, y.x, v)
         C = 4 / dx * moment
         F = self._deformed(dt * C, y.F)
@@ -149,6 +146,16 @@ class MPM(diffrax.AbstractSolver):
         parts = by_law(update, args, F, y.alpha)
         F = jnp.concatenate([F for F, _ in parts])
         return Body(y.x + dt * v, v, C, F, stored(tuple(alpha for _, alpha in parts)))
+
+    def _on_grid(self, nodes, dt):
+        d, dtype = nodes.ndim - 1, nodes.dtype
+        full = nodes[..., d:] > jnp.finfo(dtype).eps ** 2
+        v = jnp.where(full, nodes[..., :d] / jnp.where(full, nodes[..., d:], 1), 0)
+        if self.gravity is not None:
+            v = v + dt * tree.cast(self.gravity, dtype).reshape((1,) * d + (d,))
+        for wall in self.walls:
+            v = wall(self.grid, v)
+        return v
 
     def _deformed(self, A, F):
         if not self.exponential:

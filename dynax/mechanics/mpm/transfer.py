@@ -76,14 +76,14 @@ class Window(AbstractTransfer):
     """One scatter of a 3ᵈ window, and one gather, a point: for CPU and GPU."""
 
     def to_grid(self, grid, x, p, A):
-        base, w, moment = grid.stencil(x)
+        base, w, _ = grid.stencil(x)
         d, c = x.shape[-1], p.shape[-1]
-        weights = [_along(w, a, d)[..., None] for a in range(d)]
-        moments = [_along(moment, a, d)[..., None] for a in range(d)]
-        updates = math.prod(weights) * _flat(p, d)
+        f = x / tree.cast(grid.dx, x.dtype) - base.astype(x.dtype)
+        away = jnp.stack([-f, 1 - f, 2 - f])
+        updates = _flat(p, d)
         for a in range(d):
-            others = math.prod(weights[:a] + weights[a + 1 :])
-            updates += moments[a] * others * _flat(A[:, :, a], d)
+            updates = updates + _along(away, a, d) * _flat(A[:, :, a], d)
+        updates = math.prod(_along(w, a, d) for a in range(d)) * updates
         numbers = jax.lax.ScatterDimensionNumbers(
             update_window_dims=tuple(range(1, d + 2)),
             inserted_window_dims=(),
@@ -100,15 +100,14 @@ class Window(AbstractTransfer):
             collapsed_slice_dims=(),
             start_index_map=tuple(range(d)),
         )
-        near = jax.lax.gather(v, base, numbers, (*(3,) * d, v.shape[-1]), mode="clip")
-        weights = [_along(w, a, d)[..., None] for a in range(d)]
-        moments = [_along(moment, a, d)[..., None] for a in range(d)]
-        axes = tuple(range(1, d + 1))
-        columns = [
-            jnp.sum(moments[a] * math.prod(weights[:a] + weights[a + 1 :]) * near, axes)
-            for a in range(d)
-        ]
-        return jnp.sum(math.prod(weights) * near, axes), jnp.stack(columns, -1)
+        value = jax.lax.gather(v, base, numbers, (*(3,) * d, v.shape[-1]), mode="clip")
+        columns = []
+        for a in range(d):  # one axis of the window after the other
+            left = d - a
+            columns = [jnp.sum(_along(w, a, left, 0) * b, 1) for b in columns]
+            columns.append(jnp.sum(_along(moment, a, left, 0) * value, 1))
+            value = jnp.sum(_along(w, a, left, 0) * value, 1)
+        return value, jnp.stack(columns, -1)
 
 
 class Dense(AbstractTransfer):
@@ -144,10 +143,13 @@ class Dense(AbstractTransfer):
         return read(w), jnp.stack(columns, -1)
 
 
-def _along(rows, axis, d):
-    """(3, N, d) → axis `axis` as the axis of a window, (N, 1, 3, 1)."""
-    shape = [1] * d
-    shape[axis] = 3
+def _along(rows, axis, d, place=None):
+    """Of (3, N, d) those of `axis`, over values in a window of d axes: (N, 1, 3, 1, 1).
+
+    They vary along the window's axis `place`, the same one if None.
+    """
+    shape = [1] * (d + 1)
+    shape[axis if place is None else place] = 3
     return rows[..., axis].T.reshape(-1, *shape)
 
 
