@@ -7,6 +7,7 @@
     python scripts/bench.py optimizers  a training step, against optax's twins
     python scripts/bench.py pinn        physics-informed networks, jinns and DeepXDE
     python scripts/bench.py sweep       sweeps against loops, Ray Tune; scaling; store
+    python scripts/bench.py warp        material points, against NVIDIA Warp
 
 `python scripts/bench.py NAME --help` tells more. A benchmark is not a test.
 """
@@ -15,7 +16,7 @@ import importlib
 import sys
 
 
-NAMES = "kinematics", "ledger", "mpm", "optimizers", "pinn", "sweep"
+NAMES = "kinematics", "ledger", "mpm", "optimizers", "pinn", "sweep", "warp"
 
 
 def main() -> int:
