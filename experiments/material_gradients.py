@@ -268,7 +268,7 @@ def claims(results) -> list[Claim]:
         out.append(
             claim(
                 f"M2{letter}",
-                f"{law} by {name}: "
+                f"{law}, {name}: "
                 + ("gradients that are not finite" if nans else "largest |g/g₀ − 1|"),
                 lost if nans else np.max(gap),
                 "≥ 1 rejected" if nans else "≥ 1e-2 rejected",
