@@ -34,14 +34,14 @@ SOURCE = "Halphen, Nguyen, J. Mécanique 14 (1975); Reese, Govindjee, IJSS 35 (1
 YOUNG, POISSON, SHEAR, TIME, DENSITY = 1e5, 0.3, 4e4, 0.2, 250.0  # SI; the strip: 1 m
 SPAN = 1.6  # s, of a history
 NEVER = 1e9  # s: a branch of this relaxation time is elastic
-RTOL = 1e-6
-PIECE = 0.05  # s, of constant speed, in the ledger
+RTOL = 1e-5
+PIECE = 0.025  # s, of constant speed, in the ledger
 OMEGA = np.geomspace(0.5, 50, 41)  # 1/s
 FINE = 3  # times as many steps has the truth
 PATHS = {  # where the grip is, in m
     "held, let go": lambda t: 0.16 * (soft(t / 0.3) - soft(t / 0.3 - 2.7)),
     "slow cycle": lambda t: 0.2 * soft(t / 0.4) * np.sin(2 * np.pi * t / 1.6),
-    "cycles": lambda t: 0.12 * soft(t / 0.4) * np.sin(2 * np.pi * t / 0.5),
+    "cycles": lambda t: 0.12 * soft(t / 0.4) * np.sin(2 * np.pi * t / 0.4),
     "pressed, held": lambda t: -0.15 * soft(t / 0.2),
     "fast cycles": lambda t: 0.1 * soft(t / 0.4) * (1 - np.cos(2 * np.pi * t / 0.25)),
     "steps": lambda t: 0.07 * sum(soft(t / 0.2 - 2 * k) for k in (0, 1, 2)),
@@ -64,16 +64,16 @@ class Config:
     width: int = 8
     noise: float = 0.01  # of the measured forces, relative
     rate: float = 0.1  # of Adam, falling to 0
-    foreseen: float = 0.05  # claimed of the force of histories that were not shown
-    fitted: float = 0.03  # and of those that were
+    foreseen: float = 0.1  # claimed of the force of histories that were not shown
+    fitted: float = 0.04  # and of those that were
     modulus: float = 0.1  # and of E*
-    better: float = 3.0  # than a law without a branch that flows
+    better: float = 2.0  # than a law without a branch that flows
 
 
 SIZES = {
     "quick": Config(),
-    "long": Config(3, 500),
-    "full": Config(10, 2000, 16, 16),
+    "long": Config(3, 400, foreseen=0.05, fitted=0.02, better=3.0),
+    "full": Config(10, 2000, 16, 16, foreseen=0.03, fitted=0.01, better=5.0),
 }
 SPACE = {"time": np.array([0.1, 0.2, 0.4]), "noise": np.array([0.0, 0.01, 0.1])}
 SPACE |= {"seed": np.arange(2)}
@@ -174,7 +174,8 @@ def run(time, noise, seed) -> dict:
         params, state = now
         gap = lambda params: loss(eqx.combine(params, static))[0]
         value, grad = jax.value_and_grad(gap)(params)
-        updates, state = tx.update(grad, state)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes types
+            updates, state = tx.update(grad, state)
         return (optax.apply_updates(params, updates), state), value
 
     (params, _), values = jax.lax.scan(epoch, (params, tx.init(params)), length=30)
@@ -204,7 +205,7 @@ def _measure(config: Config, progress) -> dict:
     true = jax.tree.map(lambda a: a[:, ::FINE], answer(truth(), fine, dt / FINE))
     seen = noisy(jax.random.key(99), true[0][:SEEN], config.noise)
     method = optax.adam(
-        optax.cosine_decay_schedule(config.rate, config.epochs), b2=0.99
+        optax.cosine_decay_schedule(config.rate, config.epochs), b2=0.95
     )
     names = [*(("learned", k) for k in range(config.seeds)), ("elastic", 0)]
     runs = {}
@@ -261,7 +262,7 @@ def _solve(body, paced):
     """Pieces of constant speed, each a solve of its own; at the joints the machine
     brings the grip to its next speed, and the work of that is supply."""
     system, at = WithWork(body), grip(body)
-    ts = jnp.linspace(0.0, PIECE, 5)
+    ts = jnp.linspace(0.0, PIECE, 3)
     mass = body.parts.mass
 
     def piece(Y, speed):
@@ -273,7 +274,7 @@ def _solve(body, paced):
             diffrax.Tsit5(),
             0.0,
             PIECE,
-            PIECE / 20,
+            PIECE / 10,
             ((q, after), (work, supply + jerk)),
             saveat=diffrax.SaveAt(ts=ts),
             stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=RTOL / 100),
@@ -393,7 +394,7 @@ def claims(results) -> list[Claim]:
             "M5x",
             "claim M5 of the law before training",
             results["untrained"][SEEN:].max(),
-            f"≥ {2 * config.foreseen:g} rejected",
+            f"≥ {config.foreseen:g} rejected",
         ),
         claim(
             "M5y",
@@ -501,7 +502,8 @@ def ledger_figure(results):
     for name, color in look.items():
         check = results["ledgers"][name].checks["balance"]
         share = -np.asarray(check.margin) / np.asarray(check.tolerance)
-        right.plot(t[1:], share + 1e-6, color=COLORS[color], lw=1, label=name)
+        label = f"{name}, D {'< 0' if name == 'backwards' else '≥ 0'}"
+        right.plot(t[1:], share + 1e-6, color=COLORS[color], lw=1, label=label)
     right.axhline(1, color=COLORS["grey"], ls=":")
     right.set(xlabel="t, s", ylabel="|H₊ − H + W − S| / allowed", yscale="log")
     right.set_title("Balance, row by row")
@@ -511,9 +513,9 @@ def ledger_figure(results):
 
 def strip_movie(results):
     """Fast cycles of the truth and of two laws that learned it."""
-    k, every = ALL.index("fast cycles"), len(results["t"]) // 50
+    k, every = ALL.index("fast cycles"), len(results["t"]) // 40
     elements = np.asarray(strip(truth(), results["config"].cells).parts.elements)
-    figure, axes = new_figure(4, 1, size=(6.4, 5.6), heights=[1, 1, 1, 2])
+    figure, axes = new_figure(4, 1, size=(6.4, 5.2), heights=[1, 1, 1, 2])
     looks, t = shown(results), results["t"]
     top = float(np.max(np.abs(results["true"][2][k]))) / 1e3
     patches, lines = {}, {}
@@ -526,10 +528,10 @@ def strip_movie(results):
         ax.set_axis_off()
         (lines[name],) = low.plot([], [], label=name, **look)
     figure.colorbar(patches["truth"], ax=axes[:3, 0], label="P₁₁, kPa")
-    largest = max(float(np.max(np.abs(m[0][k]))) for m, _ in looks.values()) / 1e3
-    low.set(xlim=(0, SPAN), ylim=(-1.1 * largest, 1.1 * largest))
+    force = np.stack([motion[0][k] for motion, _ in looks.values()]) / 1e3
+    low.set(xlim=(0, SPAN), ylim=(1.3 * force.min(), 1.1 * force.max()))
     low.set(xlabel="t, s", ylabel="force, kN")
-    low.legend(loc="upper left")
+    low.legend(loc="upper left", ncols=3)
 
     def draw(frame):
         n = frame * every
@@ -538,4 +540,4 @@ def strip_movie(results):
             patches[name].set_array(np.asarray(stress[k, n]) / 1e3)
             lines[name].set_data(t[: n + 1], np.asarray(force[k, : n + 1]) / 1e3)
 
-    return movie(figure, draw, 50)
+    return movie(figure, draw, 40)
