@@ -57,6 +57,19 @@ def flight():
     return materials, mpm.simulate(ROOM, materials, y0, DT, STEPS)
 
 
+def test_points_at_the_edges_of_cells_know_their_nodes():
+    """In float32 too, where x/dx − ½ is whole but for rounding: v = i gives x/dx."""
+    dx, k = np.float32(0.05), np.arange(2, 17, dtype=np.float32)
+    edges = dx * (k + np.float32(0.5))
+    x = np.concatenate([edges, *(np.nextafter(edges, np.float32(c)) for c in (0, 1))])
+    x = np.stack([x, x[::-1]], 1)
+    grid, nodes = mpm.Grid((20, 20), float(dx)), np.arange(20, dtype=np.float32)
+    v = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1)
+    for transfer in (mpm.Window(), mpm.Dense()):
+        read = jax.jit(lambda x, transfer=transfer: transfer.to_points(grid, x, v)[0])
+        np.testing.assert_allclose(read(x), x / dx, rtol=1e-6)
+
+
 def points(key, n, d, dtype=np.float64):
     return jax.random.uniform(key, (n, d), dtype, 2 * DX, 4 * DX)
 

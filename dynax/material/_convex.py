@@ -12,8 +12,8 @@ class Convex(eqx.Module):
     r"""N(z): h₁ = s(A₀z + b₀), h₂ = s(⟦W⟧h₁ + A₁z + b₁), N = ⟦w⟧·h₂.
 
     s(z) = ½(z + √(z² + 4)) rises and is convex, ⟦·⟧ = softplus entry by entry, so that
-    weights of any sign give a convex N. Columns of A that belong to the first `rising` inputs pass through
-    ⟦·⟧ as well: N does not decrease in them.
+    weights of any sign give a convex N. Columns of A that belong to the first `rising`
+    inputs pass through ⟦·⟧ as well: N does not decrease in them.
 
     Source: Amos, Xu, Kolter, "Input convex neural networks", ICML 2017,
     arXiv:1609.07152.

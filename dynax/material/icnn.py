@@ -12,17 +12,20 @@ from dynax.material.kinematics import cofactor, strain, trace, volume_change
 
 
 class ICNN(AbstractHyperelastic):
-    r"""ψ = s[N(z) − N(0) − ∂_J N(0)(J − 1) + ½⟦k⟧(J − 1)²],  ⟦k⟧ = softplus k,
+    r"""ψ = s[N(z) − N(0) − ∇N(0)·z + ¼⟦m⟧·(Ī − d) + ½⟦k⟧(J − 1)²],
 
-    z = (Ī₁ − d, Ī₂ − d, J − 1), Ī₁ = tr C J^{−2/d}, Ī₂ = I₂ J^{−4/d} (three dimensions
-    only), C = FᵀF; N is convex and does not decrease in Ī₁, Ī₂ (`Convex`).
+    z = (Ī₁ − d, Ī₂ − d, J − 1), Ī₁ = tr C J^{−2/d}, Ī₂ = I₂ J^{−4/d}, C = FᵀF; N is
+    convex (`Convex`), ⟦·⟧ = softplus. In two dimensions there is no Ī₂.
 
-    For any weights: objective, isotropic, a symmetric Cauchy stress, ψ(I) = 0 the least
-    of all ψ, no stress at F = I. Needs no eigenvalues. Convex in z, which is less than
-    polyconvex in F: Ī₂ is not polyconvex.
+    For any weights: objective, isotropic, a symmetric Cauchy stress, no stress at
+    F = I, ψ(I) = 0 the least of all ψ (N lies above its tangent plane, and Ī ≥ d), the
+    shear modulus ½s(⟦m₁⟧ + ⟦m₂⟧) and a bulk modulus ≥ s⟦k⟧ at rest. Needs no
+    eigenvalues. Convex in z, which is less than polyconvex in F; and less than any
+    law: what softens in shear when it is pressed, as corotated elasticity does, is
+    not convex in z.
 
     Source: invariants and corrections at rest as in Thakolkaran et al., "NN-EUCLID",
-    JMPS 169 (2022); here with J − 1 as a feature and its linear term removed.
+    JMPS 169 (2022); here the whole tangent plane is replaced.
 
     Args:
         key: of the weights.
@@ -33,23 +36,26 @@ class ICNN(AbstractHyperelastic):
     """
 
     network: Convex
+    shear: Array
     bulk: Array
     scale: ScalarLike
 
     def __init__(self, key, scale: ScalarLike, width: int = 32, d: int = 3, dtype=None):
         within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
         within("d", d, lambda d: (d == 2) | (d == 3), "2 or 3")
-        self.network = Convex(key, d, d - 1, width, dtype)
+        self.network = Convex(key, d, 0, width, dtype)
+        self.shear = jnp.zeros((d - 1,), self.network.last.dtype)
         self.bulk = jnp.zeros((), self.network.last.dtype)
         self.scale = scale
 
     def energy(self, F, alpha=()):
         del alpha
-        z, j = invariants(F), volume_change(F)
+        z, cast = invariants(F), lambda a: tree.cast(a, F.dtype)
+        positive = lambda a: jax.nn.softplus(cast(a))
         value, slope = jax.value_and_grad(self.network)(jnp.zeros_like(z))
-        shape = self.network(z) - value - slope[-1] * j
-        bulk = jax.nn.softplus(tree.cast(self.bulk, F.dtype))
-        return tree.cast(self.scale, F.dtype) * (shape + bulk / 2 * j**2)
+        plane = jnp.append(positive(self.shear) / 4, 0) - slope
+        bulk = positive(self.bulk) / 2 * z[-1] ** 2
+        return cast(self.scale) * (self.network(z) - value + plane @ z + bulk)
 
 
 def invariants(F):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from dynax.mechanics.learn.segments import state
 from dynax.mechanics.learn.trajectory import Trajectory
 from dynax.mechanics.mpm.body import Materials
 from dynax.mechanics.mpm.simulate import simulate
@@ -49,7 +50,7 @@ def free_run(
                 "start: given none and a trajectory of places only; accepted is a "
                 "state to start from."
             )
-        start = jax.tree.map(lambda a: a[0], trajectory.y)
+        start = jax.tree.map(lambda a: a[0], state(trajectory, args))
     motion = simulate(
         solver, args, start, trajectory.dt, steps, observe=lambda y: y.x, throw=False
     )

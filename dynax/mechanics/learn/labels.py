@@ -1,5 +1,7 @@
 """The loss of a law whose stress is known: supervised learning."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,31 +12,41 @@ from dynax.material import AbstractLaw
 
 
 class Labels(eqx.Module):
-    """The mean of |τ(F) − τ*|²/unit² over labelled points.
+    """The mean of |τ(F) − τ*|²/unit², and of |update(F₋) − F₊|²/strain² if given.
+
+    For laws without internal variables.
 
     Args:
         F: (k, d, d).
         tau: τ*, (k, d, d), Pa.
         unit: Pa.
+        returns: (F₋, F₊) before and after the plastic return, (k, d, d) each.
+        strain: the unit of F₊.
     """
 
     F: Float[Array, "k d d"]
     tau: Float[Array, "k d d"]
     unit: float
+    returns: Any = None
+    strain: float = 1e-3
 
     def __check_init__(self):
-        if self.F.ndim != 3 or self.F.shape != self.tau.shape:
+        shapes = [a.shape for a in tree.leaves((self.F, self.tau, self.returns))]
+        if len(shapes[0]) != 3 or len({*shapes}) > 1:
             raise ValueError(
-                f"F, tau: given shapes {self.F.shape} and {self.tau.shape}; accepted "
-                "are (k, d, d), equal."
+                f"F, tau, returns: given shapes {shapes}; accepted are equal (k, d, d)."
             )
 
     def __call__(self, law: PyTree) -> tuple[Array, Array]:
-        one = lambda F: law.kirchhoff(F, law.init(F))
-        off = (jax.vmap(one)(self.F) - self.tau) / tree.cast(self.unit, self.F.dtype)
-        return jnp.mean(off**2), jnp.zeros((), jnp.int32)
+        off = lambda a, b, unit: jnp.mean(((a - b) / tree.cast(unit, b.dtype)) ** 2)
+        size = off(jax.vmap(law.kirchhoff)(self.F), self.tau, self.unit)
+        if self.returns is not None:
+            before, after = self.returns
+            given = jax.vmap(lambda F: law.update(F, (), 0.0)[0])(before)
+            size += off(given, after, self.strain)
+        return size, jnp.zeros((), jnp.int32)
 
     @classmethod
     def of(cls, law: AbstractLaw, F: Float[Array, "k d d"], unit: float) -> "Labels":
         """As a known law has them."""
-        return cls(F, jax.vmap(lambda F: law.kirchhoff(F, law.init(F)))(F), unit)
+        return cls(F, jax.vmap(law.kirchhoff)(F), unit)

@@ -108,7 +108,8 @@ class Segments(eqx.Module):
                     "trajectory: given places only; accepted with reset='full_state' "
                     "is one with v, C and F. With places try reset='positions'."
                 )
-            self.starts = jax.tree.map(lambda a: a[:-1:horizon], trajectory.y)
+            y = state(trajectory, materials)
+            self.starts = jax.tree.map(lambda a: a[:-1:horizon], y)
         else:
             v, C = velocities(solver, materials, trajectory)
             x = trajectory.y.x[:-1:horizon]
@@ -186,6 +187,12 @@ def filled(materials: Materials, law: PyTree) -> Materials:
             "laws, one a material, None where it is known."
         )
     return tuple(put(*both) for both in zip(materials, law, strict=True))
+
+
+def state(trajectory: Trajectory, materials: Materials) -> Body:
+    """Of a full trajectory, with an `alpha` where it says none."""
+    y = trajectory.y
+    return y if y.alpha else y._replace(alpha=(None,) * len(several(materials)))
 
 
 def velocities(

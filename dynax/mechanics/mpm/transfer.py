@@ -48,12 +48,17 @@ class Grid(eqx.Module):
         return jnp.all((x / dx >= 0.5) & (x / dx < top), -1)
 
     def stencil(self, x: Vectors) -> tuple[Int[Array, "N d"], Array, Array]:
-        """base, w and w·(xᵢ − x)/dx, the last two (3, N, d)."""
+        """base, w and (xᵢ − x)/dx, the last two (3, N, d).
+
+        The base is rounded, not the floor of x/dx − ½: XLA contracts that into one
+        operation in some uses and not in others, and at the edge of a cell a point
+        would have the weights of one window and the nodes of the next.
+        """
         place = x / tree.cast(self.dx, x.dtype)
-        base = jnp.floor(place - 0.5).astype(jnp.int32)
+        base = jnp.maximum(jnp.round(place) - 1, 0).astype(jnp.int32)
         f = place - base.astype(x.dtype)
         w = jnp.stack([(1.5 - f) ** 2 / 2, 0.75 - (f - 1) ** 2, (f - 0.5) ** 2 / 2])
-        return base, w, w * jnp.stack([-f, 1 - f, 2 - f])
+        return base, w, jnp.stack([-f, 1 - f, 2 - f])
 
 
 class AbstractTransfer(eqx.Module):
@@ -76,10 +81,8 @@ class Window(AbstractTransfer):
     """One scatter of a 3ᵈ window, and one gather, a point: for CPU and GPU."""
 
     def to_grid(self, grid, x, p, A):
-        base, w, _ = grid.stencil(x)
+        base, w, away = grid.stencil(x)
         d, c = x.shape[-1], p.shape[-1]
-        f = x / tree.cast(grid.dx, x.dtype) - base.astype(x.dtype)
-        away = jnp.stack([-f, 1 - f, 2 - f])
         updates = _flat(p, d)
         for a in range(d):
             updates = updates + _along(away, a, d) * _flat(A[:, :, a], d)
@@ -93,8 +96,8 @@ class Window(AbstractTransfer):
         return jax.lax.scatter_add(empty, base, updates, numbers, mode="clip")
 
     def to_points(self, grid, x, v):
-        base, w, moment = grid.stencil(x)
-        d = x.shape[-1]
+        base, w, away = grid.stencil(x)
+        d, moment = x.shape[-1], w * away
         numbers = jax.lax.GatherDimensionNumbers(
             offset_dims=tuple(range(1, d + 2)),
             collapsed_slice_dims=(),
@@ -160,7 +163,7 @@ def _flat(values, d):
 
 def _one_hot(grid, x):
     """w and w(xᵢ − x)/dx at all nodes along each axis, (N, n)."""
-    base, *rows = grid.stencil(x)
+    base, w, away = grid.stencil(x)
 
     def spread(row, a):
         nodes = jnp.arange(grid.nodes[a], dtype=jnp.int32)
@@ -168,7 +171,7 @@ def _one_hot(grid, x):
         at = jnp.arange(3, dtype=jnp.int32)[:, None, None]
         return jnp.sum(jnp.where(here == at, row[:, :, a, None], 0), 0)
 
-    return tuple([spread(row, a) for a in range(x.shape[-1])] for row in rows)
+    return tuple([spread(row, a) for a in range(x.shape[-1])] for row in (w, w * away))
 
 
 def _terms(w, moment, p, A):

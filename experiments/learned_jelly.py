@@ -1,0 +1,103 @@
+"""The law of jelly, learned from one motion of a falling cube: by the networks of
+NCLaw, which know nothing but objectivity, and by a convex potential of invariants,
+which has an energy, so that what it foresees can be audited. Either is then asked for
+motions that it was not shown, and compared with no law, with labels, and with the right
+family.
+"""
+
+import functools
+from typing import Any
+
+import _learned_laws as laws
+import numpy as np
+from _learned_laws import Config
+
+from dynax import Claim, material as mat
+
+
+TITLE = "The law of jelly from one motion"
+SOURCE = laws.SOURCE
+MATERIAL = laws.Material("jelly", mat.jelly(), mat.plasticine())
+MODELS = "nclaw", "icnn", "positions", "supervised", "family"
+SIZES = {
+    "quick": laws.quick(models=("nclaw", "icnn")),
+    "long": laws.long(models=MODELS, seeds=3),
+    "full": laws.full(models=MODELS, seeds=3),
+}
+SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
+DIMS = {"path": ["epoch"]}
+
+
+def run(rate, seed) -> dict:
+    """A small cube, ten steps of Adam at a rate."""
+    return laws.sweepable(MATERIAL, rate, seed)
+
+
+def measure(config: Config, progress) -> dict:
+    results: Any = laws.measure(MATERIAL, config, progress)
+    learned = [run["law"] for run in results["runs"]["icnn"]]
+    steps = 2 * config.steps
+    results["rises"] = [laws.energy_rises(law, config, steps) for law in learned]
+    results["audited"] = steps
+    return results
+
+
+def claims(results) -> list[Claim]:
+    config, drop, runs = results["config"], results["errors"]["drop"], results["runs"]
+    drifts = results["drifts"]
+    claim = functools.partial(Claim.judged, SOURCE)
+    found = laws.claims(results, "M10")
+    if config.steps >= 300:
+        both = [run["seconds"] for name in ("nclaw", "icnn") for run in runs[name]]
+        found += [
+            claim(
+                f"M10{letter}",
+                f"jelly by {name}: the largest MSE of a free run, m²",
+                max(drop[name]),
+                f"≤ {bound:g}",
+                f"{max(run['seconds'] for run in runs[name]):.0f} CPU-s, compiling, "
+                f"apart: {max(run['compiling'] for run in runs[name]):.0f}",
+                laws.spread(drop[name]),
+            )
+            for letter, name, bound in (("d", "nclaw", 6e-5), ("e", "icnn", 3e-5))
+        ]
+        found.append(
+            claim(
+                "M10f",
+                "the most seconds of processor time of one training",
+                max(both),
+                "≤ 240",
+                spread=laws.spread(both),
+            )
+        )
+    return [
+        *found,
+        claim(
+            "M10g",
+            f"along the learned potential, {results['audited']} steps: those in which "
+            "the energy rises",
+            max(results["rises"]),
+            "≤ 0",
+            "float64; the cube hits the ground",
+        ),
+        claim(
+            "M10h",
+            f"angular momentum of the learned potential in {laws.FLIGHT} free steps: "
+            "the largest drift",
+            max(drifts["icnn"]),
+            "≤ 2e-4",
+            f"float32; of the true law {drifts['truth'][0]:.0e}",
+        ),
+        claim(
+            "M10y",
+            "claim M10h of NCLaw's networks, trained, which are not symmetric: the "
+            "least drift",
+            min(drifts["nclaw"]),
+            "≥ 2e-4 rejected",
+            spread=laws.spread(drifts["nclaw"]),
+        ),
+    ]
+
+
+def figures(results) -> dict:
+    return laws.figures(results)

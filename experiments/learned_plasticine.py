@@ -1,0 +1,35 @@
+"""The law of plasticine, learned from one motion of a falling cube that keeps its
+dents: two networks, one for the stress and one for the return from beyond yield. A
+third of the data is flight, in which nothing yields.
+"""
+
+import _learned_laws as laws
+import numpy as np
+from _learned_laws import Config
+
+from dynax import Claim, material as mat
+
+
+TITLE = "The law of plasticine from one motion"
+SOURCE = laws.SOURCE
+MATERIAL = laws.Material("plasticine", mat.plasticine(), mat.jelly())
+SIZES = {"quick": laws.quick(), "long": laws.long(), "full": laws.full()}
+SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
+DIMS = {"path": ["epoch"]}
+
+
+def run(rate, seed) -> dict:
+    """A small cube, ten steps of Adam at a rate."""
+    return laws.sweepable(MATERIAL, rate, seed)
+
+
+def measure(config: Config, progress) -> dict:
+    return laws.measure(MATERIAL, config, progress)
+
+
+def claims(results) -> list[Claim]:
+    return laws.claims(results, "M11")
+
+
+def figures(results) -> dict:
+    return laws.figures(results)

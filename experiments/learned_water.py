@@ -1,0 +1,35 @@
+"""The law of water, learned from one motion of a cube that splashes: two networks, one
+for the stress, which is pressure alone, and one for the return, which forgets every
+shape and keeps the volume.
+"""
+
+import _learned_laws as laws
+import numpy as np
+from _learned_laws import Config
+
+from dynax import Claim, material as mat
+
+
+TITLE = "The law of water from one motion"
+SOURCE = laws.SOURCE
+MATERIAL = laws.Material("water", mat.water(), mat.jelly())
+SIZES = {"quick": laws.quick(), "long": laws.long(), "full": laws.full()}
+SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
+DIMS = {"path": ["epoch"]}
+
+
+def run(rate, seed) -> dict:
+    """A small cube, ten steps of Adam at a rate."""
+    return laws.sweepable(MATERIAL, rate, seed)
+
+
+def measure(config: Config, progress) -> dict:
+    return laws.measure(MATERIAL, config, progress)
+
+
+def claims(results) -> list[Claim]:
+    return laws.claims(results, "M13")
+
+
+def figures(results) -> dict:
+    return laws.figures(results)
