@@ -21,7 +21,7 @@ MATERIAL = laws.Material("jelly", mat.jelly(), mat.plasticine())
 MODELS = "nclaw", "icnn", "positions", "supervised", "family"
 SIZES = {
     "quick": laws.quick(models=("nclaw", "icnn")),
-    "long": laws.long(models=MODELS, seeds=3),
+    "long": laws.long(models=MODELS, seeds=3, epochs=60),
     "full": laws.full(models=MODELS, seeds=3),
 }
 SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
