@@ -5,8 +5,10 @@ inertia. The truth is another law, Maxwell's at large strains around neo-Hooke. 
 learned law has to foresee rates and cycles that it was not shown, and the complex
 modulus, of which there is a closed form; and its Clausius–Duhem balance has to close.
 
-What cannot be seen: pulling shows E* = 4K*G*/(K* + G*) (plane strain), and not G* and
-K* apart; and of a linear branch only the rate k·m/t_r, where t_r is but a unit.
+What cannot be seen: pulling shows E* = 4K*G*/(K* + G*) (plane strain), which does not
+change when G* and K* are exchanged. So a law can be learned whose volume relaxes in
+place of its shape; the more it is so, the worse it foresees large strains. (And of a
+linear branch only the rate k·m/t_r is seen, where t_r is but a unit.)
 """
 
 import dataclasses
@@ -34,7 +36,7 @@ SOURCE = "Halphen, Nguyen, J. Mécanique 14 (1975); Reese, Govindjee, IJSS 35 (1
 YOUNG, POISSON, SHEAR, TIME, DENSITY = 1e5, 0.3, 4e4, 0.2, 250.0  # SI; the strip: 1 m
 SPAN = 1.6  # s, of a history
 NEVER = 1e9  # s: a branch of this relaxation time is elastic
-RTOL = 1e-5
+RTOL = 1e-6
 PIECE = 0.025  # s, of constant speed, in the ledger
 OMEGA = np.geomspace(0.5, 50, 41)  # 1/s
 FINE = 3  # times as many steps has the truth
@@ -64,20 +66,20 @@ def soft(t):
 @dataclasses.dataclass(frozen=True)
 class Config:
     seeds: int = 1
-    epochs: int = 120
+    epochs: int = 200
     cells: int = 4  # along the strip
     width: int = 8
     noise: float = 0.01  # of the measured forces, relative
     rate: float = 0.1  # of Adam, falling to 0
     foreseen: float = 0.1  # claimed of the force of histories that were not shown
-    fitted: float = 0.04  # and of those that were
+    fitted: float = 0.05  # and of those that were
     modulus: float = 0.1  # and of E*
     better: float = 2.0  # than a law without a branch that flows
 
 
 SIZES = {
     "quick": Config(),
-    "long": Config(3, 300, rate=0.05, foreseen=0.05, fitted=0.02, better=3.0),
+    "long": Config(3, 300, rate=0.05, fitted=0.02, better=3.0),
     "full": Config(10, 2000, 16, 16, foreseen=0.03, fitted=0.01, better=5.0),
 }
 SPACE = {"time": np.array([0.1, 0.2, 0.4]), "noise": np.array([0.0, 0.01, 0.1])}
@@ -260,7 +262,7 @@ def _tell(progress, k, count, name, share, text):
 
 def backwards(law: mat.GSM) -> mat.GSM:
     """Its dashpot gives energy, slowly."""
-    return timed(law, -50 * law.time)
+    return timed(law, -20 * law.time)
 
 
 @eqx.filter_jit
@@ -390,10 +392,13 @@ def claims(results) -> list[Claim]:
             "distance from the closed form of Maxwell",
             max(wrong["E"]),
             f"≤ {config.modulus:g}",
-            f"of what pulling does not show apart: G* {max(wrong['G']):.2g}, K* "
-            f"{max(wrong['K']):.2g}; 1/rate of shape "
-            + ", ".join(f"{1 / m['rate'][0]:.3g}" for m in results["moduli"].values())
-            + f" s (truth {TIME:g})",
+            f"of G* and K*, which pulling does not tell apart: {max(wrong['G']):.2g} "
+            f"and {max(wrong['K']):.2g}; relaxation of shape and of volume "
+            + ", ".join(
+                "{:.2g} and {:.2g}".format(*(1 / m["rate"]))
+                for m in results["moduli"].values()
+            )
+            + f" s (truth: {TIME:g} s and never)",
             spread(wrong["E"]),
         ),
         claim(
