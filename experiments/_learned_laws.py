@@ -108,9 +108,11 @@ class Scene:
         known = isinstance(self.materials, tuple)
         return learn.filled(self.materials, (law, None) if known else law)
 
+    def moved(self, law) -> mpm.Motion:
+        return _run(self.solver, self.filled(law), self.start, self.steps)
+
     def truth(self, law) -> learn.Trajectory:
-        motion = _run(self.solver, self.filled(law), self.start, self.steps)
-        return learn.observed(motion, DT)
+        return learn.observed(self.moved(law), DT)
 
     def foreseen(self, law, truth) -> learn.Free:
         return learn.free_run(self.solver, self.filled(law), truth, self.start)
@@ -350,8 +352,7 @@ def sweepable(material: Material, rate, seed) -> dict:
     """A cube of 64 points, 40 steps, ten steps of Adam at a rate."""
     config = Config(cells=4, steps=40)
     drop = scene("drop", config, material.other, config.steps)
-    motion = _run(drop.solver, drop.filled(material.truth), drop.start, config.steps)
-    seen = learn.Trajectory(DT, motion.y)
+    seen = learn.Trajectory(DT, drop.moved(material.truth).y)
     loss = learn.Segments(drop.solver, drop.materials, seen, 20, batch=None)
     params, static = eqx.partition(nclaw(seed, material.plastic), eqx.is_inexact_array)
     method = optax.adam(jnp.asarray(rate, jnp.float32))

@@ -37,6 +37,11 @@ def gsm(d):
     return mat.GSM(KEY, mat.NeoHookean(1e5, 0.3), 1e5, 0.1, width=8)
 
 
+def polynomial(d):
+    del d
+    return mat.Polynomial(1e4 * jnp.array([2, 1, 1, 1, 1, 3, 1, 1.0]))
+
+
 def nclaw(d):
     return mat.StressAndReturn(mat.NCElastic(KEY, d), mat.NCPlastic(KEY, d, 0.0))
 
@@ -51,6 +56,7 @@ LAWS = {
     "Maxwell": maxwell,
     "ICNN": icnn,
     "GSM": gsm,
+    "polynomial": polynomial,
 }
 
 
@@ -322,6 +328,7 @@ BAD = {
     "time": lambda: mat.Maxwell(mat.jelly(), 1.0, 0.0),
     "scale": lambda: mat.ICNN(KEY, -1.0),
     "d": lambda: mat.NCElastic(KEY, 4),
+    "coefficients, powers": lambda: mat.Polynomial(jnp.ones(1), ((0, 0, 1),)),
 }
 
 

@@ -26,6 +26,7 @@ from dynax.material.icnn import ICNN as ICNN
 from dynax.material.maxwell import Maxwell as Maxwell
 from dynax.material.nclaw import NCElastic as NCElastic, NCPlastic as NCPlastic
 from dynax.material.neo_hookean import NeoHookean as NeoHookean
+from dynax.material.polynomial import Polynomial as Polynomial
 from dynax.material.st_venant_kirchhoff import StVenantKirchhoff as StVenantKirchhoff
 from dynax.material.von_mises import VonMises as VonMises, plasticine as plasticine
 from dynax.material.weakly_compressible import (
