@@ -18,11 +18,14 @@ from dynax import Claim, material as mat
 TITLE = "The law of jelly from one motion"
 SOURCE = laws.SOURCE
 MATERIAL = laws.Material("jelly", mat.jelly(), mat.plasticine())
-MODELS = "nclaw", "icnn", "positions", "supervised", "family"
+RECIPE = {
+    "models": ("nclaw", "icnn", "positions", "supervised", "family"),
+    "seeds": 3,
+}
 SIZES = {
     "quick": laws.quick(models=("nclaw", "icnn")),
-    "long": laws.long(models=MODELS, seeds=3, epochs=60),
-    "full": laws.full(models=MODELS, seeds=3),
+    "long": laws.long(**RECIPE, epochs=60, horizons=(25, 100, 300)),
+    "full": laws.full(**RECIPE),
 }
 SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
 DIMS = {"path": ["epoch"]}

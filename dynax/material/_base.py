@@ -82,6 +82,21 @@ class AbstractHyperelastic(AbstractLaw):
         return matmul(jax.grad(self.energy)(F, alpha), transpose(F))
 
 
+class AbstractViscous(AbstractHyperelastic):
+    """A law whose internal variables flow, at a rate of loss that is known."""
+
+    @abc.abstractmethod
+    def dissipation(self, F: Matrix, alpha: Internal) -> Scalar:
+        """−⟨∂ψ/∂α, α̇⟩ ≥ 0 in W/m³."""
+
+
+def dissipation(law: AbstractLaw, F: Matrix, alpha: Internal) -> Scalar:
+    """That of a viscous law, else 0."""
+    if isinstance(law, AbstractViscous):
+        return law.dissipation(F, alpha)
+    return jnp.zeros((), F.dtype)
+
+
 class AbstractClassical(AbstractHyperelastic):
     """An isotropic law of two constants, Hooke's for small strains.
 

@@ -5,12 +5,17 @@ import jax.numpy as jnp
 
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
-from dynax.material._base import AbstractHyperelastic, within
+from dynax.material._base import (
+    AbstractHyperelastic,
+    AbstractViscous,
+    dissipation,
+    within,
+)
 from dynax.material._convex import Convex
 from dynax.material.kinematics import spherical, square, strain, trace
 
 
-class GSM(AbstractHyperelastic):
+class GSM(AbstractViscous):
     r"""ψ(F, α) = ψ∞(F) + s[N(q(E − α)) − N(0)],  α̇ = ∂φ*/∂A,  A = −∂ψ/∂α,
 
         φ*(A) = (s/t_r)[M(q(A/s)) − M(0)],   q(X) = (‖dev X‖², tr²X/d)
@@ -29,7 +34,8 @@ class GSM(AbstractHyperelastic):
 
     Args:
         key: of the weights.
-        elastic: ψ∞, what remains after long times; its own `update` is not called.
+        elastic: ψ∞, what remains after long times. What flows in it flows; a plastic
+            return of it is not made.
         scale: s > 0, Pa, the stiffness expected of the viscous branch.
         time: t_r > 0, s, the relaxation time expected.
         width: hidden units in each of two layers.
@@ -68,6 +74,7 @@ class GSM(AbstractHyperelastic):
 
     def update(self, F, alpha, dt):
         inner, flow = alpha
+        _, inner = self.elastic.update(F, inner, dt)
         k, m, _ = self.moduli(F, alpha)
         E, d = strain(F) / 2, F.shape[-1]
         rate = k * m / tree.cast(self.time, F.dtype)
@@ -77,10 +84,10 @@ class GSM(AbstractHyperelastic):
         return F, (inner, E - keep * (X - volume) - keep_volume * volume)
 
     def dissipation(self, F, alpha) -> Scalar:
-        """⟨A, ∂φ*/∂A⟩ in W/m³."""
+        """⟨A, ∂φ*/∂A⟩ in W/m³, and that of ψ∞."""
         _, m, q = self.moduli(F, alpha)
         unit = tree.cast(self.scale, F.dtype) / tree.cast(self.time, F.dtype)
-        return unit * jnp.sum(m * q)
+        return unit * jnp.sum(m * q) + dissipation(self.elastic, F, alpha[0])
 
 
 def parts(X):

@@ -5,7 +5,12 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
-from dynax.material._base import AbstractHyperelastic, within
+from dynax.material._base import (
+    AbstractHyperelastic,
+    AbstractViscous,
+    dissipation,
+    within,
+)
 from dynax.material.hencky import deviator, logarithm
 from dynax.material.kinematics import (
     isotropic,
@@ -18,7 +23,7 @@ from dynax.material.kinematics import (
 )
 
 
-class Maxwell(AbstractHyperelastic):
+class Maxwell(AbstractViscous):
     r"""ψ = ψ∞(F) + μ‖ε̂‖²,  τ = τ∞(F) + 2με̂,  ε̂ = dev ½ log FᵉFᵉᵀ,  Fᵉ = Fα.
 
     α = Fᵛ⁻¹ is the internal variable. While F rests the branch flows by
@@ -32,7 +37,8 @@ class Maxwell(AbstractHyperelastic):
     Struct. 35 (1998), with a Hencky branch of constant viscosity μt_r.
 
     Args:
-        elastic: ψ∞, what remains after long times; its own `update` is not called.
+        elastic: ψ∞, what remains after long times. What flows in it flows; a plastic
+            return of it is not made.
         shear: μ ≥ 0 of the branch, Pa.
         time: t_r > 0, relaxation time in s.
     """
@@ -63,14 +69,15 @@ class Maxwell(AbstractHyperelastic):
 
     def update(self, F, alpha, dt):
         inner, flow = alpha
+        _, inner = self.elastic.update(F, inner, dt)
         ratio = tree.cast(dt, F.dtype) / tree.cast(self.time, F.dtype)
         change = isotropic(_relaxed, strain(matmul(F, flow)), jnp.expm1(-ratio))
         return F, (inner, flow + matmul(flow, change))
 
     def dissipation(self, F, alpha) -> Scalar:
-        """2μ‖ε̂‖²/t_r in W/m³."""
-        Fe = matmul(F, alpha[1])
-        return 2 * self._branch(Fe) / tree.cast(self.time, F.dtype)
+        """2μ‖ε̂‖²/t_r in W/m³, and that of ψ∞."""
+        own = 2 * self._branch(matmul(F, alpha[1])) / tree.cast(self.time, F.dtype)
+        return own + dissipation(self.elastic, F, alpha[0])
 
     def stiffness(self, F):
         """That of ψ∞, and 2μ."""

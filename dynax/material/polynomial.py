@@ -43,12 +43,15 @@ class Polynomial(AbstractHyperelastic):
 
     def __check_init__(self):
         rests = all(i + j > 0 or k > 1 for i, j, k in self.powers)
-        given = jnp.shape(self.coefficients)
-        if given != (len(self.powers),) or not rests:
+        if not rests:
             raise ValueError(
-                f"coefficients, powers: given shape {given} and {self.powers}; "
-                "accepted are as many of both, and of (0, 0, k) those with k ≥ 2, "
-                "else there is stress at rest."
+                f"powers: given {self.powers}; accepted is k ≥ 2 where i = j = 0, else "
+                "there is stress at rest."
+            )
+        if jnp.shape(self.coefficients) != (len(self.powers),):
+            raise ValueError(
+                f"coefficients: given shape {jnp.shape(self.coefficients)}; accepted "
+                f"is ({len(self.powers)},), one a term."
             )
 
     def energy(self, F, alpha=()):
