@@ -88,15 +88,17 @@ def write(path: str | os.PathLike, trajectory: Trajectory) -> None:
     path = pathlib.Path(path)
     if path.exists():
         raise FileExistsError(f"path: given {path}; accepted is one not there yet.")
-    y = trajectory.y
-    known = {
-        k: np.asarray(a) for k, a in y._asdict().items() if k in UNITS and a is not None
+    arrays: dict[str, Any] = {
+        name: np.asarray(a)
+        for name, a in trajectory.y._asdict().items()
+        if name in UNITS and a is not None
     }
-    inner = {f"alpha{i}": np.asarray(a) for i, a in enumerate(tree.leaves(y.alpha))}
+    units = json.dumps({name: UNITS[name] for name in ("dt", *arrays)})
+    for i, a in enumerate(tree.leaves(trajectory.y.alpha)):
+        arrays[f"alpha{i}"] = np.asarray(a)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        units = json.dumps({k: UNITS[k] for k in ("dt", *known)})
-        np.savez(file, dt=trajectory.dt, units=units, **known, **inner)
+        np.savez(file, dt=trajectory.dt, units=units, **arrays)
     os.link(part, path)
     part.unlink()
 

@@ -32,10 +32,17 @@ class Balance(eqx.Module):
     Args:
         solver, materials, trajectory, reset: as of `Segments`.
         stride: every how many steps one is used.
+        strain: if given, the mean of |F₊ − F̂₊|²/strain² is added, by which a full
+            trajectory shows what a plastic return does.
+
+    Raises:
+        ValueError: as `Segments`; `strain` without a full trajectory.
     """
 
     segments: Segments
     after: Float[Array, "s N d"]
+    deformed: Any
+    strain: float | None
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class Balance(eqx.Module):
         trajectory: Trajectory,
         reset: Reset = "full_state",
         stride: int = 1,
+        strain: float | None = None,
     ):
         self.segments = Segments(solver, materials, trajectory, stride, reset)
         x = trajectory.y.x
@@ -51,18 +59,39 @@ class Balance(eqx.Module):
         dt = tree.cast(trajectory.dt, x.dtype)
         full = reset == "full_state"
         self.after = trajectory.y.v[1::stride] if full else (after - before) / dt
+        if strain is not None and not full:
+            raise ValueError(
+                f"strain: given {strain} with reset={reset!r}; accepted is None, or "
+                "reset='full_state'."
+            )
+        self.strain = strain
+        self.deformed = None if strain is None else trajectory.y.F[1::stride]
 
     def __call__(self, law: PyTree) -> tuple[Array, Array]:
         args = filled(self.segments.materials, law)
+
+        def part(step):
+            y, after, deformed = step
+            moved = self._moved(args, y)
+            size = jnp.mean(self._off(moved, after) ** 2)
+            if self.strain is None:
+                return size
+            off = (moved.F - deformed) / tree.cast(self.strain, y.F.dtype)
+            return size + jnp.mean(off**2)
+
         states = self.segments.states(args)
-        part = lambda both: jnp.mean(self.residual(args, *both) ** 2)
-        sizes = jax.lax.map(part, (states, self.after))
+        sizes = jax.lax.map(part, (states, self.after, self.deformed))
         return jnp.mean(sizes), jnp.zeros((), jnp.int32)
 
     def residual(self, args: Materials, y: Body, after) -> Float[Array, "N d"]:
-        solver, dt = self.segments.solver, tree.cast(self.segments.seen.dt, y.x.dtype)
-        tau = Stress().vf(0, y, args)
-        return (after - solver.move(tau, y, args, dt).v) / dt
+        return self._off(self._moved(args, y), after)
+
+    def _moved(self, args, y: Body) -> Body:
+        dt = tree.cast(self.segments.seen.dt, y.x.dtype)
+        return self.segments.solver.move(Stress().vf(0, y, args), y, args, dt)
+
+    def _off(self, moved: Body, after):
+        return (after - moved.v) / tree.cast(self.segments.seen.dt, after.dtype)
 
 
 def least_squares(balance: Balance, law: PyTree, steps: int = 1) -> PyTree:
