@@ -13,7 +13,12 @@ from dynax import Claim, material as mat
 TITLE = "The law of water from one motion"
 SOURCE = laws.SOURCE
 MATERIAL = laws.Material("water", mat.water(), mat.jelly())
-SIZES = {"quick": laws.quick(), "long": laws.long(), "full": laws.full()}
+SINGLE = {"single": 150}  # the return, which a rollout from rest learns too late
+SIZES = {
+    "quick": laws.quick(),
+    "long": laws.long(**SINGLE, epochs=30, horizons=(25, 50), unseen=laws.FEWER),
+    "full": laws.full(**SINGLE),
+}
 SPACE = {"rate": np.array([0.1, 0.3, 1.0]), "seed": np.arange(3)}
 DIMS = {"path": ["epoch"]}
 
