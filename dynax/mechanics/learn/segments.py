@@ -3,6 +3,7 @@
 import functools
 from typing import Any, Literal
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -125,9 +126,17 @@ class Segments(eqx.Module):
         starts, dtype = self.states(args), self.seen.y.x.dtype
         targets = self.seen.y.x[1:].reshape(-1, self.horizon, *self.seen.y.x.shape[1:])
         dt = self.seen.dt
-        run = lambda args, one: _gap(self.solver, args, dt, *one)
-        errors, failed = _each(run, args, (starts, targets), self.batch, self.mesh)
-        return jnp.sum(errors) / tree.cast(self.unit, dtype) ** 2, jnp.sum(failed)
+        run = lambda args, one: _gap(self.solver, args, dt, self._adjoint(), *one)
+        total = functools.partial(_total, run, self.batch or targets.shape[0])
+        if self.mesh is not None:
+            total = functools.partial(_spread, total, self.mesh)
+        count = jnp.ones((targets.shape[0],), dtype)
+        error, failed = total(args, (starts, targets), count)
+        return error / tree.cast(self.unit, dtype) ** 2, failed.astype(jnp.int32)
+
+    def _adjoint(self) -> diffrax.AbstractAdjoint | None:
+        """In a `shard_map` diffrax's checkpoints cannot be."""
+        return None if self.mesh is None else diffrax.DirectAdjoint()
 
     def states(self, args: Materials) -> Body:
         """Of all starts, each leaf leading by segments."""
@@ -242,11 +251,11 @@ def _affine(solver, m, sweeps, x, v):
     return 4 / dx * read(start + mean(p))[1]
 
 
-def _gap(solver, args, dt, start: Body, target):
+def _gap(solver, args, dt, adjoint, start: Body, target):
     """The mean of |x̂ − x|² over a segment, and whether it failed."""
     steps = target.shape[0]
     motion = simulate(
-        solver, args, start, dt, steps, observe=lambda y: y.x, throw=False
+        solver, args, start, dt, steps, 1, adjoint, observe=lambda y: y.x, throw=False
     )
     seen = jnp.isfinite(motion.t[1:, None, None]) & jnp.isfinite(motion.y[1:])
     x = jnp.where(seen, motion.y[1:], start.x[None])
@@ -254,25 +263,42 @@ def _gap(solver, args, dt, start: Body, target):
     return jnp.where(failed, jax.lax.stop_gradient(error), error), failed
 
 
-def _each(run, args, xs, batch, mesh):
-    """run(args, x) for all x, in batches, spread over a mesh."""
-    count = tree.leaves(xs)[0].shape[0]
-    every = lambda args, xs: jax.lax.map(
-        lambda x: run(args, x), xs, batch_size=min(batch or count, count)
-    )
-    if mesh is None:
-        return every(args, xs)
-    (axis,), devices = mesh.axis_names, mesh.size
-    spare = -count % devices
-    fill = lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], spare, 0)])
+def _total(run, batch, args, xs, count):
+    """Sums over the segments, each as often as `count` says."""
+    one = lambda x: run(args, x)
+    errors, failed = jax.lax.map(one, xs, batch_size=min(batch, count.size))
+    return jnp.sum(count * errors), jnp.sum(count * failed.astype(count.dtype))
+
+
+def _spread(total, mesh, args, xs, count):
+    """`total` of the parts that each device of a mesh has, with its gradient taken
+    there: diffrax's loops cannot be differentiated through a `shard_map`."""
+    (axis,), spare = mesh.axis_names, -count.size % mesh.size
+    more = lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], spare, 0)])
+    xs, count = jax.tree.map(more, xs), jnp.append(count, jnp.zeros(spare, count.dtype))
+    numbers, rest = eqx.partition(args, eqx.is_inexact_array)
+    part = lambda numbers, xs, count: total(eqx.combine(numbers, rest), xs, count)
     P = jax.sharding.PartitionSpec
-    numbers, rest = eqx.partition(args, eqx.is_array)
-    apart = jax.shard_map(
-        lambda numbers, xs: every(eqx.combine(numbers, rest), xs),
-        mesh=mesh,
-        in_specs=(P(), P(axis)),
-        out_specs=P(axis),
-        check_vma=False,
-    )
-    out = apart(numbers, jax.tree.map(fill, xs))
-    return jax.tree.map(lambda a: a[:count], out)
+
+    def apart(f):
+        summed = lambda *a: jax.lax.psum(f(*a), axis)
+        specs = P(), P(axis), P(axis)
+        return jax.shard_map(
+            summed, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False
+        )
+
+    @jax.custom_vjp
+    def value(numbers, xs, count):
+        return apart(part)(numbers, xs, count)
+
+    def forward(numbers, xs, count):
+        both = jax.value_and_grad(part, has_aux=True)
+        out, slope = apart(both)(numbers, xs, count)
+        return out, (slope, xs, count)
+
+    def backward(kept, given):
+        slope, *others = kept
+        return tree.scale(given[0], slope), *map(tree.zeros_like, others)
+
+    value.defvjp(forward, backward)
+    return value(numbers, xs, count)
