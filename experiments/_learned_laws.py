@@ -363,11 +363,12 @@ def measure(material: Material, config: Config, progress) -> dict:
 
 
 def sweepable(material: Material, rate, seed) -> dict:
-    """A cube of 64 points, 40 steps, ten steps of Adam at a rate."""
+    """A cube of 64 points, 40 steps; ten of Adam at a rate, on every fourth of them."""
     config = Config(cells=4, steps=40)
     drop = scene("drop", config, material.other, config.steps)
     seen = learn.Trajectory(DT, drop.moved(material.truth).y)
-    loss = learn.Segments(drop.solver, drop.materials, seen, 20, batch=None)
+    strain = 1e-3 if material.plastic else None
+    loss = learn.Balance(drop.solver, drop.materials, seen, "full_state", 4, strain)
     params, static = eqx.partition(nclaw(seed, material.plastic), eqx.is_inexact_array)
     method = optax.adam(jnp.asarray(rate, jnp.float32))
     value = lambda params: loss(eqx.combine(params, static))[0]
