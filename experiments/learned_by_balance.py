@@ -142,7 +142,7 @@ def claims(results) -> list[Claim]:
     zero = results["zero"]
     rows = [
         claim(
-            "M14",
+            "C14",
             "jelly's E and ν by least squares on single steps: the larger relative "
             "error",
             _off(results, ("fixed corotated", "full_state")),
@@ -150,13 +150,13 @@ def claims(results) -> list[Claim]:
             f"float32; {results['config'].cells ** 3} points",
         ),
         claim(
-            "M14a",
+            "C14a",
             "its seconds of processor time, compiling included",
             found["fixed corotated", "full_state"][1],
             "≤ 20",
         ),
         claim(
-            "M14b",
+            "C14b",
             "a polynomial of invariants, one linear solve: the error of its free run, "
             "of zero stress's",
             errors["polynomial", "full_state"] / zero,
@@ -165,8 +165,8 @@ def claims(results) -> list[Claim]:
             f"neo-Hooke's, {errors['neo-Hookean', 'full_state']:.1e}",
         ),
         claim(
-            "M14x",
-            "claim M14 of a balance that leaves the weight out",
+            "C14x",
+            "claim C14 of a balance that leaves the weight out",
             _off(results, ("without weight", "full_state")),
             "≥ 1e-3 rejected",
         ),
@@ -176,7 +176,7 @@ def claims(results) -> list[Claim]:
             run = results["taught"][name]
             rows.append(
                 claim(
-                    f"M14{letter}",
+                    f"C14{letter}",
                     f"{name}, taught by that polynomial and {results['config'].epochs} "
                     "epochs of rollouts: MSE of a free run, m²",
                     run["mse"]["rollouts"],

@@ -49,12 +49,12 @@ def claims(results) -> list[Claim]:
     config, drop, runs = results["config"], results["errors"]["drop"], results["runs"]
     drifts = results["drifts"]
     claim = functools.partial(Claim.judged, SOURCE)
-    found = laws.claims(results, "M10")
+    found = laws.claims(results, "C10")
     if config.steps >= 300:
         both = [run["seconds"] for name in ("nclaw", "icnn") for run in runs[name]]
         found += [
             claim(
-                f"M10{letter}",
+                f"C10{letter}",
                 f"jelly by {name}: the largest MSE of a free run, m²",
                 max(drop[name]),
                 f"≤ {bound:g}",
@@ -66,7 +66,7 @@ def claims(results) -> list[Claim]:
         ]
         found.append(
             claim(
-                "M10f",
+                "C10f",
                 "the most seconds of processor time of one training",
                 max(both),
                 "≤ 240",
@@ -76,7 +76,7 @@ def claims(results) -> list[Claim]:
     return [
         *found,
         claim(
-            "M10g",
+            "C10g",
             f"along the learned potential, {results['audited']} steps: those in which "
             "the energy rises",
             max(results["rises"]),
@@ -84,7 +84,7 @@ def claims(results) -> list[Claim]:
             "float64; the cube hits the ground",
         ),
         claim(
-            "M10h",
+            "C10h",
             f"angular momentum of the learned potential in {laws.FLIGHT} free steps: "
             "the largest drift",
             max(drifts["icnn"]),
@@ -92,8 +92,8 @@ def claims(results) -> list[Claim]:
             f"float32; of the true law {drifts['truth'][0]:.0e}",
         ),
         claim(
-            "M10y",
-            "claim M10h of NCLaw's networks, trained, which are not symmetric: the "
+            "C10y",
+            "claim C10h of NCLaw's networks, trained, which are not symmetric: the "
             "least drift",
             min(drifts["nclaw"]),
             "≥ 2e-4 rejected",

@@ -33,7 +33,7 @@ def measure(config: Config, progress) -> dict:
 
 
 def claims(results) -> list[Claim]:
-    return laws.claims(results, "M12")
+    return laws.claims(results, "C12")
 
 
 def figures(results) -> dict:

@@ -33,7 +33,7 @@ def measure(config: Config, progress) -> dict:
 
 
 def claims(results) -> list[Claim]:
-    return laws.claims(results, "M13")
+    return laws.claims(results, "C13")
 
 
 def figures(results) -> dict:

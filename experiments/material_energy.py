@@ -242,16 +242,16 @@ def claims(results) -> list[Claim]:
         )
 
     classical = [n for n in runs if n in MATERIALS | OTHERS]
-    out = [falls("M1", ", ".join(classical), classical)]
+    out = [falls("C1", ", ".join(classical), classical)]
     if config.potentials:
         text = f"{config.potentials} ICNNs with random weights"
-        out.append(falls("M1a", text, ["ICNN"]))
+        out.append(falls("C1a", text, ["ICNN"]))
     viscous = [n for n in runs if n in VISCOUS]
     if viscous:
-        out.append(falls("M1b", ", ".join(viscous), viscous))
+        out.append(falls("C1b", ", ".join(viscous), viscous))
     out.append(
         claim(
-            "M1c",
+            "C1c",
             f"{FREE} steps of free flight: largest |L − L₀|/|L₀|, float64",
             max(drift(L).max() for L in frees),
             "≤ 1e-12",
@@ -261,7 +261,7 @@ def claims(results) -> list[Claim]:
     if results["single"]:
         out.append(
             claim(
-                "M1d",
+                "C1d",
                 "the same in float32",
                 max(drift(L).max() for L in results["single"]),
                 "≤ 2e-4",
@@ -276,22 +276,22 @@ def claims(results) -> list[Claim]:
     return [
         *out,
         claim(
-            "M1x",
-            "claim M1 without ⅛m dx²|C|²: steps in which it rises, the least",
+            "C1x",
+            "claim C1 without ⅛m dx²|C|²: steps in which it rises, the least",
             min(bare.values()),
             "≥ 1 rejected",
             ", ".join(f"{name} {number}" for name, number in bare.items()),
         ),
         claim(
-            "M1y",
-            "claim M1 of a stress with −λ, where ψ has λ",
+            "C1y",
+            "claim C1 of a stress with −λ, where ψ has λ",
             rises(runs["jelly"][0]["wrong"]["rows"]),
             "≥ 1 rejected",
             "fixed corotated, ν = 0.15",
         ),
         claim(
-            "M1z",
-            "claim M1c of NCElastic with random weights, as stiff as jelly: the least",
+            "C1z",
+            "claim C1c of NCElastic with random weights, as stiff as jelly: the least",
             min(d.max() for d in lost),
             "≥ 2e-4 rejected",
             f"{len(lost)} networks, of which {sum(len(d) <= FREE for d in lost)} turn "

@@ -235,7 +235,7 @@ def claims(results) -> list[Claim]:
     }
     out = [
         claim(
-            f"M2{letter}",
+            f"C2{letter}",
             f"{laws}, {config.steps} steps: gradient by {BY[k]} against central "
             "differences, relative",
             max(off[k].values()),
@@ -246,14 +246,14 @@ def claims(results) -> list[Claim]:
     ]
     out += [
         claim(
-            "M2b",
+            "C2b",
             "other adjoints against the default, g₀: largest |g/g₀ − 1|",
             max(agree.values()),
             "≤ 1e-5",
             ", ".join(f"{kind} {gap:.0e}" for kind, gap in agree.items()),
         ),
         claim(
-            "M2c",
+            "C2c",
             "BacksolveAdjoint is refused, with the reason: 1 if so",
             "cannot be run backwards" in results["refused"],
             "≥ 1",
@@ -267,7 +267,7 @@ def claims(results) -> list[Claim]:
         nans = name == "SVD"
         out.append(
             claim(
-                f"M2{letter}",
+                f"C2{letter}",
                 f"{law}, {name}: "
                 + ("gradients that are not finite" if nans else "largest |g/g₀ − 1|"),
                 lost if nans else np.max(gap),

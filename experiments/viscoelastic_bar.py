@@ -348,7 +348,7 @@ def claims(results) -> list[Claim]:
     )
     return [
         claim(
-            "M5",
+            "C5",
             "forces of histories not shown: the largest relative error (RMS)",
             max(unseen),
             f"≤ {config.foreseen:g}",
@@ -356,7 +356,7 @@ def claims(results) -> list[Claim]:
             spread(unseen),
         ),
         claim(
-            "M5a",
+            "C5a",
             f"and of those shown with {config.noise:.0%} noise, from the true ones",
             max(seen),
             f"≤ {config.fitted:g}",
@@ -364,15 +364,15 @@ def claims(results) -> list[Claim]:
             spread(seen),
         ),
         claim(
-            "M5b",
+            "C5b",
             "histories not shown: the error of the same law, so trained, with a branch "
-            "that cannot flow, over that of claim M5",
+            "that cannot flow, over that of claim C5",
             elastic / max(unseen),
             f"≥ {config.better:g}",
             each(runs["elastic", 0]),
         ),
         claim(
-            "M5c",
+            "C5c",
             "fall, balance, identity and dissipation along a solve of the learned law: "
             "checks that fail",
             verdicts["learned"].violations,
@@ -380,14 +380,14 @@ def claims(results) -> list[Claim]:
             f"{len(rows.change)} rows, fast cycles; rtol {RTOL:g}",
         ),
         claim(
-            "M5d",
+            "C5d",
             "H + W − S: how far it gets from its start, of the largest H",
             left,
             f"≤ {10 * RTOL:g}",
             f"W = {work[-1]:.3g} J and S = {supply[-1]:.3g} J of it at {t[-1]:.2g} s",
         ),
         claim(
-            "M5e",
+            "C5e",
             f"E*(ω), ω = {OMEGA[0]:g} to {OMEGA[-1]:g}/s: the largest relative "
             "distance from the closed form of Maxwell",
             max(wrong["E"]),
@@ -402,22 +402,22 @@ def claims(results) -> list[Claim]:
             spread(wrong["E"]),
         ),
         claim(
-            "M5x",
-            "claim M5 of the law before training",
+            "C5x",
+            "claim C5 of the law before training",
             results["untrained"][SEEN:].max(),
             f"≥ {config.foreseen:g} rejected",
         ),
         claim(
-            "M5y",
-            "claim M5c with a dashpot that runs backwards: D < 0",
+            "C5y",
+            "claim C5c with a dashpot that runs backwards: D < 0",
             verdicts["backwards"].checks["dissipation"]["violations"],
             "≥ 1 rejected",
             f"fall {verdicts['backwards'].checks['fall']['violations']}, of "
             f"{len(rows.change)} rows",
         ),
         claim(
-            "M5z",
-            "claim M5c with the supply left out: balance",
+            "C5z",
+            "claim C5c with the supply left out: balance",
             verdicts["without supply"].checks["balance"]["violations"],
             "≥ 1 rejected",
         ),
