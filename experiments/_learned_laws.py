@@ -250,7 +250,6 @@ class Material:
     Args:
         truth: the law of the data.
         other: what it meets in contact.
-        models: name → seed → (a law to train, its optimizer, stages' other arguments).
     """
 
     name: str
@@ -263,7 +262,7 @@ class Material:
 
 
 def train(name: str, material: Material, seen, drop: Scene, config, seed, progress):
-    """(law, record, seconds of processor time, of them compiling)."""
+    """The law, its record and result, processor seconds, and those of compiling."""
     known = dict(solver=drop.solver, materials=drop.materials, trajectory=seen)
     reset = "positions" if name == "positions" else "full_state"
     stages: Any = learn.growing(

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from dynax.mechanics.learn.segments import state
+from dynax.mechanics.learn.segments import rollout, state
 from dynax.mechanics.learn.trajectory import Trajectory
 from dynax.mechanics.mpm.body import Materials
-from dynax.mechanics.mpm.simulate import simulate
 from dynax.mechanics.mpm.solver import MPM
 
 
@@ -51,10 +50,6 @@ def free_run(
                 "state to start from."
             )
         start = jax.tree.map(lambda a: a[0], state(trajectory, args))
-    motion = simulate(
-        solver, args, start, trajectory.dt, steps, observe=lambda y: y.x, throw=False
-    )
-    seen = jnp.isfinite(motion.t[:, None, None]) & jnp.isfinite(motion.y)
-    x = jnp.where(seen, motion.y, start.x[None])
+    x, _, reached = rollout(solver, args, start, trajectory.dt, steps)
     mse = jnp.mean((x - truth)[5::5] ** 2)
-    return Free(x, mse, motion.steps)
+    return Free(x, mse, reached)

@@ -251,15 +251,20 @@ def _affine(solver, m, sweeps, x, v):
     return 4 / dx * read(start + mean(p))[1]
 
 
-def _gap(solver, args, dt, adjoint, start: Body, target):
-    """The mean of |x̂ − x|² over a segment, and whether it failed."""
-    steps = target.shape[0]
+def rollout(solver, args, start: Body, dt, steps, adjoint=None):
+    """Places from `start` on, (steps + 1, N, d); which of them were reached, where not
+    those of the start stand; and how many steps were made."""
     motion = simulate(
         solver, args, start, dt, steps, 1, adjoint, observe=lambda y: y.x, throw=False
     )
-    seen = jnp.isfinite(motion.t[1:, None, None]) & jnp.isfinite(motion.y[1:])
-    x = jnp.where(seen, motion.y[1:], start.x[None])
-    error, failed = jnp.mean((x - target) ** 2), ~jnp.all(seen)
+    seen = jnp.isfinite(motion.t[:, None, None]) & jnp.isfinite(motion.y)
+    return jnp.where(seen, motion.y, start.x[None]), seen, motion.steps
+
+
+def _gap(solver, args, dt, adjoint, start: Body, target):
+    """The mean of |x̂ − x|² over a segment, and whether it failed."""
+    x, seen, _ = rollout(solver, args, start, dt, target.shape[0], adjoint)
+    error, failed = jnp.mean((x[1:] - target) ** 2), ~jnp.all(seen)
     return jnp.where(failed, jax.lax.stop_gradient(error), error), failed
 
 
