@@ -1,0 +1,293 @@
+"""How often the verdict is wrong: random optimizers, losses, units and precisions.
+
+A member is run on a random loss, in units from 1e-12 to 1e6 for f and 1e-4 to 1e4 for
+x, at rates from 1e-6 to 0.3, in float64, float32 and bfloat16. What is right must never be
+called *violated* (a false alarm). What was broken on purpose must never be called *holds*
+(a miss): a sign, one per cent, one small leaf, one late step, the momentum, a constant.
+A fault that changes no bit of the parameters or of the state is nobody's to see.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import dynax as dx
+from dynax import Claim, kappa as K
+from dynax.report import COLORS, new_figure
+
+
+TITLE = "How often the verdict is wrong"
+SOURCE = "this work: random systems, right ones and broken ones"
+DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def lion(kappa, beta2=0.99, **options):
+    return dx.LionKappa(kappa, beta2=beta2, weight_decay=0.5, **options)
+
+
+# the method as a function of one constant: the right value and a wrong one
+MEMBERS = {
+    "Lion": (lambda v: lion(K.L1(), v), 0.99, 0.98),
+    "Lion, explicit": (lambda v: lion(K.L1(), v, decay="explicit"), 0.99, 0.98),
+    "Lion, soft": (lambda v: lion(K.SoftAbs(0.1), v), 0.99, 0.98),
+    "Lion, Huber": (lambda v: lion(K.Huber(0.01), v), 0.99, 0.98),
+    "Lion, ½‖·‖²": (lambda v: lion(K.HalfSquared(), v), 0.99, 0.98),
+    "Lion, groups": (lambda v: lion(K.GroupL2(axis=0), v), 0.99, 0.98),
+    "Muon": (lambda v: dx.Muon(v, weight_decay=0.5), 0.95, 0.94),
+    "SignSGD": (lambda v: dx.SignSGD(v), 0.5, 0.6),
+    "gradient descent": (lambda v: dx.GradientDescent(v), 0.0, 0.1),
+    "momentum": (lambda v: dx.Momentum(v), 0.9, 0.89),
+    "heavy ball": (lambda v: dx.HeavyBall(v), 1.0, 1.1),
+    "Adam": (lambda v: dx.Adam(beta2=v), 0.999, 0.998),
+    "RMSprop": (lambda v: dx.RMSprop(v), 0.99, 0.98),
+}
+FAULTS = ("sign", "1 %", "small leaf still", "small leaf up", "late", "momentum", "β")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    cases: int = 24  # a member, a precision and a fault
+    steps: int = 60
+    members: tuple[str, ...] = tuple(MEMBERS)
+    dtypes: tuple[str, ...] = tuple(DTYPES)
+
+
+SIZES = {
+    "quick": Config(cases=12, members=("Lion", "Lion, soft", "momentum")),
+    "long": Config(),
+    "full": Config(cases=400, steps=200),
+}
+SPACE = {"loss": (1e-12, 1e-4, 1.0, 1e6), "size": (1e-4, 1.0, 1e4), "rate": (1e-6, 1e-2)}
+
+
+class Case(NamedTuple):
+    """Units, a rate, a seed, and what is done to the step from `since` on."""
+
+    loss: jax.Array
+    size: jax.Array
+    rate: jax.Array
+    seed: jax.Array
+    large: jax.Array  # factors of the update, of large leaves and of the small one
+    small: jax.Array
+    momentum: jax.Array
+    wrong: jax.Array  # the share of the wrong constant
+    since: jax.Array
+
+
+def problem(seed, loss, size, dtype):
+    """f in its units, with a leaf whose gradients are 1e-6 of the others', and x₀."""
+    keys = jax.random.split(jax.random.key(seed), 6)
+    draw = lambda k, *shape: jax.random.normal(keys[k], shape, jnp.float32)
+    a, b, c = draw(0, 8, 6), draw(1, 6), draw(2, 5)
+    x = {"large": draw(3, 6, 3), "bias": draw(4, 3), "small": draw(5, 5)}
+
+    def f(x):
+        x = jax.tree.map(lambda a: (a / size.astype(a.dtype)).astype(jnp.float32), x)
+        y = jnp.tanh(a @ x["large"] + x["bias"])
+        small = jnp.sum((x["small"] - c) ** 2 + jnp.cos(x["small"]))
+        bowl = jnp.sum((x["large"] - b[:, None]) ** 2)
+        return loss.astype(jnp.float32) * (jnp.sum(y * y) + bowl + 1e-6 * small)
+
+    return f, jax.tree.map(lambda a: (a * size.astype(a.dtype)).astype(dtype), x)
+
+
+def follow(make, right, wrong, case: Case, dtype, steps):
+    """The tally of a run that is broken as `case` says, and whether any bit differs."""
+    f, start = problem(case.seed, case.loss, case.size, dtype)
+    claim = make(jnp.asarray(right))
+    mixed = make(right + case.wrong * (wrong - right))
+    factors = {"large": case.large, "bias": case.large, "small": case.small}
+
+    def init(params):
+        return jnp.zeros((), jnp.int32), claim.init(params)
+
+    def update(grads, state, params=None):
+        count, state = state
+        broken = count >= case.since
+        right_step = claim.update(params, state, grads, case.rate)
+        delta, after = mixed.update(params, state, grads, case.rate)
+        delta = {k: factors[k].astype(v.dtype) * v for k, v in delta.items()}
+        swell = lambda a: (
+            case.momentum.astype(a.dtype) * a if jnp.ndim(a) and dx.tree.size(a) else a
+        )
+        choose = lambda a, b: jnp.where(broken, a, b)
+        out = jax.tree.map(choose, (delta, jax.tree.map(swell, after)), right_step)
+        return out[0], (count + 1, out[1])
+
+    tx = optax.GradientTransformation(init, update)
+    tx = dx.audit(tx, claim, case.rate, read=lambda state: state[1])
+
+    def body(carry, _):
+        x, state, differs = carry
+        value, grads = jax.value_and_grad(f)(x)
+        honest = claim.update(x, state.inner[1], grads, case.rate)
+        delta, state = tx.update(grads, state, x, value=value, value_fn=f)
+        x_next = optax.apply_updates(x, delta)
+        seen = x_next, state.inner[1]
+        meant = optax.apply_updates(x, honest[0]), honest[1]
+        same = [
+            jnp.all(a == b)
+            for a, b in zip(jax.tree.leaves(seen), jax.tree.leaves(meant), strict=True)
+        ]
+        return (x_next, state, differs | ~jnp.all(jnp.stack(same))), None
+
+    carry = start, tx.init(start), jnp.zeros((), bool)
+    (_, state, differs), _ = jax.lax.scan(body, carry, length=steps)
+    return state.tally, differs
+
+
+def cases(kind: str, config: Config, rng) -> Case:
+    """Random cases of one kind: "" is right, else one of `FAULTS`."""
+    n = config.cases
+    one = np.ones(n)
+    large = {"sign": -one, "1 %": 1.01 * one, "late": -one}.get(kind, one)
+    small = {"small leaf still": 0 * one, "small leaf up": -one}.get(kind, large)
+    return Case(
+        loss=10.0 ** rng.uniform(-12, 6, n),
+        size=10.0 ** rng.uniform(-4, 4, n),
+        rate=10.0 ** rng.uniform(-6, -0.5, n),
+        seed=rng.integers(0, 2**31, n),
+        large=large,
+        small=small,
+        momentum=1.01 * one if kind == "momentum" else one,
+        wrong=one if kind == "β" else 0 * one,
+        since=np.full(n, config.steps - 5 if kind == "late" else 0),
+    )
+
+
+@functools.cache
+def program(name, dtype, steps):
+    make, right, wrong = MEMBERS[name]
+    one = lambda case: follow(make, right, wrong, case, DTYPES[dtype], steps)
+    return jax.jit(lambda case: jax.lax.map(one, case))
+
+
+def run(loss, size, rate, steps=60) -> dict:
+    """Lion in float32, with its sign changed or not: violations found."""
+    one, no = jnp.ones(()), jnp.zeros(())
+    units = (jnp.asarray(v, float) for v in (loss, size, rate))
+    case = Case(*units, jnp.zeros((), int), one, one, one, no, jnp.zeros((), int))
+    make, right, wrong = MEMBERS["Lion"]
+    go = lambda c: follow(make, right, wrong, c, jnp.float32, steps)[0]
+    number = lambda t: sum(c.violations for c in t.counts.values())
+    return {"right": number(go(case)), "climbs": number(go(case._replace(large=-one)))}
+
+
+def statuses(name, dtype, case: Case, steps) -> list[tuple[str, bool]]:
+    """(status, whether the fault changed a bit) of each case."""
+    size = len(case.seed)
+    case = jax.tree.map(jnp.asarray, case)
+    found, differs = jax.device_get(program(name, dtype, steps)(case))
+    one = lambda k: jax.tree.map(lambda a: a[k], found)
+    said = [dx.verdict(one(k), name).status for k in range(size)]
+    return list(zip(said, differs.tolist(), strict=True))
+
+
+def measure(config: Config, progress) -> dict:
+    rng = np.random.default_rng(0)
+    pairs = [(m, d) for m in config.members for d in config.dtypes]
+    table = {}
+    for k, (name, dtype) in enumerate(pairs):
+        progress(k / len(pairs), f"{name}, {dtype}")
+        for kind in ("", *FAULTS):
+            found = statuses(name, dtype, cases(kind, config, rng), config.steps)
+            table[name, dtype, kind] = found
+    return {"table": table, "config": config}
+
+
+def count(table, kinds, statuses, dtypes=tuple(DTYPES)) -> tuple[int, int]:
+    """(those with one of `statuses`, all), of the cases where there is a fault to see."""
+    seen = [
+        status
+        for (_, dtype, kind), found in table.items()
+        for status, differs in found
+        if kind in kinds and dtype in dtypes and (not kind or differs)
+    ]
+    return sum(s in statuses for s in seen), len(seen)
+
+
+def where(table, kinds, statuses) -> str:
+    """Which members, with how many."""
+    found = {
+        key: sum(s in statuses and (not key[2] or d) for s, d in rows)
+        for key, rows in table.items()
+        if key[2] in kinds
+    }
+    parts = [f"{' '.join(k).strip()}: {n}" for k, n in found.items() if n]
+    return "; ".join(parts)
+
+
+def claims(results) -> list[Claim]:
+    table = results["table"]
+    claim = functools.partial(Claim.judged, SOURCE)
+    alarms, right = count(table, ("",), ("violated",))
+    misses, broken = count(table, FAULTS, ("holds",))
+    wide = ("float64", "float32")
+    sure, _ = count(table, ("",), ("holds",), wide)
+    caught, visible = count(table, FAULTS, ("violated",), wide)
+    total = sum(1 for (_, d, k) in table if d in wide and not k)
+    asked = total * results["config"].cases
+    naive, _ = count(table, ("sign",), ("violated", "undecided", "holds"))
+    return [
+        claim(
+            "T1",
+            "right optimizers that are called violated",
+            alarms,
+            "≤ 0",
+            f"of {right}. {where(table, ('',), ('violated',))}",
+        ),
+        claim(
+            "T2",
+            "broken optimizers that are called holds",
+            misses,
+            "≤ 0",
+            f"of {broken}. {where(table, FAULTS, ('holds',))}",
+        ),
+        claim(
+            "T3",
+            "share of right ones that hold, float64 and float32",
+            sure / asked,
+            "≥ 0.6",
+            f"{sure} of {asked}; the others cannot be decided at their rate",
+        ),
+        claim(
+            "T4",
+            "share of broken ones that are violated, float64 and float32",
+            caught / visible,
+            "≥ 0.6",
+            f"{caught} of {visible}; the others are undecided",
+        ),
+        claim(
+            "T2x",
+            "claim T2 of a judge who says holds where nothing is infinite: misses",
+            naive,
+            "≥ 1 rejected",
+            "of the runs with a wrong sign",
+        ),
+    ]
+
+
+def figures(results) -> dict:
+    table = results["table"]
+    kinds = ("", *FAULTS)
+    figure, axes = new_figure(1, 1, size=(7.6, 3.6))
+    axis, bottom = axes[0][0], np.zeros(len(kinds))
+    colors = {"holds": "blue", "undecided": "grey", "violated": "vermilion"}
+    for status, color in colors.items():
+        share = []
+        for kind in kinds:
+            n, of = count(table, (kind,), (status,))
+            share.append(n / max(of, 1))
+        axis.bar(range(len(kinds)), share, bottom=bottom, color=COLORS[color])
+        axis.plot([], [], "s", color=COLORS[color], label=status)
+        bottom += share
+    names = ["right", *FAULTS]
+    axis.set_xticks(range(len(kinds)), names, rotation=20)
+    axis.set(ylabel="share of the runs", ylim=(0, 1.25))
+    axis.legend(loc="upper center", ncols=3)
+    return {"What the verdict says of right runs and of each kind of fault": figure}
