@@ -1,17 +1,19 @@
 """dynax: optimizers and physics as dynamical systems with audited energies."""
 
+import importlib
+import importlib.metadata
+import os
+import sys
+from typing import TYPE_CHECKING
+
+
+if os.path.basename(sys.argv[0]) == "dynax" or sys.orig_argv[1:3] == ["-m", "dynax"]:
+    # as a command: XLA takes its own cached programs for another machine's, loudly
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 from jaxlib.version import __version__ as _jaxlib
 
-from dynax import (
-    _tree,
-    checkpoint as checkpoint,
-    kappa as kappa,
-    material as material,
-    mechanics as mechanics,
-    monitor as monitor,
-    optim as optim,
-    sweep as sweep,
-)
+from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import Claim as Claim
 from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
@@ -93,7 +95,45 @@ from dynax.verify import (
 )
 
 
+if TYPE_CHECKING:
+    from dynax import (
+        checkpoint as checkpoint,
+        landscape as landscape,
+        material as material,
+        mechanics as mechanics,
+        newton as newton,
+        pde as pde,
+        pinn as pinn,
+        report as report,
+        sweep as sweep,
+    )
+
 tree = _tree
+# imported when first asked for, so that `import dynax` stays quick
+_LATER = (
+    "checkpoint",
+    "landscape",
+    "material",
+    "mechanics",
+    "newton",
+    "pde",
+    "pinn",
+    "report",
+    "sweep",
+)
+
+
+def __getattr__(name: str):
+    if name in _LATER:
+        return importlib.import_module(f"dynax.{name}")
+    if name == "__version__":
+        return importlib.metadata.version("dynax-lab")
+    raise AttributeError(f"module 'dynax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, "__version__"})
+
 
 if _jaxlib == "0.10.2":
     raise ImportError(

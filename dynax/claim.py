@@ -60,7 +60,7 @@ class Claim:
     @property
     def verdict(self) -> str:
         if self.control:
-            return "rejected, as it must be" if self.holds else "NOT REJECTED"
+            return "rejected (expected)" if self.holds else "NOT REJECTED"
         return "holds" if self.holds else "FAILS"
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """How often the verdict is wrong: random optimizers, losses, units and precisions.
 
-A member is run on a random loss, in units from 1e-12 to 1e6 for f and 1e-4 to 1e4 for
-x, at rates from 1e-6 to 0.3, in float64, float32 and bfloat16. What is right must never be
-called *violated* (a false alarm). What was broken on purpose must never be called *holds*
-(a miss): a sign, one per cent, one small leaf, one late step, the momentum, a constant.
-A fault that changes no bit of the parameters or of the state is nobody's to see.
+Each member runs on random losses. f has units from 1e-12 to 1e6, x from 1e-4 to 1e4;
+rates go from 1e-6 to 0.3; precisions are float64, float32 and bfloat16. A right one
+must never be called *violated* (a false alarm). A broken one must never be called
+*holds* (a miss). The faults: a sign, one per cent, one small leaf, one late step, the
+momentum, a constant. A fault that changes no bit of the parameters or the state
+cannot be seen.
 """
 
 import dataclasses
@@ -62,7 +63,11 @@ SIZES = {
     "long": Config(),
     "full": Config(cases=400, steps=200),
 }
-SPACE = {"loss": (1e-12, 1e-4, 1.0, 1e6), "size": (1e-4, 1.0, 1e4), "rate": (1e-6, 1e-2)}
+SPACE = {
+    "loss": (1e-12, 1e-4, 1.0, 1e6),
+    "size": (1e-4, 1.0, 1e4),
+    "rate": (1e-6, 1e-2),
+}
 
 
 class Case(NamedTuple):
@@ -201,7 +206,7 @@ def measure(config: Config, progress) -> dict:
 
 
 def count(table, kinds, statuses, dtypes=tuple(DTYPES)) -> tuple[int, int]:
-    """(those with one of `statuses`, all), of the cases where there is a fault to see."""
+    """How many have one of `statuses`, of how many where there is a fault to see."""
     seen = [
         status
         for (_, dtype, kind), found in table.items()

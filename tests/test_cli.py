@@ -225,8 +225,7 @@ def test_verify_in_single_precision(script):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ("", "command: none given; accepted are verify, claims, report"),
-        ("vrfy", "command: given 'vrfy'; accepted are"),
+        ("vrfy", "command: given 'vrfy'; did you mean verify? accepted are"),
         ("verify", "TARGET: none given; accepted is lion-kappa, adam …, or FILE"),
         ("verify lion-kappa --stpes 3", "--stpes: not an argument of `dynax verify`"),
         ("verify lion-kappa --steps many", "--steps: given 'many'; accepted is INT"),
@@ -261,7 +260,10 @@ def test_verify_in_single_precision(script):
         ("verify lion-kappa --json mine.py", "--json: given mine.py, which exists"),
         ("claims --dir gone", "folder of experiments: given gone"),
         ("claims --dir empty", "folder of experiments: given empty, which has none"),
-        ("claims --dir lab --only 7", "--only: given 7; accepted are claim ids, or of"),
+        (
+            "claims --dir lab --only 7",
+            "--only: given 7; accepted are claim ids, or the names",
+        ),
         ("claims --dir lab --long --full", "--full: given with --long"),
         ("claims --dir lab --json mine.py", "--json: given mine.py, which exists"),
         ("report", "folder of experiments: given experiments, not a folder"),
@@ -451,13 +453,16 @@ def test_nothing_is_overwritten(here):
     assert len(written) == 3 and all(strict(p)["good"] for p in written)
 
 
-def test_record_and_readme(here, capsys):
+def test_record_and_pages(here, capsys):
     add(here / "lab", "good")
+    (here / "docs").mkdir()
     head, tail = "# Mine\n\nkept\n\n", "\n\nkept too\n"
-    readme = here / "README.md"
-    old = "<!-- results:begin -->\noutdated\n<!-- results:end -->"
+    readme, page = here / "README.md", here / "docs" / "results.md"
+    old = "<!-- results:begin 1a -->\noutdated\n<!-- results:end -->"
     readme.write_text(head + old + tail, encoding="utf-8")
     assert claims(here, "--record")[0] == 0
+    text = readme.read_text(encoding="utf-8")
+    assert "| [1a](experiments/good.py): x \\| y | ✓ 0.25 (quick) | ≤ 1 |" in text
     add(here / "lab", "good", holds=False)
     assert claims(here, "--record", "--long")[0] == 1
 
@@ -470,20 +475,55 @@ def test_record_and_readme(here, capsys):
     assert {"machine", "versions", "commit", "date", "seconds"} <= first.keys()
 
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(head + "<!-- results:begin -->") and text.endswith(tail)
-    assert "outdated" not in text
+    assert text.startswith(head + "<!-- results:begin 1a -->") and text.endswith(tail)
+    assert "outdated" not in text and "✗ 0.25 (long)" in text
+    text = page.read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row.startswith("|")]
-    assert rows[2] == (
-        "| 1a | x \\| y | ≤ 1 | ✓ 0.25 [1] | ✗ **FAILS** 0.25 [2] | not run |"
-    )
-    assert rows[4].startswith("| ↳ 1z | *control:* c × 0.9 | > 1 | ✓ 2 [1] |")
+    assert rows[0] == "| Claim | Statement | Threshold | quick | long | Detail |"
+    link = "[1a](../experiments/good.py)"
+    both = f"| {link} | x \\| y | ≤ 1 | ✓ 0.25 [1] | ✗ **FAILS** 0.25 [2] |"
+    assert rows[2].startswith(both) and rows[5] == both
+    control = [row for row in rows if row.startswith("| ↳ [1z]")]
+    assert "| *control:* c × 0.9 | > 1 | ✓ 2 [1] |" in control[0]
     assert "- [1] size quick, " in text and "- [2] size long, " in text
 
+    # an experiment that is no longer there leaves the pages, not the record
+    (here / "lab" / "good.py").unlink()
+    add(here / "lab", "other", "5")
     readme.write_text("no place for a table", encoding="utf-8")
     capsys.readouterr()
-    assert claims(here, "--record")[0] == 1
-    assert "no table renewed" in capsys.readouterr().out
+    assert claims(here, "--record")[0] == 0
+    assert "not renewed: " in capsys.readouterr().out
     assert readme.read_text(encoding="utf-8") == "no place for a table"
+    text = page.read_text(encoding="utf-8")
+    assert "other.py" in text and "good.py" not in text
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120])
+def test_table_fits_the_terminal(here, capsys, monkeypatch, columns):
+    add(here / "lab", "good")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert claims(here)[0] == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if "written to" not in line]
+    assert max(map(len, table)) <= columns
+    assert sum("✓" in line for line in table) == 3
+
+
+def test_command_without_its_extra(tmp_path):
+    """A fresh process in which tyro cannot be imported."""
+    block = "import sys; sys.modules['tyro'] = None; sys.argv = ['dynax', '--help']"
+    code = f"{block}; from dynax.__main__ import main; raise SystemExit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert 'pip install "dynax-lab[cli]"' in done.stderr
+
+
+def test_version_and_bare_command(capsys):
+    assert main(["--version"]) == 0
+    assert re.match(r"dynax \d+\.\d+", capsys.readouterr().out)
+    assert main([]) == 0
+    assert "dynax verify lion-kappa" in capsys.readouterr().out
 
 
 def test_a_broken_record_is_left_alone(here, capsys):

@@ -40,8 +40,9 @@ LAYERS = {
     "sweep": "",
     "claim": "lyapunov",
     "report": "lyapunov claim",
-    "__init__": LIBRARY,
+    "__init__": f"{LIBRARY} report",
     "cli": f"{LIBRARY} report __init__",
+    "__main__": "cli",
 }
 
 # Packages from outside, besides the standard library.
@@ -136,7 +137,7 @@ def test_table_is_ordered():
         ("flow.py", "import rich"),
         ("pinn/train.py", "import tyro"),
         ("optim/certify.py", "import pepit, autolyap"),
-        ("__init__.py", "from .report import report"),
+        ("__init__.py", "from .cli import main"),
         ("novelty.py", ""),
     ],
 )

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import tyro
 
 from dynax.cli._claims import STOPPED, Claims, Report
-from dynax.cli._files import UsageError
+from dynax.cli._files import UsageError, nearest
 from dynax.cli._launch import LAUNCH, Launch, launch, split
 from dynax.cli._stores import VERBS, bare_ray, sweep_command
 from dynax.cli._sweep import SWEEP
 from dynax.cli._verify import Verify
+from dynax.sweep.provenance import version
 
 
 INTRO = """Optimizers and physics as dynamical systems: check that energies fall the way
@@ -90,7 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    if argv in (["--version"], ["version"]):
+        print(f"dynax {version('dynax-lab')}, jax {version('jax')}")
+        return 0
     try:
+        argv = argv or ["--help"]
         argv, sweep = split(argv)
         command = _parse(bare_ray(argv) if argv[:1] == ["sweep"] else argv)
         if isinstance(command, Launch):
@@ -124,9 +129,10 @@ def _parse(argv: list[str]):
     if unknown:
         two = argv[0] == "launch" or (argv[0] == "sweep" and argv[1] in VERBS)
         verb = " ".join(argv[: 2 if two else 1])
+        accepted = _accepted(command)
         raise UsageError(
-            f"{unknown[0]}: not an argument of `dynax {verb}`; accepted are "
-            f"{', '.join(_accepted(command))}."
+            f"{unknown[0]}: not an argument of `dynax {verb}`; "
+            f"{nearest(unknown[0], accepted)}accepted are {', '.join(accepted)}."
         )
     return command
 
@@ -163,8 +169,8 @@ def _commands(argv: list[str]) -> Any:
 def _sentence(box: str, argv: list[str]) -> str:
     """What tyro says in a box, in one sentence."""
     if not argv or argv[0] not in HELP:
-        given = f"given {argv[0]!r}" if argv else "none given"
-        return f"command: {given}; accepted are {', '.join(HELP)}."
+        close = nearest(argv[0], HELP)
+        return f"command: given {argv[0]!r}; {close}accepted are {', '.join(HELP)}."
     parts: list[list[str]] = [[]]  # title, message, and what else there is
     for line in box.splitlines():
         inner = line.strip(" │")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import shlex
 import sys
 import time
 from typing import Annotated, Any
@@ -40,7 +42,7 @@ class Claims:
     full: bool = False
     """Paper scale, on a GPU."""
     record: bool = False
-    """Add the results to DIR/record.json and renew the table in the README beside."""
+    """Add the results to DIR/record.json and renew docs/results.md and the README."""
     dir: Path = pathlib.Path("experiments")
     """The folder of the experiments."""
     json: NewPath = None
@@ -113,9 +115,41 @@ def _code(summary: Summary) -> int:
 
 
 def _print(outcomes: list[Outcome]) -> None:
+    """The table of claims; below 100 columns, one claim under another."""
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
+    if console.width < 100:
+        _stack(console, outcomes)
+    else:
+        console.print(_table(outcomes))
+    summary = Summary.of(outcomes)
+    style = "bold green" if summary.good else "bold red"
+    console.print(Text(f"\n{summary}.", style))
+
+
+def _verdict(claim) -> Text:
+    good = "green" if claim.holds else "bold red"
+    return Text(("✓ " if claim.holds else "✗ ") + claim.verdict, good)
+
+
+def _statement(claim) -> str:
+    return f"control: {claim.statement}" if claim.control else claim.statement
+
+
+def _stack(console: Console, outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        console.print(Text(f"\n{outcome.title or outcome.name}", "bold"))
+        for claim in arrange(outcome.claims):
+            console.print(Text(f"{claim.id}  {_statement(claim)}"))
+            measured = f"    {number(claim.measured)}   asked {claim.threshold}   "
+            console.print(Text(measured) + _verdict(claim))
+        if outcome.status != "finished":
+            reason = f"    {outcome.mark}: {outcome.name}.py: {outcome.error}"
+            console.print(Text(reason, "bold red"))
+
+
+def _table(outcomes: list[Outcome]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("claim", no_wrap=True)
     table.add_column("statement", ratio=1)
@@ -126,25 +160,19 @@ def _print(outcomes: list[Outcome]) -> None:
         table.add_row()
         table.add_row("", Text(outcome.title or outcome.name, "bold"))
         for claim in arrange(outcome.claims):
-            good = "green" if claim.holds else "bold red"
             table.add_row(
                 Text(f"└ {claim.id}" if claim.control else claim.id),
-                Text(
-                    f"control: {claim.statement}" if claim.control else claim.statement
-                ),
+                Text(_statement(claim)),
                 Text(number(claim.measured)),
                 Text(claim.threshold),
-                Text(("✓ " if claim.holds else "✗ ") + claim.verdict, good),
+                _verdict(claim),
                 style="dim" if claim.control and claim.holds else "",
             )
         if outcome.status != "finished":
             reason = Text(f"{outcome.name}.py: {outcome.error}")
             style = "dim" if outcome.status == "not run" else "bold red"
             table.add_row("", reason, "", "", Text(outcome.mark, style))
-    console.print(table)
-    summary = Summary.of(outcomes)
-    style = "bold green" if summary.good else "bold red"
-    console.print(Text(f"\n{summary}.", style))
+    return table
 
 
 def _as_json(outcomes, facts, size) -> str:
@@ -185,5 +213,5 @@ def _footer(facts, size) -> dict[str, str]:
         "Machine": _record.machine_line(machine),
         "Versions": versions,
         "Commit": facts["commit"] or "not in a git checkout",
-        "Command": "dynax report",
+        "Command": shlex.join(["dynax", *sys.argv[1:]]),
     }

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import matplotlib
 
-from dynax.cli._files import UsageError, describe, load
+from dynax.cli._files import UsageError, describe, load, nearest
 from dynax.cli._progress import Progress
 from dynax.lyapunov import Verdict
 from dynax.report import STYLE, Outcome
@@ -47,9 +47,12 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[pathlib.Path]:
 
 
 def unknown(only: Sequence[str], files: Iterable[pathlib.Path]) -> UsageError:
-    names = ", ".join(f.stem for f in files)
-    given = " ".join(only)
-    return UsageError(f"--only: given {given}; accepted are claim ids, or of {names}.")
+    names = [f.stem for f in files]
+    close = nearest(only[0], names)
+    return UsageError(
+        f"--only: given {' '.join(only)}; {close}accepted are claim ids, or the names "
+        f"{', '.join(names)}."
+    )
 
 
 def matches(id: str, wanted: str) -> bool:

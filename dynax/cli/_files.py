@@ -1,5 +1,6 @@
 """Files written whole or not at all, and scripts of the user's."""
 
+import difflib
 import importlib.util
 import json
 import math
@@ -7,12 +8,19 @@ import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
 from dynax.sweep.provenance import now
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """ "did you mean …? " where a known name is close to the one given, else ""."""
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 class UsageError(Exception):
