@@ -197,3 +197,18 @@ def test_inverted_and_singular_are_as_documented():
 def test_bad_input(bad):
     with pytest.raises(ValueError, match="F: given shape"):
         kin.polar(jnp.asarray(bad))
+
+
+def test_a_rotation_is_as_good_where_entries_are_tiny():
+    """float32: ½ log of sR is log s I for every R; of a shear of 10⁻¹⁹, nothing."""
+    rng = np.random.default_rng(1)
+    scales = np.array([0.3, 0.5, 0.8, 0.9675, 1.0, 1.5])
+    F = (scales[:, None, None, None] * rotations(rng, 10_000, 3)[None]).astype("f")
+    shears = np.eye(3, dtype="f") + np.zeros((50, 1, 1), "f")
+    shears[:, 0, 1] = np.geomspace(1e-30, 1e-10, 50)
+    run = jax.jit(lambda F: kin.isotropic(half_log, kin.strain(F)))
+    found = np.asarray(run(np.concatenate([F.reshape(-1, 3, 3), shears])))
+    exact = np.log(scales)[:, None, None, None] * np.eye(3)
+    error = np.abs(found[:-50].reshape(F.shape) - exact)
+    assert np.max(error) <= 40 * EPS32, np.max(error)  # λ to 3ε‖A‖, divided by 0.3²
+    assert np.max(np.abs(found[-50:, 0, 1] / shears[:, 0, 1] - 0.5)) <= 4 * EPS32

@@ -30,12 +30,20 @@ def eigen(a):
     return [a[i, i] for i in range(d)], V
 
 
+def tangent(off, gap):
+    """t of the rotation that makes `off` zero, |t| ≤ 1: of numbers of any size, for
+    squares are taken of their ratio only."""
+    twice, gap_size = 2 * jnp.abs(off), jnp.abs(gap)
+    big = jnp.maximum(twice, gap_size) + jnp.finfo(off.dtype).tiny
+    ratio = jnp.minimum(twice, gap_size) / big
+    t = 2 * off / (gap_size + big * jnp.sqrt(1 + ratio**2))
+    return jnp.where(gap < 0, -t, t)
+
+
 def rotated(a, V, p, q):
     a, V = dict(a), list(V)
-    off, gap = a[p, q], a[q, q] - a[p, p]
-    tiny = jnp.finfo(off.dtype).tiny
-    size = jnp.abs(gap) + jnp.sqrt(gap**2 + 4 * off**2) + tiny
-    t = jnp.where(gap < 0, -2 * off, 2 * off) / size
+    t = tangent(a[p, q], a[q, q] - a[p, p])
+    off = a[p, q]
     c = 1 / jnp.sqrt(1 + t**2)
     s = t * c
     a[p, p], a[q, q] = a[p, p] - t * off, a[q, q] + t * off
