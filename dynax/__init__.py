@@ -14,7 +14,15 @@ if os.path.basename(sys.argv[0]) == "dynax" or sys.orig_argv[1:3] == ["-m", "dyn
 from jaxlib.version import __version__ as _jaxlib
 
 from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
-from dynax.claim import Claim as Claim
+from dynax.claim import (
+    Bound as Bound,
+    Control as Control,
+    Finding as Claim,  # noqa: F401
+    Measured as Measured,
+    at_least as at_least,
+    at_most as at_most,
+    equals as equals,
+)
 from dynax.flow import (
     AbstractBalancedOptimizer as AbstractBalancedOptimizer,
     AbstractConditionalOptimizer as AbstractConditionalOptimizer,
@@ -88,6 +96,10 @@ from dynax.optim import (
     ThresholdedCautious as ThresholdedCautious,
     TripleMomentum as TripleMomentum,
     cautious_decay as cautious_decay,
+)
+from dynax.study import (
+    Results as Results,
+    Study as Study,
 )
 from dynax.verify import (
     System as System,

@@ -1,26 +1,156 @@
-"""A claim: one sentence of one paper, what was measured of it, and whether it holds."""
+"""Claims as data: a sentence, a bound with its reason, and how to measure it.
+
+A list of claims can be read, checked and chosen from without running anything. What
+comes of measuring one is a `Finding`.
+"""
 
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+
+Kind = Literal["at most", "at least", "equals"]
+SIGNS: dict[Kind, str] = {"at most": "≤", "at least": "≥", "equals": "="}
+
+
+class Bound(NamedTuple):
+    """A condition on one number, and the model behind it.
+
+    Args:
+        kind: "at most", "at least" or "equals".
+        value: the number.
+        why: where it comes from: "round-off of n sums", "solver tolerance × condition",
+            "published figure", "ten times below the control".
+        loose: why it is far (a factor above 10⁴) from what is measured, if it is.
+    """
+
+    kind: Kind
+    value: float
+    why: str
+    loose: str = ""
+
+    def met(self, measured: float) -> bool:
+        """Whether the number meets the bound; NaN never does."""
+        if self.kind == "at most":
+            return measured <= self.value
+        return (
+            measured >= self.value
+            if self.kind == "at least"
+            else measured == self.value
+        )
+
+    def __str__(self) -> str:
+        return f"{SIGNS[self.kind]} {self.value:g}"
+
+
+def at_most(value: float, why: str, loose: str = "") -> Bound:
+    """measured ≤ value."""
+    return Bound("at most", _number(value), why, loose)
+
+
+def at_least(value: float, why: str, loose: str = "") -> Bound:
+    """measured ≥ value."""
+    return Bound("at least", _number(value), why, loose)
+
+
+def equals(value: float, why: str) -> Bound:
+    """measured = value, exactly: for counts and for what has no rounding."""
+    return Bound("equals", _number(value), why)
+
+
+def _number(value) -> float:
+    if math.isnan(float(value)):
+        raise ValueError("value: given NaN; accepted is a number to compare with.")
+    return float(value)
+
+
+class Measured(NamedTuple):
+    """A number, a line on how it was got, and its (minimum, maximum) over seeds."""
+
+    value: float
+    detail: str = ""
+    spread: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One row of the claims table.
-
-    A *control* is a claim made wrong on purpose. It `holds` when the check rejected it,
-    as it must; a control that passes the check means the check cannot fail.
+    """One sentence of a paper that can fail.
 
     Args:
-        id: the claim's number, with a letter where one claim has several parts.
-        source: paper and equation.
+        id: unique among all studies, as "5b".
         statement: the sentence, with its quantities.
+        bound: the condition on the number measured.
+        measure: results of the study → `Measured`, or a number.
+        source: paper and equation, where it is not the study's.
+    """
+
+    id: str
+    statement: str
+    bound: Bound
+    measure: Callable[[Any], Measured | float]
+    source: str = ""
+
+    def judge(self, results, source: str = "") -> "Finding":
+        """Measure it and compare with the bound."""
+        return _judge(self, results, source)
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A claim made wrong on purpose: it must be rejected, or the check cannot fail.
+
+    Args:
+        id, statement, measure, source: as of a claim.
+        bound: at which it counts as rejected.
+        of: the id of the claim that it guards.
+    """
+
+    id: str
+    statement: str
+    bound: Bound
+    measure: Callable[[Any], Measured | float]
+    source: str = ""
+    of: str = dataclasses.field(kw_only=True)
+
+    def judge(self, results, source: str = "") -> "Finding":
+        """Measure it; it holds when it is rejected."""
+        return _judge(self, results, source, control=True, of=self.of)
+
+
+def _judge(claim: Claim | Control, results, source: str, **control) -> "Finding":
+    measured = claim.measure(results)
+    if not isinstance(measured, Measured):
+        measured = Measured(measured)
+    value = float(measured.value)
+    return Finding(
+        id=claim.id,
+        source=claim.source or source,
+        statement=claim.statement,
+        measured=value,
+        threshold=str(claim.bound),
+        holds=claim.bound.met(value),
+        spread=measured.spread,
+        detail=measured.detail,
+        why=claim.bound.why,
+        **control,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What came of one claim: a row of the table of results.
+
+    Args:
+        id, source, statement: of the claim.
         measured: the number obtained.
-        threshold: the condition on it, in words or symbols.
-        holds: whether `measured` meets `threshold`.
+        threshold: the bound, as "≤ 1e-9".
+        holds: whether `measured` meets it; of a control, whether it was rejected.
         control: whether this is a control that must fail.
-        spread: (least, greatest) over seeds or cases, where there are several.
+        spread: (minimum, maximum) over seeds or cases, where there are several.
         detail: anything else worth a line: sizes, seeds, the worst case.
+        why: the model behind the bound.
+        of: the claim that a control guards.
     """
 
     id: str
@@ -32,6 +162,8 @@ class Claim:
     control: bool = False
     spread: tuple[float, float] | None = None
     detail: str = ""
+    why: str = ""
+    of: str = ""
 
     @classmethod
     def judged(
@@ -45,17 +177,20 @@ class Claim:
         spread: tuple[float, float] | None = None,
         *,
         control: bool | None = None,
-    ) -> "Claim":
-        """The claim whose `threshold` text, "≤ 1e-9 …" or "≥ 5 …", is the condition.
+    ) -> "Finding":
+        """The finding whose `threshold` text, "≤ 1e-9 …" or "≥ 5 …", is the condition.
 
         Unless said, a control is what has an id that ends in x, y or z; its threshold
         is the one at which it counts as rejected.
         """
-        sign, bound = threshold.split()[:2]
-        holds = measured <= float(bound) if sign == "≤" else measured >= float(bound)
+        sign, value = threshold.split()[:2]
+        kinds = {text: kind for kind, text in SIGNS.items()}
+        if sign not in kinds:
+            raise ValueError(f"threshold: given {threshold!r}; accepted is ≤, ≥ or =.")
+        holds = Bound(kinds[sign], float(value), "").met(float(measured))
         control = id[-1] in "xyz" if control is None else control
         what = id, source, statement, float(measured), threshold
-        return cls(*what, bool(holds), control, spread, detail)
+        return cls(*what, holds, control, spread, detail)
 
     @property
     def verdict(self) -> str:

@@ -77,10 +77,9 @@ EXPERIMENT = '''
 """
 import dataclasses
 import numpy as np
-import dynax
+from dynax.claim import Claim, Control, Measured, at_least, at_most
 from dynax.report import new_figure
-
-TITLE, SOURCE = "Title of {name}", "a paper"
+from dynax.study import Study
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -88,29 +87,38 @@ class Config:
 
 SIZES = {{"quick": Config(), "long": Config((0,))}}
 
-def measure(config, progress):
-    progress(0.5, "half way")
+def value(results):
+    results.tell(0.5, "half way")
     {body}
-    progress(1.0, "done")
-    return {{"value": np.float32(0.25)}}
+    results.tell(1.0, "done")
+    return np.float32(0.25)
 
-def claims(results):
+def other(results):
+    raise RuntimeError("only claim o reads this part")
+
+def claims(config):
+    endless = Measured(np.inf, spread=(0.0, 1.0))
+    limit = at_least({least}, "above")
     return [
-        dynax.Claim("{id}a", SOURCE, "x | y", results["value"], "≤ 1", {holds}),
-        dynax.Claim("{id}b", SOURCE, "NaN", np.nan, "≤ 1", True, spread=(0.0, 1.0)),
-        dynax.Claim("{id}z", SOURCE, "c × 0.9", 2.0, "> 1", {reject}, control=True),
+        Claim("{id}a", "x | y", at_most({most}, "a model"), lambda r: r["value"]),
+        Claim("{id}b", "endless", at_least(1, "a model"), lambda r: endless),
+        Control("{id}z", "c × 0.9", limit, lambda r: 2.0, of="{id}a"),
     ]
 
 def figures(results):
     figure, axes = new_figure()
-    axes[0, 0].plot([0, 1])
+    axes[0, 0].plot([0, results["value"]])
     return {{"a line": figure}}
+
+PARTS = {{"value": value, "other": other}}
+STUDY = Study("Title of {name}", "a paper", SIZES, PARTS, claims, figures)
 '''
 
 
 def add(folder, name, id="1", *, body="pass", holds=True, reject=True):
     folder.mkdir(exist_ok=True)
-    values = {"name": name, "id": id, "body": body, "holds": holds, "reject": reject}
+    most, least = 1.0 if holds else 0.1, 1.0 if reject else 3.0
+    values = {"name": name, "id": id, "body": body, "most": most, "least": least}
     (folder / f"{name}.py").write_text(EXPERIMENT.format(**values), encoding="utf-8")
 
 
@@ -479,13 +487,13 @@ def test_record_and_pages(here, capsys):
     assert "outdated" not in text and "✗ 0.25 (long)" in text
     text = page.read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row.startswith("|")]
-    assert rows[0] == "| Claim | Statement | Threshold | quick | long | Detail |"
+    assert rows[0] == "| Claim | Statement | Threshold | long | Detail |"
     link = "[1a](../experiments/good.py)"
-    both = f"| {link} | x \\| y | ≤ 1 | ✓ 0.25 [1] | ✗ **FAILS** 0.25 [2] |"
-    assert rows[2].startswith(both) and rows[5] == both
+    assert f"| {link} | x \\| y | ≤ 1 | ✓ 0.25 [2] |  |" in rows
+    assert f"| {link} | x \\| y | ≤ 0.1 |  | ✗ **FAILS** 0.25 [1] |" in rows
     control = [row for row in rows if row.startswith("| ↳ [1z]")]
-    assert "| *control:* c × 0.9 | > 1 | ✓ 2 [1] |" in control[0]
-    assert "- [1] size quick, " in text and "- [2] size long, " in text
+    assert "| *control:* c × 0.9 | ≥ 1 | ✓ 2 [2] | ✓ 2 [1] |" in control[0]
+    assert "- [1] size long, " in text and "- [2] size quick, " in text
 
     # an experiment that is no longer there leaves the pages, not the record
     (here / "lab" / "good.py").unlink()

@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 BASE = "_types _tree _reduce lyapunov kappa flow monitor"
 LIBRARY = (
     f"{BASE} optim landscape pde newton material checkpoint pinn mechanics verify "
-    "sweep claim"
+    "sweep claim study"
 )
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -38,7 +38,8 @@ LAYERS = {
     "mechanics": f"{BASE} material checkpoint",
     "verify": BASE,
     "sweep": "",
-    "claim": "lyapunov",
+    "claim": "",
+    "study": "claim",
     "report": "lyapunov claim",
     "__init__": f"{LIBRARY} report",
     "cli": f"{LIBRARY} report __init__",
@@ -53,7 +54,8 @@ OUTSIDE = {
     "pinn": f"{CORE} lineax optimistix",
     "sweep": "jax numpy scipy xarray optuna ray submitit",
     "checkpoint": "jax numpy equinox jaxtyping orbax",
-    "claim": "numpy",
+    "claim": "",
+    "study": "",
     "report": "numpy xarray matplotlib rich",
     "cli": f"{CORE} xarray matplotlib rich tyro",
 }

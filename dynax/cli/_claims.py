@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dynax.claim import Control
 from dynax.cli import _experiments, _record, _workers
 from dynax.cli._files import UsageError, destination, to_json, write
 from dynax.cli._progress import Progress
@@ -47,11 +48,15 @@ class Claims:
     """The folder of the experiments."""
     json: NewPath = None
     """A new file for the results (default: runs/claims-<time>.json)."""
+    list: bool = False
+    """Print the claims without running anything."""
     jobs: int = 0
     """Experiments at a time, each on a core of its own; 0: as many as there are cores,
     or 1 where there is an accelerator."""
 
     def main(self) -> int:
+        if self.list:
+            return _list(self.dir, self.only)
         if self.long and self.full:
             raise UsageError("--full: given with --long; accepted is one of the two.")
         size = "long" if self.long else "full" if self.full else "quick"
@@ -96,17 +101,15 @@ def _measure(
     folder, size, only, figures=False, jobs=1
 ) -> tuple[list[Outcome], dict[str, Any]]:
     begun = time.monotonic()
-    files = _experiments.find(folder, only)
+    places = _experiments.find(folder, only)
     facts = provenance(folder)
-    with Progress(len(files)) as progress:
-        jobs = min(jobs or _workers.best(), len(files))
+    with Progress(len(places)) as progress:
+        jobs = min(jobs or _workers.best(), len(places))
         if jobs > 1:
-            outcomes = _workers.run_all(files, size, progress, jobs)
+            outcomes = _workers.run_all(places, size, progress, jobs, only)
         else:
-            outcomes = _experiments.run_all(files, size, progress, figures=figures)
-    outcomes = [_experiments.select(o, only) for o in outcomes]
-    if only and all(o.status == "finished" and not o.claims for o in outcomes):
-        raise _experiments.unknown(only, files)
+            run_all = _experiments.run_all
+            outcomes = run_all(places, size, progress, only=only, figures=figures)
     return outcomes, {**facts, "seconds": round(time.monotonic() - begun, 1)}
 
 
@@ -126,6 +129,17 @@ def _print(outcomes: list[Outcome]) -> None:
     summary = Summary.of(outcomes)
     style = "bold green" if summary.good else "bold red"
     console.print(Text(f"\n{summary}.", style))
+
+
+def _list(folder, only) -> int:
+    """Every claim with its bound and the reason of it, by study."""
+    for place, study, claims in _experiments.catalogue(folder, only):
+        print(f"{study.title}  ({place.relative}; {study.source})")
+        for claim in claims:
+            guards = f"control of {claim.of}: " if isinstance(claim, Control) else ""
+            print(f"  {claim.id:<6} {guards}{claim.statement}")
+            print(f"         {claim.bound}: {claim.bound.why}")
+    return 0
 
 
 def _verdict(claim) -> Text:

@@ -1,8 +1,6 @@
-"""Find the experiments of a folder, run them one by one, keep what each came to."""
+"""Find the studies of a folder, run them one by one, keep what each came to."""
 
-import ast
 import contextlib
-import dataclasses
 import functools
 import pathlib
 import re
@@ -10,49 +8,86 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import matplotlib
 
+from dynax.claim import Finding
 from dynax.cli._files import UsageError, describe, load, nearest
 from dynax.cli._progress import Progress
 from dynax.lyapunov import Verdict
 from dynax.report import STYLE, Outcome
+from dynax.study import Results, Study, studies
 
 
-def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[pathlib.Path]:
-    """The experiment files of `folder`: all, or those that may hold the claims `only`.
+class Place(NamedTuple):
+    """A study: its file, the folder of experiments it is in, and its name."""
 
-    Which claims a file makes is known for sure only once it has run; before, every
-    string in it that looks like the id counts.
-    """
-    if not folder.is_dir():
-        raise UsageError(
-            f"folder of experiments: given {folder}, not a folder; accepted is one "
-            "with *.py files in it."
-        )
-    files = [p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")]
-    if not files:
-        raise UsageError(
-            f"folder of experiments: given {folder}, which has none; accepted is one "
-            "with *.py files in it."
-        )
-    names = {f.stem for f in files}
-    holds = lambda f, id: f.stem == id if id in names else _may_hold(f, id)
-    chosen = [f for f in files if not only or any(holds(f, id) for id in only)]
+    folder: pathlib.Path
+    file: pathlib.Path
+    name: str
+
+    @property
+    def relative(self) -> str:
+        return self.file.relative_to(self.folder).as_posix()
+
+
+def files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The experiment files of `folder`, by family."""
+    found = folder.rglob("*.py") if folder.is_dir() else ()
+    chosen = [p for p in sorted(found) if not p.name.startswith("_")]
     if not chosen:
-        raise unknown(only, files)
+        what = "which has none" if folder.is_dir() else "not a folder"
+        raise UsageError(
+            f"folder of experiments: given {folder}, {what}; accepted is one "
+            "with *.py files in it, as in a checkout of dynax."
+        )
     return chosen
 
 
-def unknown(only: Sequence[str], files: Iterable[pathlib.Path]) -> UsageError:
-    names = [f.stem for f in files]
-    close = nearest(only[0], names)
-    return UsageError(
-        f"--only: given {' '.join(only)}; {close}accepted are claim ids, or the names "
-        f"{', '.join(names)}."
-    )
+def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
+    """The studies of `folder`: all, or those named or with claims wanted by `only`."""
+    every = files(folder)
+    named = [f for f in every if f.stem in only]
+    if named and len(named) == len(set(only)):
+        every = named
+    chosen, known = [], []
+    for file in every:
+        places, ids = _places(folder, file, bool(only))
+        known += [p.name for p in places]
+        for place in places:
+            wanted = {place.name, file.stem} & set(only)
+            if not only or wanted or any(matches(i, o) for i in ids for o in only):
+                chosen.append(place)
+    if not chosen:
+        close = nearest(only[0], known)
+        raise UsageError(
+            f"--only: given {' '.join(only)}; {close}accepted are claim ids, or the "
+            f"names {', '.join(known)}."
+        )
+    return chosen
+
+
+def _places(folder, file, look: bool) -> tuple[list[Place], list[str]]:
+    """The studies of one file, and the ids of its claims where they are asked for.
+
+    A file that cannot be imported counts as one study; running it says why.
+    """
+    with contextlib.suppress(Exception), opened(folder, file) as module:
+        found = _studies(module)
+        ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
+        return [Place(folder, file, s.name) for s in found], ids
+    return [Place(folder, file, file.stem)], []
+
+
+def catalogue(folder: pathlib.Path, only: Sequence[str] = ()):
+    """(place, study, claims of its quick size) of every study, unrun."""
+    for place in find(folder, only):
+        with opened(folder, place.file) as module:
+            study = next(s for s in _studies(module) if s.name == place.name)
+            size = "quick" if "quick" in study.sizes else next(iter(study.sizes))
+            yield place, study, study.listed(study.sizes[size])
 
 
 def matches(id: str, wanted: str) -> bool:
@@ -60,82 +95,105 @@ def matches(id: str, wanted: str) -> bool:
     return bool(re.match(rf"{re.escape(wanted)}(?!\d)", id))
 
 
-def select(outcome: Outcome, only: Sequence[str]) -> Outcome:
-    """The outcome with the claims wanted; with all of them if the file was named."""
-    if not only or outcome.name in only:
-        return outcome
-    claims = [c for c in outcome.claims if any(matches(c.id, id) for id in only)]
-    return dataclasses.replace(outcome, claims=claims)
-
-
 def run_all(
-    files: Sequence[pathlib.Path],
+    places: Sequence[Place],
     size: str,
     progress: Progress,
     *,
+    only: Sequence[str] = (),
     figures: bool = False,
 ) -> list[Outcome]:
-    """Run each file; one that raises is `failed`, and Ctrl-C ends the run in order."""
+    """Run each study; one that raises is `failed`, and Ctrl-C ends the run in order."""
     outcomes: list[Outcome] = []
-    for file in files:
+    for place in places:
         if any(o.status == "interrupted" for o in outcomes):
-            outcomes.append(Outcome(file.stem, "not run", error="stopped before it"))
+            outcomes.append(Outcome(place.name, "not run", error="stopped before it"))
             continue
-        tell = functools.partial(progress.tell, file.stem)
+        tell = functools.partial(progress.tell, place.name)
         tell()
-        outcomes.append(run(file, size, tell, figures))
+        outcomes.append(run(place, size, tell, only=only, figures=figures))
         end = outcomes[-1]
         note = f"{end.status} after {end.seconds:.1f} s"
-        progress.finish(file.stem, note, end.status == "finished")
+        progress.finish(place.name, note, end.status == "finished")
     return outcomes
 
 
 def run(
-    file: pathlib.Path, size: str, progress: Callable[..., None], figures: bool
+    place: Place,
+    size: str,
+    tell: Callable[..., None],
+    *,
+    only: Sequence[str] = (),
+    figures: bool = False,
 ) -> Outcome:
-    """One experiment; what goes wrong in it is in the outcome."""
+    """One study; what goes wrong in it is in the outcome. With `only`, the parts that
+    the claims wanted read; all of it where the study or its file is named."""
     begun = time.monotonic()
-    seen: dict[str, Any] = {"name": file.stem, "title": file.stem}
-    path = file.absolute()
+    seen: dict[str, Any] = {"name": place.name, "title": place.name}
+    seen["file"] = place.relative
+    whole = not only or {place.name, place.file.stem} & set(only)
+    wanted = lambda id: whole or any(matches(id, o) for o in only)
     try:
-        with _importable(path), jax.enable_x64(True):
-            module = load(path, f"_dynax_experiment_{file.stem}")
+        with opened(place.folder, place.file) as module, jax.enable_x64(True):
+            study = next(s for s in _studies(module) if s.name == place.name)
             seen |= {
-                "title": module.TITLE,
-                "source": module.SOURCE,
+                "title": study.title,
+                "source": study.source,
                 "summary": module.__doc__ or "",
             }
-            if size not in module.SIZES:
-                have = ", ".join(module.SIZES)
+            if size not in study.sizes:
+                have = ", ".join(study.sizes)
                 error = f"has no size {size} (it has {have})"
                 return Outcome(**seen, status="not run", error=error)
-            config = module.SIZES[size]
-            results = module.measure(config, progress)
+            results = Results(study, study.sizes[size], tell)
             seen |= {
-                "claims": tuple(module.claims(results)),
-                "verdicts": dict(_verdicts(results)),
-                "seeds": _seeds(config),
+                "claims": tuple(_findings(module, study, results, wanted)),
+                "verdicts": dict(_verdicts(results.found)),
+                "seeds": _seeds(results.config),
             }
             if figures:
                 with matplotlib.rc_context(STYLE):
-                    seen["figures"] = dict(module.figures(results))
+                    seen["figures"] = dict(study.figures(results))
         status, error = "finished", ""
     except KeyboardInterrupt:
         status, error = "interrupted", "stopped by the user"
     except (Exception, SystemExit) as raised:
-        status, error = "failed", describe(raised, path)
+        status, error = "failed", describe(raised, place.file.absolute())
         seen["trace"] = traceback.format_exc()
     seconds = time.monotonic() - begun
     return Outcome(**seen, status=status, error=error, seconds=seconds)
 
 
+def _studies(module) -> list[Study]:
+    if "STUDY" in vars(module):
+        return studies(module)
+    return [
+        Study(
+            title=module.TITLE,
+            source=module.SOURCE,
+            sizes=module.SIZES,
+            parts={"all": lambda r: module.measure(r.config, r.tell)},
+            claims=(),
+            figures=lambda r: module.figures(r["all"]),
+            name=pathlib.Path(module.__file__).stem,
+        )
+    ]
+
+
+def _findings(module, study, results, wanted) -> list[Finding]:
+    if "STUDY" in vars(module):
+        return study.judge(results, wanted)
+    return [c for c in module.claims(results["all"]) if wanted(c.id)]
+
+
 @contextlib.contextmanager
-def _importable(path: pathlib.Path):
-    """`import _common` and `from experiments import _common` both work inside."""
-    places = [str(path.parent), str(path.parent.parent)]
+def opened(folder: pathlib.Path, file: pathlib.Path):
+    """The module of an experiment, its neighbours and `experiments` importable."""
+    path, folder = file.absolute(), folder.absolute()
+    places = [str(path.parent), str(folder), str(folder.parent)]
     sys.path[:0] = places
     try:
-        yield
+        yield load(path, f"_dynax_experiment_{file.stem}")
     finally:
         for place in places:
             with contextlib.suppress(ValueError):
@@ -155,19 +213,10 @@ def _verdicts(results: Any, name: str = "") -> Iterable[tuple[str, Verdict]]:
     else:
         return
     for key, value in items:
-        path = [part for part in (name, str(key)) if part not in ("", "verdict")]
+        path = [p for p in (name, str(key)) if p not in ("", "verdict", "all")]
         yield from _verdicts(value, " · ".join(path))
 
 
 def _seeds(config) -> Any:
     fields: Callable[[str], Any] = lambda name: getattr(config, name, None)
     return fields("seeds") if fields("seeds") is not None else fields("seed")
-
-
-def _may_hold(file: pathlib.Path, wanted: str) -> bool:
-    try:
-        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    except SyntaxError:
-        return True  # running it will tell
-    texts = [n.value for n in nodes if isinstance(n, ast.Constant)]
-    return any(isinstance(t, str) and matches(t, wanted) for t in texts)

@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
     @property
     def family(self) -> str:
-        of = lambda prefixes: self.experiment.startswith(prefixes)
+        of = lambda prefixes: self.claim["file"].startswith(prefixes)
         return next((k for k, v in FAMILIES.items() if of(v)), OTHER)
 
 
@@ -51,7 +51,12 @@ def add(folder: pathlib.Path, outcomes: list[Outcome], facts, size: str) -> list
     """Add a run to the record and renew the pages; lines that say what was done."""
     path, record = folder / "record.json", read(folder)
     claims = [
-        {**plain(c.to_dict()), "experiment": o.name, "seeds": plain(o.seeds)}
+        {
+            **plain(c.to_dict()),
+            "experiment": o.name,
+            "file": o.file,
+            "seeds": plain(o.seeds),
+        }
         for o in outcomes
         for c in arrange(o.claims)
     ]
@@ -80,12 +85,16 @@ def renew(folder: pathlib.Path, record) -> list[str]:
 def rows(record, folder: pathlib.Path) -> list[Row]:
     """The latest entry of every claim at every size, of the experiments in `folder`.
     Sizes that state or ask something else have rows of their own."""
-    cells, keys = {}, set()
+    cells, keys, known = {}, set(), {}
+    for file in folder.rglob("[!_]*.py"):
+        known[file.stem] = file.relative_to(folder).as_posix()
     for k, run in enumerate(record["runs"]):
         seen: dict = {}
         for claim in run["claims"]:
-            if not (folder / f"{claim['experiment']}.py").is_file():
+            file = claim.get("file") or known.get(claim["experiment"], "")
+            if not (folder / file).is_file():
                 continue
+            claim = {**claim, "file": file}
             key = claim["experiment"], claim["id"], claim["control"]
             seen[key] = seen.get(key, 0) + 1
             key = (*key, seen[key])
@@ -177,7 +186,7 @@ def _table(of: list[Row], used: list[int], why: bool = False) -> str:
 
 
 def _link(row: Row, folder: str) -> str:
-    return f"[{row.claim['id']}]({folder}/{row.experiment}.py)"
+    return f"[{row.claim['id']}]({folder}/{row.claim['file']})"
 
 
 def machine_line(machine) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import pathlib
 import queue
 import signal
 from collections.abc import Sequence
@@ -35,17 +34,21 @@ def best() -> int:
 
 
 def run_all(
-    files: Sequence[pathlib.Path], size: str, progress: Progress, jobs: int
+    places: Sequence[_experiments.Place],
+    size: str,
+    progress: Progress,
+    jobs: int,
+    only: Sequence[str] = (),
 ) -> list[Outcome]:
-    """`_experiments.run_all` without figures, `jobs` files at a time."""
+    """`_experiments.run_all` without figures, `jobs` studies at a time."""
     context = multiprocessing.get_context("spawn")
     say: Any = context.SimpleQueue()
-    places = context.Queue()
+    free = context.Queue()
     for core in (cores() * jobs)[:jobs]:
-        places.put(core)
+        free.put(core)
     ended: dict[str, Outcome] = {}
-    pool = ProcessPoolExecutor(jobs, context, _begin, (say, places))
-    waiting = {pool.submit(_one, file, size): file.stem for file in files}
+    pool = ProcessPoolExecutor(jobs, context, _begin, (say, free))
+    waiting = {pool.submit(_one, place, size, only): place.name for place in places}
     try:
         while waiting:
             try:
@@ -66,7 +69,7 @@ def run_all(
     finally:  # all is said; a thread that an experiment left behind may sleep on
         for worker in multiprocessing.active_children():
             worker.kill()
-    return [ended[file.stem] for file in files]
+    return [ended[place.name] for place in places]
 
 
 def _stop(waiting) -> list[Future]:
@@ -81,16 +84,16 @@ def _outcome(name: str, job: Future) -> Outcome:
     return job.result()
 
 
-def _begin(say, places) -> None:
+def _begin(say, free) -> None:
     global _say
     _say = say
     with contextlib.suppress(queue.Empty, AttributeError, OSError):
-        os.sched_setaffinity(0, {places.get(timeout=1)})
+        os.sched_setaffinity(0, {free.get(timeout=1)})
     os.setpgrp()  # Ctrl-C reaches the parent, which tells each worker once
 
 
-def _one(file: pathlib.Path, size: str) -> Outcome:
+def _one(place: _experiments.Place, size: str, only: Sequence[str]) -> Outcome:
     say = _say.put
-    say((file.stem, 0.0, "started"))
-    tell = lambda fraction, text="": say((file.stem, float(fraction), text))
-    return _experiments.run(file, size, tell, figures=False)
+    say((place.name, 0.0, "started"))
+    tell = lambda share, text="": say((place.name, float(share), text))
+    return _experiments.run(place, size, tell, only=only)

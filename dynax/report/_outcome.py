@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from dynax.claim import Claim
+from dynax.claim import Finding
 from dynax.lyapunov import Verdict
 
 
@@ -18,7 +18,8 @@ class Outcome:
     """One experiment, whatever became of it.
 
     Args:
-        name: of its file, without `.py`.
+        name: of the study.
+        file: where it is, relative to the folder of experiments.
         status: `failed` when it raised; `interrupted` when the user stopped it.
         title, source, summary: what the file says of itself.
         claims: those it got to.
@@ -35,13 +36,14 @@ class Outcome:
     title: str = ""
     source: str = ""
     summary: str = ""
-    claims: Sequence[Claim] = ()
+    claims: Sequence[Finding] = ()
     verdicts: dict[str, Verdict] = dataclasses.field(default_factory=dict)
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     seeds: Any = None
     seconds: float = 0.0
     error: str = ""
     trace: str = ""
+    file: str = ""
 
     @property
     def mark(self) -> str:
@@ -101,10 +103,11 @@ def stem(id: str) -> str:
     return found.group() if found else id
 
 
-def arrange(claims: Sequence[Claim]) -> list[Claim]:
+def arrange(claims: Sequence[Finding]) -> list[Finding]:
     """Each claim followed by the controls that guard it: those of the same number."""
-    order = list(dict.fromkeys(stem(c.id) for c in claims))
-    return sorted(claims, key=lambda c: (order.index(stem(c.id)), c.control))
+    number = lambda c: stem(c.of or c.id)
+    order = list(dict.fromkeys(map(number, claims)))
+    return sorted(claims, key=lambda c: (order.index(number(c)), c.control))
 
 
 def number(value: Any, digits: int = 3) -> str:
