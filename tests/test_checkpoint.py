@@ -7,6 +7,7 @@ tests start, and kill.
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import dynax as dx
+from dynax import _digest
 from dynax.checkpoint import Checkpoints, scan
 
 
@@ -334,7 +336,7 @@ def test_a_run_that_is_done_goes_on(tmp_path):
     go = lambda n: scan(step, (0.0, jnp.asarray(1)), None, tmp_path, every=3, length=n)
     assert jax.device_get(go(6)) == ((3.0, 64), None)
     assert jax.device_get(go(8)) == ((4.0, 256), None)
-    with pytest.raises(ValueError, match="8 steps were made by 3"):
+    with pytest.raises(ValueError, match="8 steps were made; accepted .* 9 steps by 3"):
         go(9)
 
 
@@ -346,15 +348,74 @@ def test_a_run_that_is_done_goes_on(tmp_path):
         {"xs": np.arange(12.0)},
         {"carry": (jnp.zeros(()), jax.random.key(1))},
         {"carry": (jnp.ones(()), jax.random.key(0))},
-        {"carry": (jnp.zeros((), jnp.float32), jax.random.key(0))},
+        {
+            "carry": (jnp.zeros((), jnp.float32), jax.random.key(0)),
+            "xs": np.arange(11, dtype="f4"),
+        },
+        {"xs": np.arange(11.0)[::-1].copy()},
+        {"xs": lambda k: np.float64(k), "length": 11},
+        {"f": lambda carry, x: count(carry, 2 * x)},
     ],
-    ids=["every", "shorter", "longer, off the grid", "key", "start", "dtype"],
+    ids=[
+        *("every", "shorter", "longer, off the grid", "key", "start", "dtype"),
+        *("xs in another order", "xs by a function", "f"),
+    ],
 )
 def test_the_folder_of_another_run_is_refused(tmp_path, change):
     given = {"carry": BEGIN, "xs": np.arange(11.0), "folder": tmp_path, "every": 4}
-    scan(count, **given)
-    with pytest.raises(ValueError, match=r"^(folder|like\['carry'\]\[0\]): given"):
-        scan(count, **{**given, **change})
+    given["f"] = count
+    scan(**given)
+    named = {"every": "every is 4 there, 5 here", "f": "program is"}
+    with pytest.raises(ValueError, match="^folder: given") as told:
+        scan(**{**given, **change})
+    assert named.get(next(iter(change)), "") in str(told.value)
+
+
+def test_the_same_run_by_other_words_is_not_refused(tmp_path):
+    """Another function object, its comments and line numbers, longer `xs`: the same;
+    another number that it closes over is not."""
+
+    def made(factor):
+        def f(carry, x):
+            return carry + factor * x, None
+
+        return f
+
+    run = lambda f, n: scan(f, jnp.zeros(()), np.arange(n), tmp_path, every=2)
+    assert run(made(2.0), 4.0)[0] == 12 and run(made(2.0), 6.0)[0] == 30
+    assert run(lambda a, x: (a + np.float64(2) * x, None), 6.0)[0] == 30
+    with pytest.raises(ValueError, match="program is .* accepted is the folder of"):
+        run(made(3.0), 6.0)
+    with pytest.raises(ValueError, match="program is"):
+        run(made(np.arange(5000.0)[-1]), 6.0)
+
+
+def test_outputs_left_behind_are_not_taken_for_this_run(tmp_path):
+    go = lambda b: scan(lambda c, x: (c, b * x), 0.0, np.ones(4), tmp_path, every=2)
+    go(2.0)
+    shutil.rmtree(tmp_path / "carry")
+    with pytest.raises(ValueError, match="ys, which holds another run: program"):
+        go(3.0)
+
+
+def test_a_checksum_sees_every_bit_and_its_place():
+    """And is the same for the same bits: of every kind of array."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, 64, np.uint8)
+    seen = set()
+    for dtype in (jnp.float64, jnp.float32, jnp.bfloat16, jnp.int64, jnp.complex128):
+        a = noise.view(dtype)
+        flipped = noise.copy()
+        flipped[-1] ^= 1
+        for bits in (a, a[::-1], flipped.view(dtype), a[1:], np.append(a, a[:1])):
+            seen.add(
+                (jnp.dtype(dtype).name, *_digest.checksum(jnp.asarray(bits)).tolist())
+            )
+        assert (
+            jnp.dtype(dtype).name,
+            *_digest.checksum(jnp.asarray(a)).tolist(),
+        ) in seen
+    assert len(seen) == 25
 
 
 @pytest.mark.parametrize("change", [{"every": 0}, {"length": 3}, {"xs": None}])

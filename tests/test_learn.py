@@ -188,6 +188,16 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path):
     assert len(told) == 4 and told[-1][0] == 1
     np.testing.assert_array_equal(again.law, whole.law)
     np.testing.assert_array_equal(again.record.loss, whole.record.loss)
+    (loss, n), *rest = stages()
+    bent = lambda law: (lambda value, failed: (2 * value, failed))(*loss(law))
+    for other, said in {
+        "law": (stages(), jnp.ones(3), optax.adam(0.1)),
+        "epochs": ([(loss, n + 1), *rest], *start),
+        "program of stage 0": ([(bent, n), *rest], *start),
+        "program of": (stages(), jnp.zeros(3), optax.adam(0.2)),
+    }.items():
+        with pytest.raises(ValueError, match=f"which holds another run: {other}"):
+            learn.fit(*said, checkpoints=kept)
 
 
 def test_steps_without_a_finite_gradient_are_not_taken():

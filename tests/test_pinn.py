@@ -180,16 +180,83 @@ def test_an_ensemble_is_one_program_and_the_loop():
 
 
 def test_training_goes_on_from_its_checkpoint(tmp_path):
+    """To the same bits and rows; and once done, it says again what came of it."""
     how, over, key = training(), window(Decay()), jax.random.key(0)
+    go = lambda n, **kw: pinn.train(how, start(Decay(), key), over, key, n, **kw)
     saved = Checkpoints(tmp_path / "a")
-    model = start(Decay(), key)
-    pinn.train(how, model, over, key, 4, block=2, checkpoints=saved)
-    out = pinn.train(how, model, over, key, 8, block=2, checkpoints=saved)
-    once = pinn.train(how, model, over, key, 8, block=2)
-    for a, b in zip(
-        *map(jax.tree.leaves, (out.carry.params, once.carry.params)), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
+    none = go(0, checkpoints=saved)
+    go(4, block=2, checkpoints=saved)
+    out, once = go(8, block=2, checkpoints=saved), go(8, block=2)
+    again = go(8, seconds=0.0, checkpoints=saved)
+    for found in (out, again):
+        carries = (jax.tree.leaves(o.carry._replace(key=0)) for o in (found, once))
+        for a, b in zip(*carries, strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(found.records.loss, once.records.loss)
+    told = [str(found.certificate(how.annealing)) for found in (out, once, again)]
+    assert told[0] == told[1] == told[2] and "after 8 cycles" in told[0]
+    certificate = none.certificate(how.annealing)
+    assert not certificate.holds and certificate.reason == "no cycle was run"
+    on = pinn.train(how, start(Decay(), key), over, key, 8, carry=once.carry)
+    assert on.records.cycle.size == 0 and str(on.certificate(how.annealing)) == told[0]
+
+
+class Faster(Decay):
+    """The same equation from another state."""
+
+    def initial(self, x):
+        return 2 * jnp.ones(1, x.dtype)
+
+
+def commented():
+    """The same equation in another class, with other comments."""
+
+    class Decay(pde.AbstractODE):
+        horizon = 1.0
+        rate: float = 1.0
+
+        def field(self, u):
+            """u̇."""
+            return -self.rate * u  # as above
+
+        def initial(self, x):
+            return jnp.ones(1, x.dtype)
+
+    return Decay()
+
+
+def other_runs():
+    """By what is said of them, runs that are not that of the next test."""
+    how, over, key = training(), window(Decay()), jax.random.key(0)
+    model, longer = start(Decay(), key), over._replace(t1=over.t1 * 2)
+    high, more = training(levels=(*LEVELS[:-1], 1e6)), training(objective={"times": 24})
+    other = start(Decay(), jax.random.key(1))
+    return {
+        "model.pde.rate is 1.0 there, 2.0": (how, start(Decay(2.0), key), over, key),
+        "equation is Decay there, Broken": (how, start(Broken(), key), over, key),
+        "window.initial.value is": (how, model, window(Faster()), key),
+        "window.t1 is 1.0 there, 2.0 here": (how, model, longer, key),
+        "training.annealing.levels is": (high, model, over, key),
+        "patience is 40 there, 41": (training(patience=41), model, over, key),
+        "key is": (how, model, over, jax.random.key(1)),
+        "model.network.": (how, other, over, key),
+        "program is": (more, model, over, key),
+        "method is LevenbergMarquardt": (training(optax.sgd(0.1)), model, over, key),
+    }
+
+
+def test_checkpoints_of_another_run_are_refused(tmp_path):
+    how, over, key = training(), window(Decay()), jax.random.key(0)
+    go = lambda *run: pinn.train(*run, 4, block=2, checkpoints=Checkpoints(tmp_path))
+    out = go(how, start(Decay(), key), over, key)
+    same = go(how, start(commented(), key), over, key)
+    np.testing.assert_array_equal(out.records.loss, same.records.loss)
+    for told, run in other_runs().items():
+        with pytest.raises(
+            ValueError, match="^folder: given .* another run: "
+        ) as found:
+            go(*run)
+        assert told in str(found.value)
 
 
 # --- marching
@@ -215,6 +282,12 @@ def test_a_failed_window_stops_the_march():
     assert str(out).startswith("STOPPED at t = 0, in window 1")
     anyway = pinn.march(how, start(Decay(), key), key, [0.0, 0.5, 1.0], 2, anyway=True)
     assert len(anyway.certificates) == 2 and anyway.reached == 0
+    at = lambda out, t: float(out.solution(jnp.asarray(t), jnp.zeros(0))[0])
+    assert at(out, 0.0) == 1 and np.isnan(at(out, 0.1)) and out.solution.until == 0
+    assert (
+        np.isfinite(at(anyway, 1.0))
+        and np.isnan([at(anyway, t) for t in (-0.1, 1.1)]).all()
+    )
 
 
 def test_a_march_goes_on_where_it_was_stopped(tmp_path):
@@ -235,6 +308,14 @@ def test_a_march_goes_on_where_it_was_stopped(tmp_path):
     once = pinn.march(how, model, key, edges, 150)
     for a, b in zip(*map(jax.tree.leaves, (out.solution, once.solution)), strict=True):
         np.testing.assert_array_equal(a, b)
+    for problem, at, said in (
+        (Decay(2.0), edges, "model.pde.rate is 1.0 there, 2.0 here"),
+        (Faster(), edges, "equation is Decay there, Faster here"),
+        (Decay(), [0.0, 0.5, 1.5], "window.t1 is 1.0 there, 1.5 here"),
+        (Decay(), [0.0, 0.6], "window.t1 is 0.5 there, 0.6 here"),
+    ):
+        with pytest.raises(ValueError, match=f"^folder: given .*{said}"):
+            pinn.march(how, start(problem, key), key, at, 150, folder=tmp_path)
 
 
 def test_edges_must_ascend():

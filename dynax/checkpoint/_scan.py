@@ -1,5 +1,6 @@
 """`jax.lax.scan` that outlives its process."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
@@ -10,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, PyTree, UInt32
+from jaxtyping import PyTree
 
+from dynax import _digest
 from dynax.checkpoint._store import Checkpoints, is_key, put
 
 
@@ -31,7 +33,12 @@ def scan(
     last checkpoint and returns, bit for bit, what one uninterrupted call returns: every
     segment is the same programme on the same bits. (On a GPU XLA chooses kernels by
     timing unless XLA_FLAGS has --xla_gpu_deterministic_ops=true.) A run that is done is
-    read, not run; with a greater `length` it goes on. Another `f` or `xs` goes unseen.
+    read, not run; with a greater `length` it goes on.
+
+    The folder of another run is refused: of another `f` (its programme and all it
+    closes over; not what a callback to the host does), start, `every`, version of JAX,
+    or other `xs` in the steps that are done. Of a function `xs` it is step 0 that is
+    compared.
 
     Args:
         f: (carry, x) → (carry, y), as for `jax.lax.scan`.
@@ -63,36 +70,56 @@ def scan(
     folder = pathlib.Path(folder)
     states, outputs = Checkpoints(folder / "carry"), Checkpoints(folder / "ys", None)
     carry = _settled(carry, xs)
-    begun = {"carry": carry, "every": every, "start": int(jax.jit(_digest)(carry))}
-    step, found = states.latest(begun) or (0, begun)
-    same = all(found[k] == begun[k] for k in ("every", "start"))
-    if not same or step > total or (step < total and step % every):
+    one = jax.jit(lambda carry, part: lax.scan(f, carry, part, 1))
+    traced = one.trace(carry, _part(xs, 0, 1))
+    row = traced.out_info[1]
+    run = {"every": f"{every}", **_digest.numbers(carry=carry)}
+    run |= _digest.program(traced.lower().as_text())
+    marks = {0: _digest.digest(_part(xs, 0, 1) if callable(xs) else None)}
+
+    def mark(k, n):
+        """Note of which `xs` the first k + n steps are."""
+        part = "" if callable(xs) else _digest.digest(_part(xs, k, n))
+        marks[k + n] = _digest.short(marks[k] + part)
+
+    def at(store, step):
+        return dataclasses.replace(store, run={**run, "xs": marks[step]})
+
+    step, state = (states.steps() or [0])[-1], {"carry": carry, "every": every}
+    if step > total or (step < total and step % every):
         raise ValueError(
-            f"folder: given {folder}, where {step} steps were made by {found['every']} "
-            f"from start {found['start']:08x}; accepted is one where this run began, "
-            f"{total} steps by {every} from start {begun['start']:08x}."
+            f"folder: given {folder}, where {step} steps were made; accepted is one "
+            f"where this run of {total} steps by {every} began, or an empty one."
         )
+    for k in range(0, step, every):
+        mark(k, min(every, step - k))
+    if step:
+        state = at(states, step).read(step, state)
     segment = jax.jit(
         lambda carry, part, n: lax.scan(f, carry, part, n),
         static_argnums=2,
         out_shardings=(jax.tree.map(lambda a: a.sharding, carry), None),
     )
-    row = jax.eval_shape(lambda c, x: lax.scan(f, c, x, 1)[1], carry, _part(xs, 0, 1))
-    carry, kept = found["carry"], bool(jax.tree.leaves(row))
+    carry, kept = state["carry"], bool(jax.tree.leaves(row))
     for k in range(step, total, every):
         progress(k / total, f"step {k} of {total}")
         n = min(every, total - k)
+        mark(k, n)
         carry, ys = segment(carry, _part(xs, k, n), n)
-        if kept and k + n not in outputs.steps():
-            outputs.save(k + n, ys)
-        states.save(k + n, {**begun, "carry": carry})
+        if kept and k + n in outputs.steps():  # killed between the two, or another run
+            at(outputs, k + n).read(
+                k + n, jax.tree.map(lambda a, n=n: _rows(a, n), row)
+            )
+        elif kept:
+            at(outputs, k + n).save(k + n, ys)
+        at(states, k + n).save(k + n, {**state, "carry": carry})
     progress(1.0, f"step {total} of {total}")
     if not kept:
         return carry, row
     ends = [min(k + every, total) for k in range(0, total, every)]
     counts = [(end - 1) % every + 1 for end in ends]
     parts = [
-        outputs.read(end, jax.tree.map(lambda a, n=n: _rows(a, n), row))
+        at(outputs, end).read(end, jax.tree.map(lambda a, n=n: _rows(a, n), row))
         for end, n in zip(ends, counts, strict=True)
     ]
     return carry, jax.tree.map(lambda *a: _module(a[0]).concatenate(a), *parts)
@@ -139,19 +166,3 @@ def _rows(a: jax.ShapeDtypeStruct, n: int) -> jax.ShapeDtypeStruct | np.ndarray:
 
 def _module(a: Any) -> Any:
     return np if isinstance(a, np.ndarray) else jnp
-
-
-def _digest(tree: PyTree) -> UInt32[Array, ""]:
-    """A checksum of every bit that does not depend on how the arrays are sharded."""
-    found = jnp.zeros((), jnp.uint32)
-    for k, a in enumerate(jax.tree.leaves(tree)):
-        a = jax.random.key_data(a) if is_key(a) else a
-        a = jnp.stack([a.real, a.imag]) if jnp.iscomplexobj(a) else a
-        if jnp.issubdtype(a.dtype, jnp.floating):
-            bits = {1: jnp.uint8, 2: jnp.uint16}.get(a.dtype.itemsize, jnp.uint32)
-            a = lax.bitcast_convert_type(a, bits)
-        weighed = jnp.uint32(2 * k + 1) * jnp.sum(
-            a.astype(jnp.uint32), dtype=jnp.uint32
-        )
-        found = found + weighed
-    return found

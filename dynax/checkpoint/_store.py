@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding, SingleDeviceSharding
 from jaxtyping import PyTree
+
+from dynax import _digest
 
 
 LEFT = ".orbax-checkpoint-tmp"  # orbax's mark on what is not whole
@@ -30,10 +33,13 @@ class Checkpoints:
     Args:
         folder: where; made by the first `save`.
         keep: how many of the newest stay, None for all.
+        run: of which run they are, name → text; it is saved with each checkpoint, and
+            those of another run are not read.
     """
 
     folder: str | os.PathLike
     keep: int | None = 2
+    run: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if "://" in str(self.folder) or (self.keep is not None and self.keep < 1):
@@ -65,6 +71,7 @@ class Checkpoints:
             )
         for left in self.path.glob(f"*{LEFT}*"):  # by a run that was killed
             _remove(left)
+        about = {"run": dict(self.run), "leaves": about}
         args = orbax.args.StandardSave(data, custom_metadata=about)
         with orbax.Checkpointer(orbax.StandardCheckpointHandler()) as writer:
             writer.save(self.path / str(step), args=args)
@@ -85,11 +92,19 @@ class Checkpoints:
                 `jax.ShapeDtypeStruct` in it becomes a JAX array, sharded as it says.
 
         Raises:
-            ValueError: a leaf of `like` is not what was saved; the first is named.
+            ValueError: the checkpoint is of another run, or a leaf of `like` is not
+                what was saved; the first difference is named.
         """
         orbax, path, (about, wanted) = _orbax(), self.path / str(step), _split(like)
         with orbax.Checkpointer(orbax.StandardCheckpointHandler()) as reader:
-            saved = reader.metadata(path).item_metadata.custom_metadata
+            kept = reader.metadata(path).item_metadata.custom_metadata
+            saved = kept.get("leaves", {})
+            other = _digest.difference(kept.get("run", {}), self.run)
+            if other is not None:
+                raise ValueError(
+                    f"folder: given {self.path}, which holds another run: {other}; "
+                    "accepted is the folder of this run, or an empty one."
+                )
             for name in (*saved, *about):
                 given, accepted = (a.get(name, "nothing") for a in (about, saved))
                 if given != accepted:

@@ -54,6 +54,8 @@ class Certificate:
         elif bool(carry.solved):
             status = "solved"
             reason = f"min w > {delta:g} at the last ε, on unseen points too"
+        elif int(last.cycle) < 0:
+            status, reason = "not solved", "no cycle was run"
         elif eps < final:
             status = "not solved"
             reason = f"ε reached {eps:.3g} of {final:.3g}"

@@ -14,26 +14,41 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from dynax import _tree as tree
+from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
 from dynax.pinn.certificate import Certificate
 from dynax.pinn.interpolant import interpolate
 from dynax.pinn.objective import Model, Window
-from dynax.pinn.train import Trained, Training, solve, train, warn_if_hopeless
+from dynax.pinn.train import Trained, Training, train, warn_if_hopeless
 
 
 class Solution(eqx.Module):
-    """u(t, x) from the networks of consecutive windows, each on its own [t0, t1)."""
+    """u(t, x) from the networks of consecutive windows, each on its own [t0, t1).
+
+    NaN before the first window and after `until`, but for round-off of the times.
+
+    Args:
+        ansatz: (pde, network, window) → u.
+        models, windows: stacked.
+        until: the end of the last solved window; of a march that goes on `anyway`, of
+            the last one.
+    """
 
     ansatz: Callable = eqx.field(static=True)
-    models: Model  # stacked
-    windows: Window  # stacked
+    models: Model
+    windows: Window
+    until: Scalar
 
     def __call__(self, t, x):
         starts = self.windows.t0
+        ends = jnp.stack([starts[0], self.until])
+        slack = 8 * jnp.finfo(starts.dtype).eps * jnp.max(jnp.abs(ends))
+        inside = (t >= ends[0] - slack) & (t <= ends[1] + slack)
         k = jnp.clip(jnp.searchsorted(starts, t, side="right") - 1, 0)
         arrays, rest = eqx.partition((self.models, self.windows), eqx.is_array)
         model, window = eqx.combine(tree.map(lambda a: a[k], arrays), rest)
-        return self.ansatz(model.pde, model.network, window)(t, x)
+        u = self.ansatz(model.pde, model.network, window)(t, x)
+        return jnp.where(inside, u, jnp.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +56,7 @@ class Marched:
     """What came of a march.
 
     Args:
-        solution: u(t, x) up to `reached`, and within the failed window if there is one.
+        solution: u(t, x) up to `reached`, NaN beyond; with `anyway` all that was made.
         reached: the end of the last window that is solved.
         certificates: of each window.
         trained: of each window.
@@ -93,12 +108,14 @@ def march(
         handover: (pde, u, t) → callable x → fields, a state with its derivatives.
         block: see `train`.
         seconds: of processor time, a window.
-        anyway: go on after a failed window (for controls).
+        anyway: go on after a failed window, and let `solution` show it (for controls).
         progress: called as progress(share, text).
-        folder: one checkpoint a window; started again, the march goes on after it.
+        folder: where every block of each window is saved; started again, the march
+            goes on from there.
 
     Raises:
-        ValueError: `edges` do not ascend.
+        ValueError: `edges` do not ascend, or `folder` holds another march: of another
+            equation, start, windows, recipe, network or key; see `train`.
     """
     given, edges = edges, np.asarray(edges, float)
     if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
@@ -106,7 +123,7 @@ def march(
     params, _ = training.split(model)
     dtype = tree.leaves(params)[0].dtype
     warn_if_hopeless(model.pde, dtype, float(edges[-1] - edges[0]))
-    saved = None if folder is None else Checkpoints(pathlib.Path(folder), None)
+    home = None if folder is None else pathlib.Path(folder)
     windows, models, trained, certificates, spent = [], [], [], [], []
     ansatz, count = training.objective.ansatz, len(edges) - 1
     state = _start(handover, model.pde, dtype)
@@ -119,22 +136,17 @@ def march(
             progress((k + share) / count, f"window {k + 1} of {count}, {text}")
 
         key_k = jax.random.fold_in(key, k)
-        found = _read(saved, k, training, model, window, key_k, cycles)
-        if found is None:
-            found = train(
-                training,
-                model,
-                window,
-                key_k,
-                cycles,
-                block=block,
-                seconds=seconds,
-                progress=tell,
-            )
-            found = found._replace(records=_padded(found.records, cycles))
-            if saved is not None:
-                arrays = eqx.filter(found, eqx.is_array)
-                saved.save(k + 1, arrays)
+        found = train(
+            training,
+            model,
+            window,
+            key_k,
+            cycles,
+            block=block,
+            seconds=seconds,
+            progress=tell,
+            checkpoints=None if home is None else Checkpoints(home / f"{k + 1}"),
+        )
         model = found.model
         windows.append(window)
         models.append(model)
@@ -145,11 +157,11 @@ def march(
             break
         state = _end(handover, ansatz, model, window)
     stack = lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0]
-    solution = Solution(
-        ansatz, jax.tree.map(stack, *models), jax.tree.map(stack, *windows)
-    )
     good = [c.holds for c in certificates]
     solved = good.index(False) if False in good else len(good)
+    until = jnp.asarray(edges[len(good) if anyway else solved], dtype)
+    all_models, all_windows = (jax.tree.map(stack, *a) for a in (models, windows))
+    solution = Solution(ansatz, all_models, all_windows, until)
     return Marched(solution, float(edges[solved]), certificates, trained, spent)
 
 
@@ -162,24 +174,3 @@ def _start(handover, pde, dtype):
 def _end(handover, ansatz, model, window):
     u = ansatz(model.pde, model.network, window)
     return handover(model.pde, u, window.t1)
-
-
-def _padded(records, cycles: int):
-    """Rows of cycles not run: cycle −1, NaN."""
-
-    def pad(a):
-        rest = cycles - len(a)
-        empty = -1 if np.issubdtype(a.dtype, np.integer) else np.nan
-        return np.concatenate([a, np.full((rest, *a.shape[1:]), empty, a.dtype)])
-
-    return jax.tree.map(pad, records)
-
-
-def _read(saved, k, training, model, window, key, cycles) -> Trained | None:
-    if saved is None or k + 1 not in saved.steps():
-        return None
-    like = eqx.filter_eval_shape(solve, training, model, window, key, cycles)
-    arrays, rest = eqx.partition(like, lambda a: isinstance(a, jax.ShapeDtypeStruct))
-    read = saved.read(k + 1, arrays)
-    found = eqx.combine(read, rest)
-    return found._replace(records=jax.device_get(found.records))

@@ -23,7 +23,7 @@ import optimistix as optx
 from jax import lax
 from jaxtyping import Array, Bool, Int, PyTree
 
-from dynax import _tree as tree
+from dynax import _digest, _tree as tree
 from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
 from dynax.pde import AbstractPDE
@@ -31,7 +31,7 @@ from dynax.pinn import networks, weighting
 from dynax.pinn.balancing import AbstractBalance
 from dynax.pinn.causal import Annealing, AnnealState, Chunks
 from dynax.pinn.certificate import Certificate
-from dynax.pinn.objective import Batch, Blocks, Model, Objective, Window
+from dynax.pinn.objective import Batch, Blocks, Losses, Model, Objective, Window
 
 
 ROUNDING = 8.0  # units in the last place that a trained network is off by, at best
@@ -50,6 +50,15 @@ class Record(NamedTuple):
     initial: Scalar
     data: Scalar
 
+    @classmethod
+    def none(cls, like: "Losses | Record") -> "Record":
+        """The row of a cycle that is not run."""
+        nan, each = (
+            jnp.full_like(like.initial, jnp.nan),
+            jnp.full_like(like.chunks, jnp.nan),
+        )
+        return cls(jnp.full((), -1, jnp.int32), nan, nan, nan, each, each, nan, nan)
+
 
 class Carry(NamedTuple):
     """Everything training carries from cycle to cycle."""
@@ -64,6 +73,7 @@ class Carry(NamedTuple):
     unseen_log_min: Scalar
     unseen: Scalar
     weights: weighting.Blocks
+    last: Record
 
     @property
     def done(self):
@@ -79,10 +89,8 @@ class Trained(NamedTuple):
 
     def certificate(self, annealing: Annealing) -> Certificate:
         """Whether the window is solved, in words and numbers."""
-        ran = np.asarray(self.records.cycle) >= 0
-        last = jax.tree.map(lambda a: np.asarray(a)[ran][-1], self.records)
         carry = jax.device_get(self.carry)
-        return Certificate.of(last, carry, annealing)
+        return Certificate.of(carry.last, carry, annealing)
 
 
 class Training(eqx.Module):
@@ -160,18 +168,16 @@ class Training(eqx.Module):
             zero - jnp.inf,
             zero + jnp.inf,
             self.objective.weights(),
+            Record.none(losses),
         )
 
     def advance(self, carry: Carry, static, window: Window, cycles: int):
         """`cycles` cycles, none after the window is solved or has diverged."""
 
-        shape = jax.eval_shape(self._cycle, carry, static, window)[1]
-        rest = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape[1:])
-        skipped = Record(jnp.full((), -1, jnp.int32), *rest)
-
         def one(carry, _):
             go = lambda c: self._cycle(c, static, window)
-            return lax.cond(carry.done, lambda c: (c, skipped), go, carry)
+            skip = lambda c: (c, Record.none(c.last))
+            return lax.cond(carry.done, skip, go, carry)
 
         return lax.scan(one, carry, length=cycles)
 
@@ -269,6 +275,7 @@ class Training(eqx.Module):
             unseen_min,
             unseen,
             carry.weights,
+            record,
         )
         return carry, record
 
@@ -419,39 +426,73 @@ def train(
         progress: called as progress(share, text) before each block.
         checkpoints: where every block is saved, and what is gone on from.
         carry: of an earlier `Trained`, to go on from.
+
+    Returns:
+        The rows of all cycles since `carry`, those of before a resume too.
+
+    Raises:
+        ValueError: `checkpoints` are of another run: equation, coefficients, window,
+            recipe, network, key, code or version of JAX; the first difference is named.
     """
     params, static = training.split(model)
     span = float(window.t1 - window.t0)
     warn_if_hopeless(model.pde, tree.leaves(params)[0].dtype, span)
     now: Any = _begin(training, model, window, key) if carry is None else carry
-    parts, begun = [], time.process_time()
+    first, rows = int(now.cycle), _rows(now, 0)
     if checkpoints is not None:
-        done = checkpoints.latest((now, None))
-        now = now if done is None else done[1][0]
+        run = _run(training, model, static, window, now)
+        checkpoints = dataclasses.replace(checkpoints, run={**checkpoints.run, **run})
+        if done := checkpoints.steps():
+            now, rows = checkpoints.read(
+                done[-1], (now, _rows(now, max(done[-1] - first, 0)))
+            )
+    parts, begun = [rows], time.process_time()
     while int(now.cycle) < cycles and not bool(now.done):
         used = time.process_time() - begun
         if seconds is not None and used >= seconds:
             break
         share = int(now.cycle) / cycles
         share = share if seconds is None else max(share, used / seconds)
-        progress(min(share, 1.0), _tell(parts))
+        progress(min(share, 1.0), _tell(now))
         n = min(block, cycles - int(now.cycle))
+        before = now.cycle
         now, records = _go(training, static, window, now, n)
-        parts.append(jax.device_get(records))
+        ran = int(now.cycle) - int(before)
+        parts.append(jax.tree.map(lambda a, n=ran: a[:n], jax.device_get(records)))
         if checkpoints is not None:
-            checkpoints.save(int(now.cycle), (now, None))
-    if not parts:
-        _, none = eqx.filter_eval_shape(_go, training, static, window, now, 1)
-        parts = [jax.tree.map(lambda a: np.zeros((0, *a.shape[1:]), a.dtype), none)]
-    records = jax.tree.map(lambda *a: np.concatenate(a), *parts)
-    return Trained(eqx.combine(now.params, static), now, records)
+            checkpoints.save(int(now.cycle), (now, _joined(parts)))
+    return Trained(eqx.combine(now.params, static), now, _joined(parts))
 
 
-def _tell(parts) -> str:
-    if not parts:
+def _rows(carry: Carry, n: int) -> Record:
+    """n rows, to be read into."""
+    row = lambda a: np.empty((n, *a.shape), a.dtype)
+    return jax.tree.map(row, carry.last)
+
+
+def _joined(parts) -> Record:
+    return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+
+def _run(training: Training, model: Model, static, window: Window, carry: Carry):
+    """What a training is, to tell it from any other on disk."""
+    model = Model(eqx.combine(carry.params, static).network, model.pde)
+    lowered = _go.lower(training, static, window, carry, 1)  # pyright: ignore
+    return {
+        "equation": type(model.pde).__name__,
+        "method": type(training.method).__name__,
+        **_digest.numbers(window=window, training=training, model=model),
+        **_digest.numbers(key=carry.key),
+        "carry": _digest.digest(carry),
+        **_digest.program(lowered.as_text()),
+    }
+
+
+def _tell(carry: Carry) -> str:
+    last: Any = carry.last
+    if int(last.cycle) < 0:
         return "compiling"
-    last = jax.tree.map(lambda a: a[-1], parts[-1])
     return (
-        f"cycle {int(last.cycle)}: loss {last.loss:.1e}, "
-        f"ε {last.strength:.3g}, min w {np.exp(last.log_min):.3f}"
+        f"cycle {int(last.cycle)}: loss {float(last.loss):.1e}, "
+        f"ε {float(last.strength):.3g}, min w {np.exp(float(last.log_min)):.3f}"
     )

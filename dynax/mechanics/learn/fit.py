@@ -1,5 +1,6 @@
 """Learn a law: gradient steps on losses that follow one another, from the host."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, PyTree
 
-from dynax import _tree as tree
+from dynax import _digest, _tree as tree
 from dynax.checkpoint import Checkpoints
 
 
@@ -90,7 +91,9 @@ def fit(
             is interrupted; started again with the same arguments it goes on from there.
 
     Raises:
-        ValueError: no epochs, or nothing to learn.
+        ValueError: no epochs, nothing to learn, or `checkpoints` are of another run
+            (law, losses and their data, epochs, method, code); the first difference is
+            named.
     """
     params, static = eqx.partition(law, eqx.is_inexact_array)
     total = sum(epochs for _, epochs in stages)
@@ -104,8 +107,11 @@ def fit(
     row = eqx.filter_eval_shape(_epoch, stages[0][0], static, method, carry)[1]
     empty = lambda a: np.full((total, *a.shape), _blank(a.dtype), a.dtype)
     record = jax.tree.map(empty, row)
-    if checkpoints is not None and (found := checkpoints.latest((carry, record))):
-        carry, record = found[1]
+    if checkpoints is not None:
+        run = {**checkpoints.run, **_run(stages, law, static, method, carry)}
+        checkpoints = dataclasses.replace(checkpoints, run=run)
+        if found := checkpoints.latest((carry, record)):
+            carry, record = found[1]
     saved = int(carry.epoch)
     begun, result = time.process_time(), "done"
 
@@ -157,6 +163,18 @@ def _epoch(loss, static, method, carry: Carry) -> tuple[Carry, Record]:
         jnp.where(fine, 0, carry.refused + 1),
     )
     return after, Record(value, norm, failed, fine, ledger)
+
+
+def _run(stages, law, static, method, carry: Carry) -> dict[str, str]:
+    """What a training is, to tell it from any other on disk."""
+    run = {"epochs": f"{[epochs for _, epochs in stages]}"}
+    run |= _digest.numbers(law=law, stages=[loss for loss, _ in stages])
+    run["carry"] = _digest.digest(carry)
+    for k, (loss, _) in enumerate(stages):
+        lowered = _epoch.lower(loss, static, method, carry)  # pyright: ignore
+        made = _digest.program(lowered.as_text())
+        run |= {"jax": made["jax"], f"program of stage {k}": made["program"]}
+    return run
 
 
 def _stage(stages, k):
