@@ -25,6 +25,8 @@ Field = Callable[[Any, State, Any], State]
 
 NEVER = np.iinfo(np.int32).max
 OUTSIDE, INSIDE = 1, 2
+VISIBLE = 0.1  # a check sees where an error of a tenth of what it judges would show
+SHARE = 0.5  # and has judged a run if it saw on half of the rows to which it applies
 
 
 def lie_derivative(energy: Energy, field: Field) -> Callable:
@@ -58,10 +60,15 @@ def along(energy: Energy, field: Field) -> Callable:
 
 
 class Check(NamedTuple):
-    """One claimed inequality: it holds when margin ≥ −tolerance."""
+    """One claimed inequality: it holds when margin ≥ −tolerance.
+
+    `resolution` is the smallest error that the check can see, relative to the size of
+    what it judges. Where it is None it is tolerance/`scale` of the row.
+    """
 
     margin: Float[Array, "..."]
     tolerance: Float[Array, "..."]
+    resolution: Float[Array, "..."] | None = None
 
 
 class Ledger(NamedTuple):
@@ -92,8 +99,15 @@ class Ledger(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How one check fared: violations, the first, and the worst margin/tolerance."""
+    """How one check fared: violations, the first, and the worst margin/tolerance.
 
+    `rows` counts the rows to which it applies, `seen` those on which it could see an
+    error; `resolution` is the largest on these.
+    """
+
+    rows: Int[Array, ""]
+    seen: Int[Array, ""]
+    resolution: Float[Array, ""]
     violations: Int[Array, ""]
     first: Int[Array, ""]
     worst: Float[Array, ""]
@@ -105,8 +119,7 @@ class Tally(NamedTuple):
     """Ledger rows folded into O(1) scalars.
 
     `rises` counts steps on which H went up: reported, never a verdict. `non_finite` is
-    the first step with a NaN or infinity. `error` is the largest |defect|/scale and
-    `resolution` the largest tolerance/scale of the balance: what it could have missed.
+    the first step with a NaN or infinity. `error` is the largest |defect|/scale.
     """
 
     audited: Int[Array, ""]
@@ -114,7 +127,6 @@ class Tally(NamedTuple):
     outside: Int[Array, ""]
     non_finite: Int[Array, ""]
     error: Float[Array, ""]
-    resolution: Float[Array, ""]
     counts: dict[str, Count]
 
 
@@ -134,12 +146,23 @@ def tally(rows: Ledger) -> Tally:
     def number(flags):
         return jnp.sum(flags, dtype=jnp.int32)
 
+    positive = rows.scale > 0
+    scale = jnp.where(positive, rows.scale, 1)
+
     def count(check: Check) -> Count:
         violated = good & (check.margin < -check.tolerance)
         tiny = jnp.finfo(check.margin.dtype).tiny
         ratio = jnp.where(good, check.margin / (check.tolerance + tiny), jnp.inf)
         k = jnp.argmin(ratio)
+        blur = check.resolution
+        if blur is None:
+            blur = jnp.where(positive, check.tolerance / scale, jnp.inf)
+        sharp, certain = blur <= VISIBLE, check.margin > check.tolerance
+        applies = good & (check.margin < jnp.inf)
         return Count(
+            number(applies),
+            number(applies & (sharp | certain)),
+            jnp.max(jnp.where(applies & sharp, blur, 0)),
             number(violated),
             first(violated),
             ratio[k],
@@ -147,19 +170,12 @@ def tally(rows: Ledger) -> Tally:
             jnp.where(good[k], check.margin[k], jnp.inf).astype(check.margin.dtype),
         )
 
-    def largest(numerator):
-        scale = jnp.where(rows.scale > 0, rows.scale, 1)
-        return jnp.max(jnp.where(good, numerator / scale, 0))
-
-    equality = rows.checks.get("balance", rows.checks.get("identity"))
-    slack = jnp.zeros_like(rows.scale) if equality is None else equality.tolerance
     return Tally(
         audited=number(used),
         rises=number(good & (rows.change > 0)),
         outside=number(good & (rows.phase == OUTSIDE)),
         non_finite=first(used & ~finite),
-        error=largest(jnp.abs(rows.defect)),
-        resolution=largest(slack),
+        error=jnp.max(jnp.where(good, jnp.abs(rows.defect) / scale, 0)),
         counts={name: count(check) for name, check in rows.checks.items()},
     )
 
@@ -174,6 +190,9 @@ def merge(a: Tally, b: Tally) -> Tally:
             return jnp.where(here, u, v)
 
         return Count(
+            p.rows + q.rows,
+            p.seen + q.seen,
+            jnp.maximum(p.resolution, q.resolution),
             p.violations + q.violations,
             jnp.minimum(p.first, q.first),
             jnp.minimum(p.worst, q.worst),
@@ -187,7 +206,6 @@ def merge(a: Tally, b: Tally) -> Tally:
         a.outside + b.outside,
         jnp.minimum(a.non_finite, b.non_finite),
         jnp.maximum(a.error, b.error),
-        jnp.maximum(a.resolution, b.resolution),
         {k: count(a.counts[k], b.counts[k]) for k in a.counts},
     )
 
@@ -199,13 +217,20 @@ Status = Literal["holds", "violated", "undecided", "no certificate"]
 class Verdict:
     """What a ledger means.
 
-    `violated`: some check fell below −tolerance. `undecided`: nothing was violated but
-    the numbers stopped being finite at `non_finite`, or no row was audited.
-    `no certificate`: the system claims nothing that could fail.
+    `violated`: some check fell below −tolerance. `no certificate`: nothing is claimed
+    that could fail. `undecided`: nothing was violated, but the numbers stopped being
+    finite at `non_finite`, no row was audited, or some check was blind: it saw on fewer
+    than half of the rows to which it applies. A check *sees* on a row where its
+    resolution is at most a tenth, or where its margin is above its tolerance.
+    `holds`: none of these; `reason` is empty then and where checks were violated.
+
+    `resolution` is that of the balance (or identity) on the rows where it saw: no error
+    below it, relative to Σ|terms|, could be seen. It is infinite if it saw nowhere.
     """
 
     status: Status
     claim: str
+    reason: str
     audited: int
     violations: int
     first: int | None
@@ -220,6 +245,8 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{self.status.upper()}: {self.claim}"]
+        if self.reason:
+            lines.append(f"  {self.reason}")
         lines.append(f"  {self.audited} rows audited, {self.violations} violations")
         if self.non_finite is not None:
             lines[-1] += f"; not finite from step {self.non_finite} on"
@@ -232,8 +259,12 @@ class Verdict:
                 )
             elif check["worst_step"] is None:
                 text = "never audited"
+            elif _blind(check):
+                text = "undecided"
             else:
                 text = "holds"
+            if check["seen"] < check["rows"]:
+                text += f"; {check['seen']} of {check['rows']} rows could see an error"
             if check["worst_step"] is not None:
                 at, ratio = check["worst_step"], check["worst"]
                 text += f"; worst {check['worst_margin']:+.2e} at step {at}"
@@ -268,6 +299,10 @@ class Verdict:
         return json.dumps(clean(self.to_dict()), indent=2, ensure_ascii=False)
 
 
+def _blind(check: dict[str, Any]) -> bool:
+    return check["seen"] < SHARE * check["rows"]
+
+
 def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verdict:
     """Judge stacked ledger rows, or a tally.
 
@@ -283,6 +318,9 @@ def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verd
 
     checks = {
         name: {
+            "rows": int(c.rows),
+            "seen": int(c.seen),
+            "resolution": float(c.resolution) if c.seen else float("inf"),
             "violations": int(c.violations),
             "first": step(c.first),
             "worst": float(c.worst),
@@ -296,18 +334,27 @@ def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verd
     non_finite = step(t.non_finite)
     judged = {k: c for k, c in checks.items() if c["worst_step"] is not None}
     name = min(judged, key=lambda k: judged[k]["worst"], default=None)
+    blind = [name for name, check in checks.items() if _blind(check)]
     status: Status
     if violations:
-        status = "violated"
+        status, reason = "violated", ""
     elif not checks:
-        status = "no certificate"
-    elif non_finite is not None or int(t.audited) == 0:
-        status = "undecided"
+        status, reason = "no certificate", "nothing is claimed that could fail"
+    elif int(t.audited) == 0:
+        status, reason = "undecided", "no row was audited"
+    elif non_finite is not None:
+        status, reason = "undecided", "the numbers did not stay finite"
+    elif not judged:
+        status, reason = "no certificate", "no check applied to any row"
+    elif blind:
+        status, reason = "undecided", f"blind to errors: {', '.join(blind)}"
     else:
-        status = "holds"
+        status, reason = "holds", ""
+    equality = checks.get("balance", checks.get("identity"))
     return Verdict(
         status=status,
         claim=claim,
+        reason=reason,
         audited=int(t.audited),
         violations=violations,
         first=min(firsts, default=None),
@@ -316,7 +363,7 @@ def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verd
         outside=int(t.outside),
         non_finite=non_finite,
         error=float(t.error),
-        resolution=float(t.resolution),
+        resolution=0.0 if equality is None else equality["resolution"],
         origin=origin,
         checks=checks,
     )

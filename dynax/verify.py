@@ -167,7 +167,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
 
 
 def _condition(checks: dict[str, Check], dtype) -> Ledger:
-    """One row: no energy, only the checks."""
+    """One row: no energy, only the checks, of numbers of order 1."""
     zero = jnp.zeros((), dtype)
     return Ledger(
         step=jnp.zeros((), jnp.int32),
@@ -175,7 +175,7 @@ def _condition(checks: dict[str, Check], dtype) -> Ledger:
         change=zero,
         predicted=zero,
         defect=zero,
-        scale=zero,
+        scale=jnp.ones((), dtype),
         terms={},
         phase=jnp.asarray(INSIDE),
         distance=zero,

@@ -182,11 +182,13 @@ class Monitored(diffrax.AbstractWrappedSolver):
         bend = tree.map(lambda a, b: jnp.abs(a - b), beyond, at.slope)
         local = tree.vdot(tree.add(size, bend), slack[0])
         rounding = u * (summed + jnp.abs(y1[1]))
+        rate, noise = jnp.abs(at.dissipation), u * at.power
+        blur = jnp.where(rate > 0, noise / jnp.where(rate > 0, rate, 1), jnp.inf)
         checks = {
             "fall": Check(-change, local + u * summed),
             "balance": Check(-jnp.abs(change + work), local + slack[1] + rounding),
-            "identity": Check(-jnp.abs(at.rate + at.dissipation), u * at.power),
-            "dissipation": Check(at.dissipation, u * at.power),
+            "identity": Check(-jnp.abs(at.rate + at.dissipation), noise, blur),
+            "dissipation": Check(at.dissipation, noise, blur),
         }
         zero = jnp.zeros_like(change)
         return Ledger(
