@@ -80,7 +80,7 @@ class AbstractPDE(eqx.Module):
 
     fields: ClassVar[tuple[str, ...]] = ("u",)
     sizes: ClassVar[tuple[float, ...]] = (1.0,)  # typical, of each field or of all
-    growth: ClassVar[float] = 1.0  # of a small error, over the horizon
+    growth: ClassVar[float | None] = None  # of a small error over the horizon, if known
     needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()

@@ -10,6 +10,10 @@ from dynax.pinn.causal import (
     causal_weights as causal_weights,
 )
 from dynax.pinn.certificate import Certificate as Certificate
+from dynax.pinn.estimate import (
+    ErrorEstimate as ErrorEstimate,
+    estimate_error as estimate_error,
+)
 from dynax.pinn.interpolant import interpolate as interpolate
 from dynax.pinn.march import Marched as Marched, Solution as Solution, march as march
 from dynax.pinn.networks import mlp_field as mlp_field

@@ -392,7 +392,7 @@ def _go(training, static, window, carry, cycles):
 
 def warn_if_hopeless(pde: AbstractPDE, dtype, span: float) -> None:
     """Warn where rounding errors grow beyond what training could reach."""
-    growth = float(pde.growth) ** (span / pde.horizon)
+    growth = float(pde.growth or 1.0) ** (span / pde.horizon)
     floor = ROUNDING * float(jnp.finfo(dtype).eps) * growth
     if floor > 1e-3:
         warnings.warn(
