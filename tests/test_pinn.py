@@ -143,12 +143,36 @@ def test_a_residual_that_is_not_a_number_is_a_status():
     assert all(jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(out.carry.params))
 
 
-@pytest.mark.parametrize("method", ["adam", "ssbroyden", "lion"])
-def test_any_method(method):
+METHODS = {
+    "adam": lambda: optax.adam(1e-2),
+    "ssbroyden": ssbroyden,
+    "lion": lambda: dynax.as_optax(dynax.LionKappa(), 1e-3, every=1),
+    "clipped": lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2)),
+    "lbfgs": optax.lbfgs,
+}
+CONTRIB = {
+    "momo": lambda: optax.contrib.momo(0.1),  # it reads the value
+    "mechanize": lambda: optax.contrib.mechanize(optax.sgd(1e-2)),
+    "schedule_free": lambda: optax.contrib.schedule_free_sgd(1e-2),
+    "sam": lambda: optax.contrib.sam(optax.adam(1e-2), optax.sgd(1e-2)),  # takes none
+    "backtracking": lambda: optax.chain(
+        optax.sgd(1.0), optax.scale_by_backtracking_linesearch(20, store_grad=True)
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "method, inner",
+    [
+        *(("adam", 1), ("ssbroyden", 20), ("lion", 1), ("clipped", 1)),
+        *(("lbfgs", 1), ("lbfgs", 20)),
+        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in CONTRIB),
+        pytest.param("backtracking", 20, marks=pytest.mark.slow),
+    ],
+)
+def test_any_method(method, inner):
     """Each brings the loss down; what is an audited optimizer brings its ledger."""
-    lion = dynax.as_optax(dynax.LionKappa(), 1e-3, every=1)
-    made = {"adam": optax.adam(1e-2), "ssbroyden": ssbroyden(), "lion": lion}[method]
-    inner = 20 if method == "ssbroyden" else 1
+    made = {**METHODS, **CONTRIB}[method]()
     how, over, key = training(made, inner=inner), window(Decay()), jax.random.key(0)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam mixes dtypes
         out = pinn.train(how, start(Decay(), key), over, key, 60, block=20)

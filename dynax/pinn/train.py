@@ -9,6 +9,7 @@ the host: with progress, a limit of time, and resume.
 """
 
 import dataclasses
+import inspect
 import time
 import warnings
 from collections.abc import Callable
@@ -310,7 +311,8 @@ class Training(eqx.Module):
         return batch._replace(points=points)
 
     def _loss(self, static, window, batch, log_w):
-        def loss(params):
+        def loss(params, fresh=None):
+            del fresh  # optax's line searches hand on to it what they do not know
             blocks = self.objective.blocks(eqx.combine(params, static), window, batch)
             return self.objective.total(self.objective.losses(blocks), log_w)
 
@@ -337,6 +339,9 @@ class Training(eqx.Module):
     def _step(self, params, state, value, grad, loss, fresh):
         tx = optax.with_extra_args_support(self.method)  # pyright: ignore
         given = {"value": value, "grad": grad, "value_fn": loss, "fresh": fresh}
+        asked = inspect.signature(tx.update).parameters
+        if not any(a.kind is a.VAR_KEYWORD for a in asked.values()):
+            given = {name: a for name, a in given.items() if name in asked}
         updates, state = tx.update(grad, state, params, **given)
         return optax.apply_updates(params, updates), state
 
