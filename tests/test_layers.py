@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
-BASE = "_types _tree _reduce lyapunov kappa flow monitor"
+BASE = "_types _tree _reduce _wrapped lyapunov kappa flow monitor"
 LIBRARY = (
     f"{BASE} optim landscape pde newton material checkpoint pinn mechanics verify "
     "sweep claim study"
@@ -25,10 +25,11 @@ LAYERS = {
     "_digest": "",
     "_tree": "_types",
     "_reduce": "_types _tree",
+    "_wrapped": "",
     "lyapunov": "_types _tree",
     "kappa": "_types _tree",
     "flow": "_types _tree lyapunov kappa",
-    "monitor": "_types _tree lyapunov flow",
+    "monitor": "_types _tree _wrapped lyapunov flow",
     "optim": BASE,
     "landscape": BASE,
     "pde": f"{BASE} _digest",

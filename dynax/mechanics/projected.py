@@ -7,9 +7,10 @@ import diffrax
 import equinox as eqx
 
 from dynax import _tree as tree
+from dynax._wrapped import AbstractForwardingSolver, direction, refuse_backsolve
 
 
-class Projected(diffrax.AbstractWrappedSolver):
+class Projected(AbstractForwardingSolver):
     """y₁ ← Π(t₁, y₁, t₁ − t₀, args) after each step of `solver`.
 
     Solvers that reuse the last slope of a step evaluate it anew, at the projected y₁.
@@ -17,47 +18,32 @@ class Projected(diffrax.AbstractWrappedSolver):
     solver's own: Π may not hold between the ends. The error estimate stays that of the
     smooth part of the step.
 
+    No adjoint equation knows Π, so BacksolveAdjoint is refused; the other adjoints
+    differentiate the steps themselves.
+
     Args:
         solver: any diffrax solver.
-        project: (t₁, y₁, dt, args) → y₁.
+        project: (t₁, y₁, dt, args) → y₁; dt < 0 in a solve backwards in time.
     """
 
     solver: diffrax.AbstractSolver
     project: Callable[[Any, Any, Any, Any], Any]
 
     @property
-    def term_structure(self):
-        return self.solver.term_structure
-
-    @property
     def interpolation_cls(self):  # pyright: ignore
         return _Interpolating(self.solver.interpolation_cls)
 
-    @property
-    def term_compatible_contr_kwargs(self):
-        return self.solver.term_compatible_contr_kwargs
-
-    def order(self, terms):
-        return self.solver.order(terms)
-
-    def strong_order(self, terms):
-        return self.solver.strong_order(terms)
-
-    def error_order(self, terms):
-        return self.solver.error_order(terms)
-
     def init(self, terms, t0, t1, y0, args):
+        refuse_backsolve(terms, "Projected", "whose jumps no adjoint equation knows")
         return self.solver.init(terms, t0, t1, y0, args)
-
-    def func(self, terms, t0, y0, args):
-        return self.solver.func(terms, t0, y0, args)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         del made_jump  # Π is one, each time
         y1, error, dense, state, result = self.solver.step(
             terms, t0, t1, y0, args, solver_state, True
         )
-        smooth, y1 = y1, self.project(t1, y1, t1 - t0, args)
+        now = direction(terms, t1)
+        smooth, y1 = y1, self.project(now * t1, y1, now * (t1 - t0), args)
         dense = {"smooth": dense, "jump": tree.sub(y1, smooth)}
         return y1, error, dense, state, result
 

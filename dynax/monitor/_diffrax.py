@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._types import Params
+from dynax._wrapped import AbstractForwardingSolver, direction, refuse_backsolve
 from dynax.flow import LyapunovFlow
 from dynax.lyapunov import INSIDE, Check, Ledger, Tally, lie_derivative, merge, tally
 
@@ -57,8 +58,8 @@ class Point(NamedTuple):
     power: Array
 
 
-def observe_flow(flow: LyapunovFlow, t, y) -> Point:
-    """Everything the monitor needs to know, from one gradient of f.
+def observe_flow(flow: LyapunovFlow, t, y, field=None) -> Point:
+    """Everything the monitor needs to know, along the flow or another ẏ = `field`.
 
     V̇ = ∂ₜV + ⟨∇V, ẏ⟩ by automatic differentiation of the energy; `power` is
     (|∂V/∂f|‖∇f‖ + ‖∂V/∂y‖)·‖ẏ‖, what cancels in V̇ and so the scale of its round-off.
@@ -69,7 +70,7 @@ def observe_flow(flow: LyapunovFlow, t, y) -> Point:
     v, (by_t, by_x, by_s, by_f) = jax.value_and_grad(opt.energy, (0, 1, 2, 3))(
         t, x, s, value, lr
     )
-    field = opt.flow(t, x, s, grad, lr)
+    field = opt.flow(t, x, s, grad, lr) if field is None else field
     slope = tree.map(lambda a, g: a + by_f.astype(a.dtype) * g, by_x, grad), by_s
     force = jnp.abs(by_f) * _norm(grad) + _norm((by_x, by_s))
     return Point(
@@ -85,6 +86,7 @@ class MonitorState(NamedTuple):
     """Carried through the solve: the solver's own state and O(1) scalars.
 
     `energy` is that of the last accepted point, `power` the largest of any so far.
+    `settled` has all rows but that of the last step, which ends beyond an event.
     """
 
     inner: Any
@@ -92,10 +94,11 @@ class MonitorState(NamedTuple):
     energy: Array
     power: Array
     tally: Tally
+    settled: Tally
 
 
-class Monitored(diffrax.AbstractWrappedSolver):
-    r"""Any diffrax solver, with every accepted step entered in the ledger.
+class Monitored(AbstractForwardingSolver):
+    r"""Any diffrax solver of ODEs, with every accepted step entered in the ledger.
 
     Give it the `WithWork` system it integrates and ask for `SaveAt(solver_state=True)`;
     `sol.solver_state.tally` goes to `dynax.verdict`. Per step, four checks:
@@ -106,72 +109,69 @@ class Monitored(diffrax.AbstractWrappedSolver):
         dissipation  D ≥ 0
 
     Tolerances: for `fall` and `balance` the error of the step, e = |the solver's local
-    error estimate| + h·mean|p' − F(p)|, the defect of the dense output p at three inner
-    points, which sees what the first does not: steps at the edge of the solver's
-    stability, kinks of D. In V it is ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound where V is
-    quadratic, at its minimum too. For all four, u(8 + log₂ n) times the
-    numbers that were summed. With fixed steps only the defect counts.
+    error estimate| + h·mean|p' − F(p)|, with F the field of `terms`: the defect of the
+    dense output p at three inner points, which sees what the first does not: steps at
+    the edge of the solver's stability, kinks of D. In V it is
+    ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound where V is quadratic, at its minimum too. For
+    all four, u(8 + log₂ n) times the numbers that were summed. With fixed steps only
+    the defect counts.
+
+    V̇ is taken along the field of `terms`, so that what is solved is what is judged, and
+    backwards in time a row's `change` is still that from the earlier end to the later.
+    A row is a whole step. The step that crosses an event ends beyond it, even where a
+    root finder has the solution end at the event: judge `settled` where the flow makes
+    sense up to there only. BacksolveAdjoint solves another equation and is refused.
     """
 
     solver: diffrax.AbstractSolver
     system: WithWork
 
     @property
-    def term_structure(self):
-        return self.solver.term_structure
-
-    @property
     def interpolation_cls(self):  # pyright: ignore
         return self.solver.interpolation_cls
 
-    @property
-    def term_compatible_contr_kwargs(self):
-        return self.solver.term_compatible_contr_kwargs
-
-    def order(self, terms):
-        return self.solver.order(terms)
-
-    def strong_order(self, terms):
-        return self.solver.strong_order(terms)
-
-    def error_order(self, terms):
-        return self.solver.error_order(terms)
-
-    def func(self, terms, t0, y0, args):
-        return self.solver.func(terms, t0, y0, args)
-
     def init(self, terms, t0, t1, y0, args):
+        refuse_backsolve(terms, "Monitored", "which knows no energy of the adjoint")
+        if not isinstance(terms, diffrax.AbstractTerm):
+            raise TypeError(
+                f"terms: given a {type(terms).__name__} with Monitored; accepted is "
+                "one term, as ODETerm(system.field)."
+            )
         inner = self.solver.init(terms, t0, t1, y0, args)
-        at, zero = observe_flow(self.system.flow, t0, y0[0]), jnp.zeros((), jnp.int32)
-        shape = jax.eval_shape(self._row, zero, at, at, y0, y0, t0, y0)
+        at = observe_flow(self.system.flow, direction(terms, t0) * t0, y0[0])
+        zero = jnp.zeros((), jnp.int32)
+        shape = jax.eval_shape(self._row, zero, at, at, y0, y0, t0, y0, t0)
         empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
-        empty = empty._replace(step=zero - 1)
-        return MonitorState(inner, zero, at.energy, at.power, tally(empty))
+        nothing = tally(empty._replace(step=zero - 1))
+        return MonitorState(inner, zero, at.energy, at.power, nothing, nothing)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        before = solver_state
+        before, sign, span = solver_state, direction(terms, t1), terms.contr(t0, t1)
         y1, error, dense, inner, result = self.solver.step(
             terms, t0, t1, y0, args, before.inner, made_jump
         )
-        h, at = t1 - t0, observe_flow(self.system.flow, t1, y1[0])
+        h, moved = t1 - t0, lambda t, y: terms.vf_prod(t, y, args, span)
+        field = tree.scale(1 / (sign * h), moved(t1, y1)[0])
+        at = observe_flow(self.system.flow, sign * t1, y1[0], field)
         at = at._replace(power=jnp.maximum(at.power, before.power))
-
         between = self.interpolation_cls(t0=t0, t1=t1, **dense)
 
         def defect(t):
-            rate = self.system.field(t, between.evaluate(t), args)
-            return tree.map(jnp.abs, tree.sub(between.derivative(t), rate))
+            slope = tree.scale(h, between.derivative(t))
+            return tree.map(jnp.abs, tree.sub(slope, moved(t, between.evaluate(t))))
 
         ts = t0 + h * jnp.array([0.25, 0.5, 0.75], jnp.result_type(h))
-        defects = tree.map(lambda d: h * jnp.mean(d, 0), jax.lax.map(defect, ts))
+        defects = tree.map(lambda d: jnp.mean(d, 0), jax.lax.map(defect, ts))
         embedded = tree.zeros_like(y0) if error is None else tree.map(jnp.abs, error)
         slack = tree.add(embedded, defects)
-        row = self._row(before.steps, before, at, y0, y1, t1, slack)
+        row = self._row(before.steps, before, at, y0, y1, sign * t1, slack, sign)
         folded = merge(before.tally, tally(row))
-        state = MonitorState(inner, before.steps + 1, at.energy, at.power, folded)
+        state = MonitorState(
+            inner, before.steps + 1, at.energy, at.power, folded, before.tally
+        )
         return y1, error, dense, state, result
 
-    def _row(self, index, before, at, y0, y1, t1, slack) -> Ledger:
+    def _row(self, index, before, at, y0, y1, t1, slack, sign) -> Ledger:
         change, work = at.energy - before.energy, y1[1] - y0[1]
         u = (8 + float(np.log2(tree.size(y0)))) * tree.eps(y0) / 2
         size = tree.map(jnp.abs, at.slope)
@@ -184,6 +184,8 @@ class Monitored(diffrax.AbstractWrappedSolver):
         rounding = u * (summed + jnp.abs(y1[1]))
         rate, noise = jnp.abs(at.dissipation), u * at.power
         blur = jnp.where(rate > 0, noise / jnp.where(rate > 0, rate, 1), jnp.inf)
+        later = tree.cast(sign, change.dtype)
+        change, work = later * change, later * work
         checks = {
             "fall": Check(-change, local + u * summed),
             "balance": Check(-jnp.abs(change + work), local + slack[1] + rounding),
