@@ -100,8 +100,9 @@ def studies(module) -> list[Study]:
         TypeError: the module has none.
     """
     given = getattr(module, "STUDY", None)
-    found = list(given) if isinstance(given, list | tuple) else [given]
-    if not found or not all(isinstance(s, Study) for s in found):
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    found = [s for s in listed if isinstance(s, Study)]
+    if not found or len(found) < len(listed):
         what = "none" if given is None else type(given).__name__
         raise TypeError(
             f"STUDY: given {what}; accepted is a dynax.Study, or a list of some."

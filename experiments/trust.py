@@ -93,7 +93,7 @@ def problem(seed, loss, size, dtype):
 
     def f(x):
         x = jax.tree.map(lambda a: (a / size.astype(a.dtype)).astype(jnp.float32), x)
-        y = jnp.tanh(a @ x["large"] + x["bias"])
+        y = jnp.tanh(a @ x["large"] + x["bias"][None])
         small = jnp.sum((x["small"] - c) ** 2 + jnp.cos(x["small"]))
         bowl = jnp.sum((x["large"] - b[:, None]) ** 2)
         return loss.astype(jnp.float32) * (jnp.sum(y * y) + bowl + 1e-6 * small)
@@ -113,7 +113,7 @@ def follow(make, right, wrong, case: Case, dtype, steps):
 
     def update(grads, state, params=None):
         count, state = state
-        broken = count >= case.since
+        broken = count >= case.since.astype(count.dtype)
         right_step = claim.update(params, state, grads, case.rate)
         delta, after = mixed.update(params, state, grads, case.rate)
         delta = {k: factors[k].astype(v.dtype) * v for k, v in delta.items()}

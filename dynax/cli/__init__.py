@@ -107,6 +107,9 @@ def _main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("dynax: stopped.", file=sys.stderr)
         return STOPPED
+    except BrokenPipeError:  # as of `dynax claims --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parse(argv: list[str]):

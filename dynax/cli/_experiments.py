@@ -75,7 +75,7 @@ def _places(folder, file, look: bool) -> tuple[list[Place], list[str]]:
     A file that cannot be imported counts as one study; running it says why.
     """
     with contextlib.suppress(Exception), opened(folder, file) as module:
-        found = _studies(module)
+        found = studies_of(module)
         ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
         return [Place(folder, file, s.name) for s in found], ids
     return [Place(folder, file, file.stem)], []
@@ -85,7 +85,7 @@ def catalogue(folder: pathlib.Path, only: Sequence[str] = ()):
     """(place, study, claims of its quick size) of every study, unrun."""
     for place in find(folder, only):
         with opened(folder, place.file) as module:
-            study = next(s for s in _studies(module) if s.name == place.name)
+            study = next(s for s in studies_of(module) if s.name == place.name)
             size = "quick" if "quick" in study.sizes else next(iter(study.sizes))
             yield place, study, study.listed(study.sizes[size])
 
@@ -135,7 +135,7 @@ def run(
     wanted = lambda id: whole or any(matches(id, o) for o in only)
     try:
         with opened(place.folder, place.file) as module, jax.enable_x64(True):
-            study = next(s for s in _studies(module) if s.name == place.name)
+            study = next(s for s in studies_of(module) if s.name == place.name)
             seen |= {
                 "title": study.title,
                 "source": study.source,
@@ -147,7 +147,7 @@ def run(
                 return Outcome(**seen, status="not run", error=error)
             results = Results(study, study.sizes[size], tell)
             seen |= {
-                "claims": tuple(_findings(module, study, results, wanted)),
+                "claims": tuple(findings(module, study, results, wanted)),
                 "verdicts": dict(_verdicts(results.found)),
                 "seeds": _seeds(results.config),
             }
@@ -164,7 +164,7 @@ def run(
     return Outcome(**seen, status=status, error=error, seconds=seconds)
 
 
-def _studies(module) -> list[Study]:
+def studies_of(module) -> list[Study]:
     if "STUDY" in vars(module):
         return studies(module)
     return [
@@ -175,12 +175,15 @@ def _studies(module) -> list[Study]:
             parts={"all": lambda r: module.measure(r.config, r.tell)},
             claims=(),
             figures=lambda r: module.figures(r["all"]),
+            run=getattr(module, "run", None),
+            space=getattr(module, "SPACE", {}),
+            dims=getattr(module, "DIMS", {}),
             name=pathlib.Path(module.__file__).stem,
         )
     ]
 
 
-def _findings(module, study, results, wanted) -> list[Finding]:
+def findings(module, study, results, wanted) -> list[Finding]:
     if "STUDY" in vars(module):
         return study.judge(results, wanted)
     return [c for c in module.claims(results["all"]) if wanted(c.id)]
@@ -188,12 +191,19 @@ def _findings(module, study, results, wanted) -> list[Finding]:
 
 @contextlib.contextmanager
 def opened(folder: pathlib.Path, file: pathlib.Path):
-    """The module of an experiment, its neighbours and `experiments` importable."""
-    path, folder = file.absolute(), folder.absolute()
-    places = [str(path.parent), str(folder), str(folder.parent)]
+    """The module of an experiment, with what it imports from beside it."""
+    with importable(folder, file):
+        yield load(file.absolute(), f"_dynax_experiment_{file.stem}")
+
+
+@contextlib.contextmanager
+def importable(folder: pathlib.Path, file: pathlib.Path):
+    """The neighbours of a file and the package `experiments` can be imported."""
+    file, folder = file.absolute(), folder.absolute()
+    places = [str(file.parent), str(folder), str(folder.parent)]
     sys.path[:0] = places
     try:
-        yield load(path, f"_dynax_experiment_{file.stem}")
+        yield
     finally:
         for place in places:
             with contextlib.suppress(ValueError):

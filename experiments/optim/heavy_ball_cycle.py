@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "Polyak's heavy ball in a 3-cycle"
-SOURCE = "Lessard, Recht, Packard, arXiv:1408.3595, §4.6"
 KAPPA = 25  # μ = 1
 PRINTED = [Fraction(n, 1225) for n in (792, -2208, 2592)]
 INTERVAL = (3.07, 3.46)  # starts x₀ = x₋₁ said to end in the cycle
@@ -123,13 +122,14 @@ def rated(opt, start, steps) -> dict:
 METHODS = {"NAG-SC": dx.NesterovSC(), "TMM": dx.TripleMomentum()}
 
 
-def measure(config: Config, progress) -> dict:
-    kappa, steps = jnp.asarray(float(KAPPA)), config.steps
+def starts(results) -> dict:
+    """Where the square of starts ends, with the right constants and with wrong ones."""
+    config, kappa = results.config, jnp.asarray(float(KAPPA))
     points = jnp.stack(cycle(jnp.sqrt(kappa)))
     side = jnp.linspace(-5.0, 5.0, config.starts)
 
     def ends(x, before, *wrong):
-        xs = polyak(x, before, kappa, steps, *wrong)
+        xs = polyak(x, before, kappa, config.steps, *wrong)
         return {"end": jnp.abs(xs[-1]), "distance": distance(xs, points)}
 
     def square(*wrong):
@@ -138,34 +138,66 @@ def measure(config: Config, progress) -> dict:
 
     found = {}
     for name, wrong in (("right", ()), ("0.9β", (0.9,)), ("0.98α", (1.0, 0.98))):
-        progress(len(found) / 5, f"starts, {name}")
+        results.tell(len(found) / 3, f"starts, {name}")
         found[name] = square(*wrong)
     line = jnp.linspace(*INTERVAL, config.starts)
     found["interval"] = jax.device_get(jax.jit(jax.vmap(ends))(line, line))
+    return found
 
-    progress(3 / 5, "the birth of the cycle")
+
+def births(results):
+    """(κ, distance of the orbit that starts on the formula's cycle from it)."""
+    config = results.config
     kappas = jnp.linspace(10.0, 40.0, config.kappas)
 
     def stays(kappa):
         points = jnp.stack(cycle(jnp.sqrt(kappa)))
-        return distance(polyak(points[0], points[2], kappa, steps), points)
+        return distance(polyak(points[0], points[2], kappa, config.steps), points)
 
+    return jax.device_get((kappas, jax.jit(jax.vmap(stays))(kappas)))
+
+
+def jacobian(results):
+    """Of three steps, at a point of the cycle."""
+    del results
+    kappa = jnp.asarray(float(KAPPA))
+    points = jnp.stack(cycle(jnp.sqrt(kappa)))
     three = lambda p: polyak(p[0], p[1], kappa, 4)[:1:-1]  # x₃, x₂ of x₀, x₋₁
-    progress(4 / 5, ", ".join(METHODS))
-    follow = lambda opt: jax.jit(jax.vmap(lambda x: rated(opt, x, steps)))(side)
-    from_rest = jax.jit(jax.vmap(lambda x: polyak(x, x, kappa, steps)))
-    begin = jnp.asarray(3.3)
-    shown = {"heavy ball": polyak(begin, begin, kappa, 60)}
-    shown |= {k: rated(opt, begin, 60)["x"] for k, opt in METHODS.items()}
-    rest = {
-        "side": side,
-        "from rest": from_rest(side),
-        "births": (kappas, jax.jit(jax.vmap(stays))(kappas)),
-        "jacobian": jax.jacfwd(three)(points[jnp.array([0, 2])]),
-        "rated": {k: follow(opt) for k, opt in METHODS.items()},
-        "shown": shown,
-    }
-    return {"found": found, **jax.device_get(rest)}
+    return np.asarray(jax.jacfwd(three)(points[jnp.array([0, 2])]))
+
+
+def rates(results) -> dict:
+    """x_k, V_k and its proved factor of each accelerated method, from every start."""
+    config = results.config
+    side = jnp.linspace(-5.0, 5.0, config.starts)
+    follow = lambda opt: jax.jit(jax.vmap(lambda x: rated(opt, x, config.steps)))(side)
+    return jax.device_get({k: follow(opt) for k, opt in METHODS.items()})
+
+
+def from_rest(results):
+    """x_k of the heavy ball from every start at rest."""
+    config, kappa = results.config, jnp.asarray(float(KAPPA))
+    side = jnp.linspace(-5.0, 5.0, config.starts)
+    run = jax.jit(jax.vmap(lambda x: polyak(x, x, kappa, config.steps)))
+    return side, np.asarray(run(side))
+
+
+def shown(results) -> dict:
+    """60 steps of each method from one start."""
+    del results
+    begin, kappa = jnp.asarray(3.3), jnp.asarray(float(KAPPA))
+    found = {"heavy ball": polyak(begin, begin, kappa, 60)}
+    return found | {k: rated(opt, begin, 60)["x"] for k, opt in METHODS.items()}
+
+
+PARTS = {
+    "starts": starts,
+    "births": births,
+    "jacobian": jacobian,
+    "rates": rates,
+    "from rest": from_rest,
+    "shown": shown,
+}
 
 
 def fall(x, V, factor):
@@ -178,9 +210,15 @@ def fall(x, V, factor):
     return np.max(shrunk - factor), np.min(ratio), np.max(np.abs(x[:, -1]))
 
 
-def claims(results) -> list[Claim]:
-    found, side = results["found"], results["side"]
-    claim = functools.partial(Claim.judged, SOURCE)
+def interval(results) -> Measured:
+    found = results["starts"]["interval"]["distance"]
+    alpha, beta = optimal(Fraction(5))
+    return Measured(np.max(found), f"α = {alpha}, β = {beta}, {len(found)} starts")
+
+
+def in_fractions(results) -> Measured:
+    """The cycle in exact arithmetic, against its image and the printed points."""
+    del results
     alpha, beta = optimal(Fraction(5))
     x0, x1, x2 = points = cycle(Fraction(5))
     slope = lambda x: KAPPA * x - (KAPPA - 1) * min(max(x - 1, 0), 1)
@@ -188,102 +226,133 @@ def claims(results) -> list[Claim]:
     after = [step(x0, x2), step(x1, x0), step(x2, x1)]
     exact = max(abs(a - b) for a, b in zip(after, [x1, x2, x0], strict=True))
     printed = max(abs(a - b) for a, b in zip(points, PRINTED, strict=True))
+    return Measured(float(max(exact, printed)), ", ".join(map(str, points)))
 
-    interval = found["interval"]["distance"]
-    share = {k: np.mean(v["distance"] < 1e-6) for k, v in found.items()}
-    still = {k: np.mean(v["end"] < 1e-6) for k, v in found.items()}
-    ended = found["right"]["distance"] < 1e-6
-    elsewhere = np.sum(~ended & (found["right"]["end"] >= 1e-6))
+
+def attraction(results) -> float:
     radius = max(abs(np.linalg.eigvals(results["jacobian"])))
-    curvatures = np.linspace(1, KAPPA, 1001)
-    root = lambda h: np.roots([1, float(alpha) * h - 1 - float(beta), float(beta)])
-    quadratic = max(max(abs(root(h))) for h in curvatures)
-    kappas, away = results["births"]
-    born, spacing = kappas[away < 1e-6].min(), kappas[1] - kappas[0]
+    return abs(radius - 8 / 27)
 
+
+def share(results) -> Measured:
+    right = results["starts"]["right"]
+    ended, still = right["distance"] < 1e-6, right["end"] < 1e-6
+    text = f"{ended.size} starts; at x*: {np.mean(still):.4f}; "
+    return Measured(np.mean(ended), f"{text}elsewhere: {np.sum(~ended & ~still)}")
+
+
+def on_quadratics(results) -> Measured:
+    del results
+    alpha, beta = map(float, optimal(Fraction(5)))
+    curvatures = np.linspace(1, KAPPA, 1001)
+    root = lambda h: np.roots([1, alpha * h - 1 - beta, beta])
+    worst = max(max(abs(root(h))) for h in curvatures)
+    return Measured(worst - 2 / 3, f"{len(curvatures)} curvatures")
+
+
+def born(results) -> Measured:
+    kappas, away = results["births"]
+    first = kappas[away < 1e-6].min()
+    return Measured(abs(first - birth()), f"{first:.4f}, by the formula {birth():.4f}")
+
+
+def shrinkage(results, name) -> Measured:
+    excess, ratio, end = fall(**results["rates"][name])
+    count = len(results["rates"][name]["V"])
+    text = f"{count} starts; measured/proved rate ≥ {ratio:.4f}; |x − x*| ≤ {end:.0e}"
+    return Measured(excess, f"{text} at the end")
+
+
+def converging(results) -> float:
+    return np.mean(results["starts"]["0.9β"]["end"] < 1e-6)
+
+
+def other_step(results) -> Measured:
+    found = results["starts"]["0.98α"]
+    text = f"{np.mean(found['end'] >= 1e-6):.1%} of the starts do not converge"
+    return Measured(np.min(found["distance"]), text)
+
+
+def unaccelerated(results) -> Measured:
+    side, xs = results["from rest"]
     f = lambda x: np.asarray(loss(float(KAPPA))(x))
-    last = results["from rest"].shape[1] - 1
-    bound = (1 - KAPPA**-0.5) ** last * (f(side) + side**2 / 2)
-    over = np.sum(f(results["from rest"][:, last]) > bound)
-    rows = [
-        claim(
+    last = xs.shape[1] - 1
+    allowed = (1 - KAPPA**-0.5) ** last * (f(side) + side**2 / 2)
+    return Measured(np.sum(f(xs[:, last]) > allowed), f"of {len(side)} with x₀ = x₋₁")
+
+
+def claims(config) -> list:
+    spacing = 30 / (config.kappas - 1)
+    rounding = "rounding of the last cycle, √u at most: the cycle attracts"
+    return [
+        Claim(
             "15",
             f"x₀ = x₋₁ in {INTERVAL}: the farthest end from (792, −2208, 2592)/1225",
-            np.max(interval),
-            "≤ 1e-6",
-            f"α = {alpha}, β = {beta}, {len(interval)} starts",
+            at_most(1e-11, rounding),
+            interval,
         ),
-        claim(
+        Claim(
             "15a",
             "the cycle in fractions: less its image, and less the printed one",
-            float(max(exact, printed)),
-            "≤ 0",
-            ", ".join(str(p) for p in points),
+            equals(0, "exact arithmetic"),
+            in_fractions,
         ),
-        claim(
+        Claim(
             "15b",
             "the cycle attracts: spectral radius of its three steps, less ρ³ = 8/27",
-            abs(radius - 8 / 27),
-            "≤ 1e-6",
-            "a double root, so rounding enters as its square root",
+            at_most(1e-6, "a double root: rounding enters as its square root"),
+            attraction,
         ),
-        claim(
+        Claim(
             "15c",
             "share of the starts |x₀|, |x₋₁| ≤ 5 that end in the cycle",
-            share["right"],
-            "≥ 0.1",
-            f"{ended.size} starts; at x*: {still['right']:.4f}; elsewhere: {elsewhere}",
+            at_least(0.1, "a sixth by count here; the paper says an open set"),
+            share,
         ),
-        claim(
+        Claim(
             "15d",
             "the same α, β on ½hx², 1 ≤ h ≤ 25: largest spectral radius, less ρ",
-            quadratic - 2 / 3,
-            "≤ 1e-6",
-            f"{len(curvatures)} curvatures",
+            at_most(1e-6, "a double root: rounding enters as its square root"),
+            on_quadratics,
         ),
-        claim(
+        Claim(
             "15e",
             "optimal α, β for κ: the least κ with a cycle, less where x₂ = 2",
-            abs(born - birth()),
-            f"≤ {spacing:.3g}",
-            f"{born:.4f}, by the formula {birth():.4f}",
+            at_most(spacing, "the spacing of κ"),
+            born,
         ),
-    ]
-    for id, (name, power) in zip(
-        ("15f", "15g"), {"NAG-SC": "", "TMM": "²"}.items(), strict=True
-    ):
-        excess, ratio, end = fall(**results["rated"][name])
-        rows.append(
-            claim(
-                id,
-                f"{name} on the same f, V₊ ≤ (1 − √q){power}V: largest V₊/V − ρ",
-                excess,
-                "≤ 1e-8",
-                f"{len(side)} starts; measured/proved rate ≥ {ratio:.4f}; "
-                f"|x − x*| ≤ {end:.0e} at the end",
-            )
-        )
-    return [
-        *rows,
-        claim(
+        Claim(
+            "15f",
+            "NAG-SC on the same f, V₊ ≤ (1 − √q)V: largest V₊/V − ρ",
+            at_most(1e-8, "rounding of V near its end, 1e-12 of its start"),
+            functools.partial(shrinkage, name="NAG-SC"),
+        ),
+        Claim(
+            "15g",
+            "TMM on the same f, V₊ ≤ (1 − √q)²V: largest V₊/V − ρ",
+            at_most(1e-8, "rounding of V near its end, 1e-12 of its start"),
+            functools.partial(shrinkage, name="TMM"),
+        ),
+        Control(
             "15x",
             "claim 15c with 0.9β: share that converges to x*",
-            still["0.9β"],
-            "≥ 0.999999 rejected",
+            at_least(0.999999, "all of them, but for a start that is still on its way"),
+            converging,
+            of="15c",
         ),
-        claim(
+        Control(
             "15y",
             "claim 15 with 0.98α: the nearest end to the printed cycle",
-            np.min(found["0.98α"]["distance"]),
-            "≥ 1e-3 rejected",
-            f"{1 - still['0.98α']:.1%} of the starts do not converge",
+            at_least(1e-3, "far above the rounding that claim 15 allows"),
+            other_step,
+            of="15",
         ),
-        claim(
+        Control(
             "15z",
             "claim 15f of the heavy ball: starts with f > (1 − √q)ᵏV₀ at the last k",
-            over,
-            "≥ 1 rejected",
-            f"of {len(side)} with x₀ = x₋₁",
+            at_least(1, "one start suffices"),
+            unaccelerated,
+            of="15f",
         ),
     ]
 
@@ -291,7 +360,7 @@ def claims(results) -> list[Claim]:
 def figures(results) -> dict:
     figure, axes = new_figure(1, 2, size=(7.6, 3.4))
     left, right = axes[0]
-    ended = results["found"]["right"]["distance"] < 1e-6
+    ended = results["starts"]["right"]["distance"] < 1e-6
     left.imshow(
         np.where(ended, 1.0, np.nan),
         origin="lower",
@@ -313,3 +382,15 @@ def figures(results) -> dict:
     right.set_title("x₀ = x₋₁ = 3.3")
     right.legend(loc="lower left")
     return {"cycle": figure}
+
+
+STUDY = Study(
+    "Polyak's heavy ball in a 3-cycle",
+    "Lessard, Recht, Packard, arXiv:1408.3595, §4.6",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+)
