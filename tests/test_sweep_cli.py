@@ -570,13 +570,11 @@ def test_one_sentence_for_bad_files(script, tmp_path, store):
         "dynax: STORE: none given; see `dynax sweep status --help`."
     )
     assert "FILE.py: none given" in sentence()
-    assert "given 'stats'; did you mean `dynax sweep status`?" in sentence(
-        "stats", store
-    )
+    assert "given 'stats'; did you mean status? Accepted" in sentence("stats", store)
     fields = part(store).name.split("-")
     fields[5] = "0" * 16
     part(store).rename(store / "parts" / "-".join(fields))
-    for verb in ("status", "resume", "show"):
+    for verb in ("status", "show"):
         assert "belongs to another experiment" in sentence(verb, store)
     assert "--wach: not an argument of `dynax sweep status`" in sentence(
         "status", store, "--wach"

@@ -1,7 +1,6 @@
 """`dynax sweep status|resume|show|export STORE`: what is there already."""
 
 import dataclasses
-import difflib
 import pathlib
 import shlex
 import time
@@ -13,7 +12,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from dynax.cli import _record
-from dynax.cli._files import UsageError, destination, to_json, write
+from dynax.cli._files import UsageError, destination, nearest, to_json, write
 from dynax.cli._how import How
 from dynax.cli._sweep import Sweep
 from dynax.cli._tally import Tally, status_lines, workers
@@ -213,9 +212,10 @@ class OfStore(Generic[Verb]):
 def sweep_command(argv: Sequence[str]) -> Any:
     """The type of `dynax sweep FILE.py`, or of `dynax sweep status STORE` and so on."""
     if not any(word in VERBS for word in argv[1:2]):
-        if near := difflib.get_close_matches("".join(argv[1:2]), VERBS, 1):
+        if near := nearest("".join(argv[1:2]), VERBS):
+            verbs = ", ".join(VERBS)
             raise UsageError(
-                f"sweep: given {argv[1]!r}; did you mean `dynax sweep {near[0]}`?"
+                f"sweep: given {argv[1]!r}; {near}Accepted: FILE.py, {verbs}."
             )
         return Sweep
     kinds: Any = None
