@@ -36,7 +36,7 @@ class March:
     depth: int = 2
     points: int = 64  # at each of 32 times
     hand: int = 48  # modes of the state handed over
-    levels: tuple = (1.0, 10.0, 100.0)
+    levels: tuple = (50.0, 500.0, 5000.0)  # ε
 
 
 def training(points, levels, patience) -> pinn.Training:

@@ -40,7 +40,7 @@ class Config:
     kept: int = 128  # modes of the initial state
     times: int = 32
     points: int = 64
-    levels: tuple = (1.0, 10.0, 100.0, 1e3, 1e4)
+    levels: tuple = (0.14, 1.4, 14.0, 140.0, 1400.0)
 
 
 BUDGETS = (10.0, 20.0, 30.0, 60.0, 120.0, 180.0)
@@ -69,7 +69,7 @@ def methods(config) -> dict:
     broyden = lambda scheme: training(config, ssbroyden(), scheme, 100, **learned)
     rate = optax.exponential_decay(1e-3, 5000, 0.9, staircase=True)
     published = pinn.Objective(times=32, points=64, chunks=32, **learned)
-    adam = pinn.Training(published, optax.adam(rate), pinn.Annealing((100.0,)))
+    adam = pinn.Training(published, optax.adam(rate), pinn.Annealing((14.0,)))
     return {
         "SSBroyden, causal": (broyden(CAUSAL), config.seeds),
         "SSBroyden, uniform": (broyden(UNIFORM), config.seeds),

@@ -24,7 +24,7 @@ from dynax.report import COLORS, new_figure
 TITLE = "Burgers' shock by a network, second order, points where the residual is"
 SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Wu et al., arXiv:2207.10289"
 PUBLISHED = "SOAP 4.0e-5 (arXiv:2502.00604)"
-LEVELS = (1.0, 10.0, 100.0, 1000.0)
+LEVELS = (0.5, 5.0, 50.0, 500.0)
 EXACT = pde.Burgers()
 
 

@@ -18,10 +18,11 @@ from dynax import Claim, pde
 
 TITLE = "Chaos by a network that marches"
 PROBLEM = pde.ChaoticKuramotoSivashinsky()
+LEVELS = (250.0, 2500.0, 25000.0)
 SIZES = {
-    "quick": Config(0.05, 0.05, 5e-4, modes=4),
-    "long": Config(0.1, 0.05, 5e-4, 1e-7, 4),
-    "full": Config(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128),
+    "quick": Config(0.05, 0.05, 5e-4, modes=4, levels=LEVELS),
+    "long": Config(0.1, 0.05, 5e-4, 1e-7, 4, levels=LEVELS),
+    "full": Config(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128, levels=LEVELS),
 }
 
 

@@ -154,11 +154,20 @@ class Problem(NamedTuple):
     def training(self, data) -> pinn.Training:
         learn = viscosity if self.library is None else term
         objective = pinn.Objective(
-            data=data, data_weight=SOFT, chunks=16, **self.settings
+            data=data, data_weight=SOFT * self.unit, chunks=16, **self.settings
         )
         levels = self.levels if self.library is None else LEVELS
-        annealing = pinn.Annealing(levels, patience=50)
+        annealing = self.annealing(levels)
         return pinn.Training(objective, LevenbergMarquardt(), annealing, learn=learn)
+
+    def annealing(self, levels) -> pinn.Annealing:
+        return pinn.Annealing(jnp.asarray(levels) / self.unit, patience=50)
+
+    @property
+    def unit(self):
+        """A residual relative to size/length, over itself; squared."""
+        equation = self.part(None)
+        return (self.horizon / self.window.sizes(equation)[0]) ** 2
 
     @property
     def window(self) -> pinn.Window:
@@ -177,7 +186,7 @@ def swing(start) -> Problem:
         {"times": 64, "points": 1},
         LEVELS,
         (1024, 1),
-        Constant(start, jnp.zeros_like(start[0])),
+        Constant(start, jnp.zeros_like(start)),
         known.horizon,
     )
 
@@ -309,7 +318,7 @@ def discover(problem: Problem, data, noise, seed, cycles) -> dict:
         xi = jnp.asarray([verdict.coefficients[place] for place in verdict.places])
         formula = discovery.Polynomial(problem.library, verdict.places, xi)
         model = pinn.Model(out.model.network, problem.part(formula))
-        annealing = pinn.Annealing(problem.levels, patience=50)
+        annealing = problem.annealing(problem.levels)
         how = dataclasses.replace(how, annealing=annealing)
         out = pinn.train(how, model, over, draw, cycles)
         found["places"] = [term for term, _ in verdict.places]

@@ -63,7 +63,6 @@ def training(times, levels, patience, scheme=None, width=30) -> tuple:
         points=1,
         chunks=times // 2,
         scheme=pinn.Causal() if scheme is None else scheme,
-        scale=jnp.asarray(PDE.sizes),
     )
     annealing = pinn.Annealing(levels, patience=patience)
     start = functools.partial(pinn.mlp_field, PDE, width=width, depth=2)
@@ -82,6 +81,7 @@ def run(length, strength, seed) -> dict:
     All cycles are run: without weights a stop test on them would be met at once.
     """
     levels = jnp.asarray(strength) * jnp.asarray([1e-3, 1e-2, 1e-1, 1.0])
+    levels = levels / jnp.asarray(length) ** 2  # ε of residuals per unit of time
     how, start = training(64, levels, 33, width=16)
     never = dataclasses.replace(how.annealing, delta=1.0)
     how = dataclasses.replace(how, annealing=never)
@@ -200,7 +200,7 @@ def of_flax() -> dict:
     over, key, module = window(0.5), jax.random.key(0), Flax()
     params = module.init(key, over.t0, jnp.zeros(0, over.t0.dtype))
     network = jax.tree_util.Partial(module.apply, params)
-    how, _ = training(64, LEVELS, 50)
+    how, _ = training(64, np.asarray(LEVELS) / 0.5**2, 50)
     out = pinn.train(how, pinn.Model(network, PDE), over, key, 300)
     u = how.objective.ansatz(PDE, out.model.network, over)
     truth = pde.reference(PDE, np.linspace(0, 0.5, 101))
@@ -212,7 +212,8 @@ def of_flax() -> dict:
 
 def march(config, edges, cycles, progress, done):
     """Windows of 32 Gauss–Legendre times: smooth solutions converge spectrally."""
-    levels = 1.0, 1e2, 1e4, 1e6, 3e7
+    levels = np.asarray([1.0, 1e2, 1e4, 1e6, 3e7])
+    levels = levels / (edges[1] - edges[0]) ** 2
     how, start = training(32, levels, cycles, width=32)
     how = dataclasses.replace(how, sampler=Gauss(32, 1))
     key = jax.random.key(0)

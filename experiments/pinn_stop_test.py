@@ -57,7 +57,6 @@ def training(problem, scheme, top=1.0):
         points=16 if space else 1,
         chunks=16,
         scheme=scheme,
-        scale=jnp.asarray(problem.sizes),
     )
     annealing = pinn.Annealing(top * jnp.asarray(LEVELS), patience=60)
     return pinn.Training(objective, LevenbergMarquardt(), annealing)

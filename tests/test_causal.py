@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dynax import pde, pinn
-from dynax.pinn.causal import before, log_weights
+from dynax.pinn.causal import before, log_weights, up_to_end
 
 
 LOSSES = jnp.asarray([5.0, 3.0, 1.0, 0.5])
@@ -133,7 +133,7 @@ def test_dtype_follows():
 
 def test_annealing_climbs_when_the_weights_are_met_or_patience_ends():
     annealing = pinn.Annealing((1.0, 10.0, 100.0), delta=0.99, patience=3)
-    state = annealing.init(LOSSES)
+    state = annealing.init()
     bad, good = jnp.log(0.5), jnp.log(0.999)
     seen = []
     for log_min in (bad, bad, bad, good, good, bad, bad, bad, bad):
@@ -143,14 +143,23 @@ def test_annealing_climbs_when_the_weights_are_met_or_patience_ends():
     assert bool(annealing.last(state))
 
 
-def test_automatic_strength_has_the_units_of_the_loss():
-    """At level 1 the weight an eighth of the way in is 1/e, whatever the units."""
-    losses = jnp.linspace(1.0, 2.0, 16)
-    for unit in (1e-6, 1.0, 1e6):
-        annealing = pinn.Annealing((1.0, 10.0), auto=True)
-        state = annealing.init(unit * losses)
-        w = pinn.causal_weights(unit * losses, annealing.strength(state))
-        np.testing.assert_allclose(w[2], np.exp(-1), rtol=1e-12)
+def test_a_tolerance_names_the_last_strength():
+    """exp(−ε n rtol²) = δ, whatever the chunks; levels ascend by at most 100."""
+    for rtol, chunks in ((1e-2, 8), (1e-4, 32), (0.9, 2)):
+        annealing = pinn.Annealing.reaching(rtol, chunks, delta=0.9)
+        eps = annealing.levels
+        np.testing.assert_allclose(jnp.exp(-eps[-1] * chunks * rtol**2), 0.9)
+        np.testing.assert_allclose(annealing.tolerance(chunks), rtol)
+        assert eps[0] <= 1 and jnp.all(eps[1:] <= 101 * eps[:-1])
+    with pytest.raises(ValueError, match="rtol: given 2"):
+        pinn.Annealing.reaching(2.0)
+
+
+def test_the_stop_test_asks_for_the_last_chunk():
+    """A residual in the last chunk alone silences no weight, and fails the test."""
+    losses = jnp.zeros(4).at[3].set(5.0)
+    assert jnp.all(pinn.causal_weights(losses, 1.0) == 1)
+    assert up_to_end(losses, 2.0) == 7
 
 
 def test_levels_must_ascend():

@@ -351,7 +351,7 @@ def measured(seed=0, rate=1.0):
 
 
 def objective(data=None, **settings):
-    settings = {"times": 32, "points": 1, "chunks": 8, "data_weight": 1e-6} | settings
+    settings = {"times": 32, "points": 1, "chunks": 8, "data_weight": 4e-6} | settings
     return pinn.Objective(data=data, **settings)
 
 
@@ -363,7 +363,7 @@ standard_errors = eqx.filter_jit(discovery.standard_errors)
 
 
 def trainer(learn, data=None):
-    annealing = pinn.Annealing((1e2, 1e6), patience=30)
+    annealing = pinn.Annealing((25.0, 2.5e5), patience=30)
     return pinn.Training(objective(data), LevenbergMarquardt(), annealing, learn=learn)
 
 

@@ -62,7 +62,9 @@ class AbstractPDE(eqx.Module):
     A function u maps (t, x), of shapes () and (d,), to its fields, of shape (c,). An
     ordinary differential equation has d = 0. Coefficients are dataclass fields, traced,
     so sweeping or learning them never recompiles. To write your own, say the class
-    variables below, `equation` and `initial`:
+    variables below, `equation` and `initial`. The boundary is "periodic", "zero" (at
+    the walls u keeps its initial values, zero or not), or None: a condition that only
+    your own ansatz knows, and no certificate can test.
 
         class Fisher(AbstractPDE):
             "uₜ = D uₓₓ + ρ u(1 − u)"
@@ -79,12 +81,12 @@ class AbstractPDE(eqx.Module):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("u",)
-    sizes: ClassVar[tuple[float, ...]] = (1.0,)  # typical, of each field or of all
+    sizes: ClassVar[tuple[float, ...] | None] = None  # typical, of each field or of all
     growth: ClassVar[float | None] = None  # of a small error over the horizon, if known
     needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()
-    boundary: ClassVar[Literal["periodic", "zero"]] = "periodic"
+    boundary: ClassVar[Literal["periodic", "zero"] | None] = "periodic"
     horizon: ClassVar[float]
 
     def __check_init__(self):
@@ -93,6 +95,12 @@ class AbstractPDE(eqx.Module):
             raise TypeError(
                 f"{', '.join(missing)}: not given by {type(self).__name__}; accepted "
                 'is needs = "u t xx", what `equation` reads, and horizon = 1.0.'
+            )
+        if self.lower and self.boundary not in ("periodic", "zero", None):
+            raise ValueError(
+                f"boundary: given {self.boundary!r} by {type(self).__name__}; accepted "
+                'is "periodic", "zero" (u keeps its initial values at the walls), or '
+                "None where only your own ansatz knows the condition."
             )
 
     @abc.abstractmethod

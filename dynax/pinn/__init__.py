@@ -1,6 +1,11 @@
 """Physics-informed networks that respect causality, and say whether they are solved."""
 
-from dynax.pinn.ansatz import HardInitial as HardInitial
+from dynax.pinn.ansatz import (
+    Diffused as Diffused,
+    HardInitial as HardInitial,
+    hard as hard,
+    soft as soft,
+)
 from dynax.pinn.causal import (
     AbstractScheme as AbstractScheme,
     Annealing as Annealing,
@@ -19,12 +24,8 @@ from dynax.pinn.march import Marched as Marched, Solution as Solution, march as 
 from dynax.pinn.networks import mlp_field as mlp_field
 from dynax.pinn.objective import (
     Data as Data,
-    Diffused as Diffused,
     Model as Model,
     Objective as Objective,
-    Window as Window,
-    hard as hard,
-    soft as soft,
 )
 from dynax.pinn.train import (
     Trained as Trained,
@@ -32,3 +33,4 @@ from dynax.pinn.train import (
     solve as solve,
     train as train,
 )
+from dynax.pinn.window import Window as Window

@@ -1,5 +1,6 @@
 """Conditions that a network meets by construction, whatever its parameters."""
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -8,7 +9,10 @@ from jaxtyping import Array
 
 from dynax._tree import cast
 from dynax.pde import AbstractPDE
+from dynax.pinn.interpolant import AbstractSeries
+from dynax.pinn.networks import with_window
 from dynax.pinn.networks._fixed import AbstractFixed
+from dynax.pinn.window import Window
 
 
 class Start(AbstractFixed):
@@ -22,11 +26,16 @@ class Start(AbstractFixed):
     scale: Array = eqx.field(converter=jnp.asarray)
     walls: tuple[tuple[float, float], ...] = eqx.field(static=True)
 
-    def reach(self, t, x):
-        s = (t - cast(self.t0, t.dtype)) / cast(self.scale, t.dtype)
+    def inside(self, x):
+        """g."""
+        g = jnp.ones((), x.dtype)
         for axis, (a, b) in enumerate(self.walls):
-            s = s * (4 / (b - a) ** 2 * (x[axis] - a) * (b - x[axis]))
-        return s
+            g = g * (4 / (b - a) ** 2 * (x[axis] - a) * (b - x[axis]))
+        return g
+
+    def reach(self, t, x):
+        """s."""
+        return (t - cast(self.t0, t.dtype)) / cast(self.scale, t.dtype) * self.inside(x)
 
 
 class HardInitial(eqx.Module):
@@ -55,3 +64,64 @@ class HardInitial(eqx.Module):
 
     def __call__(self, t, x):
         return self.start.initial(x) + self.start.reach(t, x) * self.network(t, x)
+
+
+def hard(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+    """u₀ + (t − t₀)/Δt · g(x) · S · N(t, x): it meets the initial state and walls
+    exactly; S are the fields' sizes, and the network is moved to the window's time."""
+    network = sized(pde, network, window)
+    length = window.t1 - window.t0
+    return HardInitial(network, window.initial, window.t0, length, pde)
+
+
+def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+    """S · N(t, x), the initial state left to a term of the loss. Walls are met exactly:
+    there, u = u₀ + g(x) · (S · N − u₀)."""
+    u = sized(pde, network, window)
+    start = HardInitial(u, window.initial, pde=pde).start
+    if not start.walls:
+        return u
+
+    def within(t, x):
+        fixed = window.initial(x)
+        return fixed + start.inside(x) * (u(t, x) - fixed)
+
+    return within
+
+
+def sized(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+    """S · N on the window's time."""
+    network = with_window(network, window.t0, window.t1)
+    sizes = window.sizes(pde)
+    return lambda t, x: cast(sizes, x.dtype) * network(t, x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Diffused:
+    """An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · g(x) · S · N, of the window's start
+    (`pinn.interpolate` of it, whose modes say how much is kept).
+
+    Meets start and walls as `hard` does, but lets a kink of u₀ melt at the rate at
+    which the equation melts it, so that what is left to the network is smooth.
+
+    Args:
+        diffusion: ν, of the equation.
+    """
+
+    diffusion: float
+
+    def __call__(self, pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+        start = window.initial
+        if not isinstance(start, AbstractSeries):
+            raise TypeError(
+                f"window.initial: given {type(start).__name__}; accepted with Diffused "
+                "is pinn.interpolate(pde, u, t, modes) in at least one dimension."
+            )
+        at = hard(pde, network, window)
+
+        def u(t, x):
+            s = t - cast(at.start.t0, t.dtype)
+            melted = start.diffused(self.diffusion * s)(x)
+            return melted + at.start.reach(t, x) * at.network(t, x)
+
+        return u

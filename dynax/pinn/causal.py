@@ -9,6 +9,7 @@ NOTICE. The weighting is a plug-in: any `AbstractScheme` serves.
 """
 
 import abc
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -27,6 +28,15 @@ def before(losses: Chunks, initial: ScalarLike = 0.0) -> Chunks:
     """L₀ + Σ_{k<i} L_k: all that goes wrong before chunk i."""
     start = jnp.asarray(initial).astype(losses.dtype)
     return start + jnp.concatenate([jnp.zeros_like(losses[:1]), losses[:-1]]).cumsum()
+
+
+def up_to_end(losses: Chunks, initial: ScalarLike = 0.0) -> Scalar:
+    """L₀ + Σ_{k≤n} L_k: all that goes wrong, the last chunk included.
+
+    Weights are exclusive: a chunk must not silence itself. What a window hands on is
+    its end, so the stop test is inclusive.
+    """
+    return jnp.asarray(initial).astype(losses.dtype) + jnp.sum(losses)
 
 
 class AbstractScheme(eqx.Module):
@@ -97,33 +107,28 @@ class AnnealState(NamedTuple):
 
     level: Int[Array, ""]
     steps: Int[Array, ""]
-    unit: Scalar
 
 
 class Annealing(eqx.Module):
-    """ε ascends through `levels`; each is left when min w > δ, or after `patience`.
+    """ε ascends through `levels`; each is left when exp(−ε Σ_{k≤n} L_k) > δ, or after
+    `patience` cycles.
 
-    ε multiplies a loss, so its good values depend on the loss's units. With
-    `auto=True` the levels are multiples of 1/(L₀ + Σ_{k≤n/8} L_k) as measured at the
-    start: at level 1 the weight of the chunk an eighth of the way in is 1/e.
+    The L_k are mean squares of relative residuals (`dynax.pinn.window`), without units:
+    met at ε, their root mean square over the window is below √(−ln δ/(nε)).
 
     Args:
         levels: ε, ascending.
         delta: δ.
         patience: cycles a level is given at most (the last one has no limit).
-        auto: as above.
     """
 
     levels: Float[Array, " levels"] = eqx.field(converter=jnp.asarray)
-    delta: ScalarLike
-    patience: int | Int[Array, ""]
-    auto: bool = eqx.field(static=True)
+    delta: ScalarLike = 0.99
+    patience: int | Int[Array, ""] = 1000
 
-    def __init__(
-        self, levels=(1.0, 10.0, 100.0, 1000.0), delta=0.99, patience=1000, auto=False
-    ):
+    def __init__(self, levels=(1.0, 10.0, 100.0, 1000.0), delta=0.99, patience=1000):
         self.levels = jnp.asarray(levels)
-        self.delta, self.patience, self.auto = delta, patience, auto
+        self.delta, self.patience = delta, patience
 
     def __check_init__(self):
         given = self.levels
@@ -132,28 +137,43 @@ class Annealing(eqx.Module):
         ):
             raise ValueError(f"levels: given {given}; accepted are ascending numbers.")
 
-    def init(self, losses: Chunks, initial: ScalarLike = 0.0) -> AnnealState:
-        """The first level, and the unit of ε that the losses at the start suggest."""
-        unit = jnp.ones((), losses.dtype)
-        if self.auto:
-            unit = 1 / before(losses, initial)[max(1, len(losses) // 8)]
+    @classmethod
+    def reaching(
+        cls, rtol: float, chunks: int = 16, delta: float = 0.99, patience: int = 1000
+    ) -> "Annealing":
+        """Levels by factors of at most 100, from 1 or below to the one that asks for a
+        relative residual of `rtol`:  ε = −ln δ/(n·rtol²), n the `chunks`."""
+        if not 0 < rtol < 1:
+            raise ValueError(f"rtol: given {rtol}; accepted is a number in (0, 1).")
+        last = -math.log(delta) / (chunks * rtol**2)
+        count = max(1, math.ceil(math.log(max(last, 1.0), 100.0))) + 1
+        powers = jnp.linspace(min(0.0, math.log10(last) - 2), math.log10(last), count)
+        return cls(10.0**powers, delta, patience)
+
+    def tolerance(self, chunks: int) -> Scalar:
+        """The relative residual that the last ε asks for: √(−ln δ/(nε))."""
+        last = self.levels[-1]
+        return jnp.sqrt(-jnp.log(tree.cast(self.delta, last.dtype)) / (chunks * last))
+
+    def init(self) -> AnnealState:
+        """The first level."""
         zero = jnp.zeros((), jnp.int32)
-        return AnnealState(zero, zero, unit)
+        return AnnealState(zero, zero)
 
     def strength(self, state: AnnealState) -> Scalar:
         """The present ε."""
-        return self.levels[state.level].astype(state.unit.dtype) * state.unit
+        return self.levels[state.level]
 
     def last(self, state: AnnealState) -> Bool[Array, ""]:
         return state.level == len(self.levels) - 1
 
     def met(self, log_min: Scalar) -> Bool[Array, ""]:
-        """min w > δ."""
+        """exp(log_min) > δ."""
         return log_min > jnp.log(tree.cast(self.delta, log_min.dtype))
 
     def advance(self, state: AnnealState, log_min: Scalar) -> AnnealState:
-        """One cycle later, the least weight being exp(log_min)."""
+        """One cycle later, what the stop test asks being exp(log_min)."""
         done = self.met(log_min) | (state.steps + 1 >= self.patience)
         up = done & ~self.last(state)
         level = state.level + up.astype(jnp.int32)
-        return AnnealState(level, jnp.where(up, 0, state.steps + 1), state.unit)
+        return AnnealState(level, jnp.where(up, 0, state.steps + 1))

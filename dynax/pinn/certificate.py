@@ -1,16 +1,24 @@
-"""Whether a window is solved: a claim that can fail, from (ε, min w) and unseen points.
+"""Whether a window is solved: a claim that can fail.
 
-min w alone says little: it depends on ε. At a small ε it can be 0.95 beside an error
-of 1. So a window counts as solved only if, at the *last* ε, min w > δ on the training
-points and again on points that no step has seen.
+A window counts as solved only if, at the *last* ε,
+
+    exp(−ε n (L + start² + walls²)) > δ
+
+on the training points and again on points that no step has seen. L is the mean square
+of the relative residual in the sizes that the solution itself has by then, n the number
+of chunks; `start` and `walls` are relative errors as well (`dynax.pinn.account`). So a
+certificate at ε says that each of these is below √(−ln δ/(nε)), whatever the units.
+And the state kept as it is must fail: else the test could not have seen an error.
 """
 
 import dataclasses
 import math
 from typing import Any, Literal
 
+import numpy as np
 
-Status = Literal["solved", "not solved", "diverged"]
+
+Status = Literal["solved", "not solved", "empty test", "diverged"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +26,18 @@ class Certificate:
     """The verdict on one window.
 
     Args:
-        status: "solved", "not solved" or "diverged".
+        status: "solved", "not solved", "diverged"; "empty test" if doing nothing, u
+            kept at its initial state, would pass at the last ε.
         reason: in words.
         strength, final: ε reached, and the last ε of the annealing.
-        min_weight: min w at ε, on the points last trained on before they were.
-        unseen_min_weight: the same on unseen points; NaN where it was never asked.
-        loss, unseen_loss: mean squared residuals there.
+        min_weight: exp(−ε Σ_{k≤n} L_k), on the points last trained on before they were.
+        unseen_min_weight: the same at the last ε on unseen points; NaN where it was
+            never asked.
+        loss, unseen_loss: mean square of the relative residual there, unweighted; seen
+            in the sizes of the window's start, unseen in the solution's own.
+        null: the same of doing nothing.
+        start, walls: relative errors there, on unseen points; NaN as above.
+        tolerance: √(−ln δ/(nε)) of the last ε.
         cycles: how many were run.
     """
 
@@ -35,6 +49,10 @@ class Certificate:
     unseen_min_weight: float
     loss: float
     unseen_loss: float
+    null: float
+    start: float
+    walls: float
+    tolerance: float
     cycles: int
 
     @property
@@ -44,36 +62,49 @@ class Certificate:
     @classmethod
     def of(cls, last, carry, annealing) -> "Certificate":
         """From the last row of training and what it carries (host numbers)."""
-        final = float(annealing.levels[-1]) * float(carry.anneal.unit)
-        eps, w = float(last.strength), math.exp(min(float(last.log_min), 0.0))
-        delta = float(annealing.delta)
-        asked = math.isfinite(float(carry.unseen))
-        unseen = math.exp(float(carry.unseen_log_min)) if asked else math.nan
+        final, eps = float(annealing.levels[-1]), float(last.strength)
+        delta, n = float(annealing.delta), len(last.chunks)
+        weight = lambda loss: math.exp(-final * n * loss)
+        seen = math.exp(min(float(last.log_min), 0.0))
+        unseen, null = carry.unseen, float(carry.null)
+        again = weight(float(unseen.total))
+        status = "not solved"
         if bool(carry.diverged):
             status, reason = "diverged", f"the loss is {float(last.loss)}"
+        elif weight(null) > delta:
+            status = "empty test"
+            reason = (
+                f"at ε = {final:.3g} the initial state kept as it is passes too: raise "
+                "the last ε, or lengthen the window"
+            )
         elif bool(carry.solved):
             status = "solved"
             reason = f"min w > {delta:g} at the last ε, on unseen points too"
         elif int(last.cycle) < 0:
             status, reason = "not solved", "no cycle was run"
         elif eps < final:
-            status = "not solved"
             reason = f"ε reached {eps:.3g} of {final:.3g}"
-        elif w <= delta:
-            status = "not solved"
-            reason = f"min w = {w:.4f} ≤ {delta:g} at the last ε"
+        elif not seen > delta:
+            reason = f"min w = {seen:.4f} ≤ {delta:g} at the last ε"
+        elif math.isinf(float(unseen.walls)):
+            reason = "the boundary is None, which nobody can test"
         else:
-            status = "not solved"
-            reason = f"min w = {unseen:.4f} ≤ {delta:g} on unseen points"
+            parts = {name: float(getattr(unseen, name)) for name in unseen._fields}
+            worst = max(parts, key=parts.__getitem__)
+            reason = f"min w = {again:.4f} ≤ {delta:g} on unseen points: {worst}"
         return cls(
             status,
             reason,
             eps,
             final,
-            w,
-            unseen,
-            float(last.loss),
-            float(carry.unseen) if asked else math.nan,
+            seen,
+            again,
+            float(np.mean(last.chunks)),
+            float(unseen.equation),
+            null,
+            math.sqrt(float(unseen.start)),
+            math.sqrt(float(unseen.walls)),
+            float(annealing.tolerance(n)),
             int(carry.cycle),
         )
 
@@ -81,12 +112,13 @@ class Certificate:
         text = (
             f"{self.status.upper()} after {self.cycles} cycles: {self.reason}\n"
             f"  ε = {self.strength:.3g} of {self.final:.3g}, min w = "
-            f"{self.min_weight:.4f}, loss {self.loss:.2e}"
+            f"{self.min_weight:.4f}, relative residual {math.sqrt(self.loss):.1e}"
         )
         if math.isfinite(self.unseen_loss):
             text += (
-                f"\n  unseen points: min w = {self.unseen_min_weight:.4f}, "
-                f"loss {self.unseen_loss:.2e}"
+                f"\n  unseen points: min w = {self.unseen_min_weight:.4f}, relative "
+                f"residual {math.sqrt(self.unseen_loss):.1e}, start {self.start:.1e}, "
+                f"walls {self.walls:.1e}; {self.tolerance:.1e} is asked for"
             )
         return text
 

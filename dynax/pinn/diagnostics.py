@@ -52,15 +52,14 @@ def diagnose(training, model: Model, window: Window, batch: Batch, strength):
         strength: ε.
     """
     objective: Objective = training.objective
+    window = window.measured(model.pde, batch.points.t.dtype)
     params, static = training.split(model)
     blocks = objective.blocks(model, window, batch)
     losses = objective.losses(blocks)
     weights = jnp.exp(objective.log_weights(losses, blocks, batch, strength))
 
     def row(params, t, x):
-        m = eqx.combine(params, static)
-        u = objective.ansatz(m.pde, m.network, window)
-        return objective.scaled(m.pde.residual(u, t, x, objective.engine))
+        return objective.relative(eqx.combine(params, static), window)(t, x)
 
     def chunk(points):
         def loss(params):

@@ -5,6 +5,7 @@ traced: one compiled program serves all windows.
 """
 
 import abc
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -18,9 +19,10 @@ from dynax.pinn.networks.features import waves
 
 
 class AbstractInterpolant(AbstractFixed):
-    """x ↦ u(t, x); `error` is the largest |interpolant − u| seen on the grid."""
+    """x ↦ u(t, x); `error` is the largest |interpolant − u| of each field, seen on a
+    grid of four points a mode. The certificate counts it."""
 
-    error: eqx.AbstractVar[Float[Array, ""]]
+    error: eqx.AbstractVar[Float[Array, " c"]]
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " d"]) -> Float[Array, " c"]:
@@ -31,7 +33,7 @@ class Constant(AbstractInterpolant):
     """The state of an ordinary differential equation."""
 
     value: Float[Array, " c"]
-    error: Float[Array, ""]
+    error: Float[Array, " c"]
 
     def __call__(self, x):
         del x
@@ -74,7 +76,7 @@ class Fourier(AbstractSeries):
     """b = 1, cos kωs, sin kωs, k ≤ modes, ω = 2π/(upper − lower): periodic states."""
 
     coefficients: Array
-    error: Float[Array, ""]
+    error: Float[Array, " c"]
     lower: tuple[float, ...] = eqx.field(static=True)
     upper: tuple[float, ...] = eqx.field(static=True)
     modes: int = eqx.field(static=True)
@@ -90,17 +92,29 @@ class Fourier(AbstractSeries):
 
 
 class Sine(AbstractSeries):
-    """b = sin kπ(s − a)/(b − a), k ≤ modes: states that vanish on the boundary.
+    """b = sin kπ(s − a)/(b − a), k ≤ modes: states that vanish on the boundary; in one
+    dimension a straight line between the values at the walls is added.
 
     Converges fast where even derivatives vanish there too, as those of heat, wave and
     Burgers' equation do; `error` tells.
     """
 
     coefficients: Array
-    error: Float[Array, ""]
+    error: Float[Array, " c"]
     lower: tuple[float, ...] = eqx.field(static=True)
     upper: tuple[float, ...] = eqx.field(static=True)
     modes: int = eqx.field(static=True)
+    ends: tuple[Array, Array] | None = None
+
+    def __call__(self, x):
+        u = super().__call__(x)
+        return u if self.ends is None else u + self.line(x)
+
+    def line(self, x):
+        """Between the walls of one dimension; harmonic, so diffusion leaves it."""
+        assert self.ends is not None
+        share = (x[0] - self.lower[0]) / (self.upper[0] - self.lower[0])
+        return self.ends[0] + share * (self.ends[1] - self.ends[0])
 
     def basis(self, axis, s):
         a, b = self.lower[axis], self.upper[axis]
@@ -123,11 +137,12 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
     t = 1.0 * jnp.asarray(t)
     zero = jnp.zeros((), t.dtype)
     if not pde.lower:
-        return Constant(u(t, jnp.zeros(0, t.dtype)), zero)
+        value = u(t, jnp.zeros(0, t.dtype))
+        return Constant(value, jnp.zeros_like(value))
     if modes < 1:
         raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
     kind = Fourier if pde.boundary == "periodic" else Sine
-    series = kind(zero, zero, pde.lower, pde.upper, modes)
+    series: AbstractSeries = kind(zero, zero, pde.lower, pde.upper, modes)
     count = 4 * modes  # about twice the functions: what they miss shows in the error
     lines = [
         a + (b - a) / count * jnp.arange(count, dtype=t.dtype)
@@ -135,6 +150,10 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
     ]
     grid = jnp.stack(jnp.meshgrid(*lines, indexing="ij"), -1)
     at = lambda x: u(t, x)
+    if isinstance(series, Sine) and len(lines) == 1:
+        a, b = (at(jnp.asarray(wall, t.dtype)) for wall in (pde.lower, pde.upper))
+        series = dataclasses.replace(series, ends=(a, b))
+        at = lambda x, line=series.line: u(t, x) - line(x)
     for _ in lines:
         at = jax.vmap(at)
     values = coefficients = fitted = at(grid)
@@ -143,8 +162,8 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
         project = basis.T / jnp.sum(basis**2, 0)[:, None]
         coefficients = _along(axis, project, coefficients)
         fitted = _along(axis, basis @ project, fitted)
-    error = jnp.max(jnp.abs(fitted - values))
-    return kind(coefficients, error, pde.lower, pde.upper, modes)
+    error = jnp.max(jnp.abs(fitted - values), tuple(range(len(lines))))
+    return dataclasses.replace(series, coefficients=coefficients, error=error)
 
 
 def _others(axis, ndim):

@@ -19,7 +19,7 @@ from dynax.checkpoint import Checkpoints
 from dynax.pinn.certificate import Certificate
 from dynax.pinn.interpolant import interpolate
 from dynax.pinn.objective import Model, Window
-from dynax.pinn.train import Trained, Training, train, warn_if_hopeless
+from dynax.pinn.train import Trained, Training, measured, train, warn_if_hopeless
 
 
 class Solution(eqx.Module):
@@ -129,7 +129,7 @@ def march(
     state = _start(handover, model.pde, dtype)
     for k in range(count):
         t0, t1 = (jnp.asarray(e, dtype) for e in edges[k : k + 2])
-        window = Window(t0, t1, state)
+        window = measured(model.pde, Window(t0, t1, state), dtype)
         began = time.process_time()
 
         def tell(share, text, k=k):

@@ -14,18 +14,9 @@ from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
 from dynax.pde import AbstractPDE, Points, derivatives
 from dynax.pde.derivatives import Engine
-from dynax.pinn.ansatz import HardInitial
-from dynax.pinn.causal import AbstractScheme, Causal, Chunks, log_weights
-from dynax.pinn.interpolant import AbstractSeries
-from dynax.pinn.networks import with_window
-
-
-class Window(NamedTuple):
-    """One stretch of time and the state it starts from, all traced."""
-
-    t0: Scalar
-    t1: Scalar
-    initial: Callable
+from dynax.pinn.ansatz import hard
+from dynax.pinn.causal import AbstractScheme, Causal, Chunks, log_weights, up_to_end
+from dynax.pinn.window import Window as Window
 
 
 class Model(NamedTuple):
@@ -34,54 +25,6 @@ class Model(NamedTuple):
 
     network: Callable
     pde: AbstractPDE
-
-
-def hard(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
-    """The network on the window's time, in units of the fields' typical sizes, meeting
-    its initial state exactly."""
-    t0: Any = window.t0
-    length: Any = window.t1 - window.t0
-    network = soft(pde, network, window)
-    return HardInitial(network, window.initial, t0, length, pde)
-
-
-def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
-    """The same, its initial state left to a term of the loss."""
-    network = with_window(network, window.t0, window.t1)
-    return lambda t, x: jnp.asarray(pde.sizes, x.dtype) * network(t, x)
-
-
-@dataclasses.dataclass(frozen=True)
-class Diffused:
-    """An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · N, of the window's initial state
-    (`pinn.interpolate` of it, whose modes say how much is kept).
-
-    Meets the start as `hard` does, but lets a kink of u₀ melt at the rate at which the
-    equation melts it, so that what is left to the network is smooth.
-
-    Args:
-        diffusion: ν, of the equation.
-    """
-
-    diffusion: float
-
-    def __call__(self, pde: AbstractPDE, network: Callable, window: Window) -> Callable:
-        start = window.initial
-        if not isinstance(start, AbstractSeries):
-            raise TypeError(
-                f"window.initial: given {type(start).__name__}; accepted with Diffused "
-                "is pinn.interpolate(pde, u, t, modes) in at least one dimension."
-            )
-        t0: Any = window.t0
-        length: Any = window.t1 - window.t0
-        moved = soft(pde, network, window)
-
-        def u(t, x):
-            s = t - tree.cast(t0, t.dtype)
-            share = s / tree.cast(length, t.dtype)
-            return start.diffused(self.diffusion * s)(x) + share * moved(t, x)
-
-        return u
 
 
 class Data(NamedTuple):
@@ -122,16 +65,16 @@ class Losses(NamedTuple):
 class Objective(eqx.Module):
     """(1/n) Σᵢ wᵢ Lᵢ + λ₀ L₀ + λ_d L_d  on a window [t0, t1].
 
-    Lᵢ is the mean square of the equation's residual over the i-th chunk of ascending
-    times, L₀ that of u(t0, x) − u₀(x), L_d that of (u − data)/σ. Data gate a chunk, as
-    the initial state does, with their misfit beyond the noise at times before it.
+    Lᵢ is the mean square of the equation's relative residual (`dynax.pinn.window`) over
+    the i-th chunk of ascending times, L₀ that of (u(t0, x) − u₀(x))/S, L_d that of
+    (u − data)/σ: no units. Data gate a chunk, as the initial state does, with their
+    misfit beyond the noise at times before it.
 
     Args:
         times, points: collocation times, and places at each.
         chunks: of time, as many weights; divides `times`.
         scheme: of the weights.
         engine: of derivatives.
-        scale: one number per residual that it is divided by.
         initial_weight: λ₀; None where the ansatz meets the initial state exactly.
         initial_points: places where it is compared otherwise, fresh ones every time:
             errors of the start grow with the solution.
@@ -146,7 +89,6 @@ class Objective(eqx.Module):
     chunks: int = eqx.field(static=True, default=16)
     scheme: AbstractScheme = Causal()
     engine: Engine = eqx.field(static=True, default=derivatives)
-    scale: ScalarLike | Float[Array, " r"] = 1.0
     initial_weight: ScalarLike | None = None
     initial_points: int = eqx.field(static=True, default=256)
     data: Data | None = None
@@ -170,8 +112,8 @@ class Objective(eqx.Module):
 
     def sample(self, key, pde: AbstractPDE, window: Window, dtype=None) -> Batch:
         """Fresh points."""
-        t0: Any = window.t0
-        t1 = window.t1 + tree.cast(self.overlap, t0.dtype) * (window.t1 - t0)
+        t0, length = window.t0, jnp.asarray(window.t1 - window.t0)
+        t1 = window.t1 + tree.cast(self.overlap, length.dtype) * length
         points = pde.sample(key, self.times, self.points, t0, t1, dtype)
         if self.initial_weight is None:
             return Batch(points, points.x[0, :0])
@@ -181,18 +123,29 @@ class Objective(eqx.Module):
 
     def blocks(self, model: Model, window: Window, batch: Batch) -> Blocks:
         """All residuals."""
-        u = self.ansatz(model.pde, model.network, window)
         points = batch.points
-
-        def residual(t, x):
-            return self.scaled(model.pde.residual(u, t, x, self.engine))
-
-        equation = over(residual, points)
-        start = jax.vmap(lambda x: u(window.t0, x) - window.initial(x))(batch.initial)
+        window = window.measured(model.pde, points.t.dtype)
+        u = self.ansatz(model.pde, model.network, window)
+        equation = over(self.relative(model, window), points)
+        start = jax.vmap(lambda x: self.late(u, window, x))(batch.initial)
         return Blocks(equation, start, self.misfit(u, points.x.dtype))
 
-    def scaled(self, residual):
-        return residual / tree.cast(self.scale, residual.dtype)
+    def relative(self, model: Model, window: Window) -> Callable:
+        """(t, x) → ρ, the equation's relative residual."""
+        window = window.measured(model.pde)
+        u = self.ansatz(model.pde, model.network, window)
+
+        def residual(t, x):
+            r = model.pde.residual(u, t, x, self.engine)
+            return r / tree.cast(window.scale.rows, r.dtype)
+
+        return residual
+
+    def late(self, u, window: Window, x):
+        """(u(t₀, x) − u₀(x))/S."""
+        t0 = tree.cast(window.t0, x.dtype)
+        off = u(t0, x) - window.initial(x)
+        return off / tree.cast(window.scale.sizes, off.dtype)
 
     def misfit(self, u, dtype):
         if self.data is None:
@@ -232,9 +185,11 @@ class Objective(eqx.Module):
     def log_min(
         self, losses: Losses, blocks: Blocks, batch: Batch, strength: ScalarLike
     ) -> Scalar:
-        """The least causal log wᵢ, whatever the scheme: what the stop test asks."""
-        wrong = self.wrong(losses, blocks, batch)
-        return jnp.min(log_weights(Causal(), *wrong, strength))
+        """−ε(L₀ + Σ_{k≤n} L_k), whatever the scheme: what the stop test asks. It is the
+        causal weight that a chunk after the last one would have."""
+        wrong = up_to_end(*self.wrong(losses, blocks, batch))
+        wrong = jax.lax.stop_gradient(jnp.where(jnp.isnan(wrong), jnp.inf, wrong))
+        return -tree.cast(jax.lax.stop_gradient(strength), wrong.dtype) * wrong
 
     def wrong(self, losses, blocks, batch) -> tuple[Chunks, Scalar]:
         """What gates a chunk: losses by chunks, and λ₀L₀."""
@@ -311,6 +266,7 @@ class Objective(eqx.Module):
     def linearised(self, params, static, window, batch, log_w):
         """(rows, J) for Gauss–Newton: each point's own gradient, O(points)."""
         flat, unravel = ravel_pytree(params)
+        window = window.measured(eqx.combine(params, static).pde, flat.dtype)
 
         def of(part):
             def row(flat):
@@ -322,11 +278,10 @@ class Objective(eqx.Module):
             return self.ansatz(model.pde, model.network, window)
 
         def equation(t, x):
-            residual = lambda m: m.pde.residual(model_u(m), t, x, self.engine)
-            return of(lambda m: self.scaled(residual(m)))
+            return of(lambda m: self.relative(m, window)(t, x))
 
         def start(x):
-            return of(lambda m: model_u(m)(window.t0, x) - window.initial(x))
+            return of(lambda m: self.late(model_u(m), window, x))
 
         def datum(t, x, value, noise):
             def miss(m):

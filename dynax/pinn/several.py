@@ -41,7 +41,8 @@ class Several(AbstractWrapped):
     @property
     def sizes(self) -> Any:
         sizes = self.known.sizes
-        return sizes if len(sizes) == 1 else sizes * len(self.states)
+        each = sizes is not None and len(sizes) > 1
+        return sizes * len(self.states) if each else sizes
 
     def apart(self, d: Derivatives) -> Derivatives:
         """(…, fields of all) → (…, states, fields)."""

@@ -29,9 +29,11 @@ from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
 from dynax.pde import AbstractPDE
 from dynax.pinn import networks, weighting
+from dynax.pinn.account import Account, account
 from dynax.pinn.balancing import AbstractBalance
 from dynax.pinn.causal import Annealing, AnnealState, Chunks
 from dynax.pinn.certificate import Certificate
+from dynax.pinn.interpolant import AbstractInterpolant
 from dynax.pinn.objective import Batch, Blocks, Losses, Model, Objective, Window
 
 
@@ -40,7 +42,12 @@ Method = optax.GradientTransformation | optx.AbstractLeastSquaresSolver
 
 
 class Record(NamedTuple):
-    """What a cycle saw at its fresh points, before its steps. `cycle` < 0: not run."""
+    """What a cycle saw at its fresh points, before its steps. `cycle` < 0: not run.
+
+    `log_min` is −ε Σ_{k≤n} L_k, which weights and levels follow: in the sizes of the
+    window's start. At the last ε it is what the stop test asks there: in the sizes that
+    the solution itself has by then, with all that `Account` counts.
+    """
 
     cycle: Int[Array, ""]
     loss: Scalar
@@ -71,8 +78,8 @@ class Carry(NamedTuple):
     cycle: Int[Array, ""]
     solved: Bool[Array, ""]
     diverged: Bool[Array, ""]
-    unseen_log_min: Scalar
-    unseen: Scalar
+    unseen: Account
+    null: Scalar
     weights: weighting.Blocks
     last: Record
 
@@ -104,10 +111,11 @@ class Training(eqx.Module):
         annealing: of ε.
         inner: steps a cycle.
         learn: pde → the parts of it that are trained too, in inverse problems.
-        unseen: how many batches of unseen points the stop test draws.
+        unseen: how many batches of unseen points the stop test draws; None: 4, and 32
+            of an ordinary differential equation, where they are cheap.
         balance: of the blocks' weights λ while training; None: the objective's own.
         sampler: (key, pde, window, dtype, residual) → points; None for the
-            objective's own; `residual` (t, x) → r, for adaptive sampling.
+            objective's own; `residual` (t, x) → ρ, for adaptive sampling.
     """
 
     objective: Objective
@@ -115,7 +123,7 @@ class Training(eqx.Module):
     annealing: Annealing
     inner: int = eqx.field(static=True, default=1)
     learn: Callable | None = eqx.field(static=True, default=None)
-    unseen: int = eqx.field(static=True, default=4)
+    unseen: int | None = eqx.field(static=True, default=None)
     balance: AbstractBalance | None = None
     sampler: Callable | None = eqx.field(static=True, default=None)
 
@@ -141,6 +149,7 @@ class Training(eqx.Module):
     def init(self, model: Model, window: Window, key) -> Carry:
         """The carry before the first cycle."""
         params, static = self.split(model)
+        window = window.measured(model.pde, tree.leaves(params)[0].dtype)
         point = self._batch(params, static, window, key)
         blocks = self.objective.blocks(model, window, point)
         losses = self.objective.losses(blocks)
@@ -161,19 +170,21 @@ class Training(eqx.Module):
         return Carry(
             params,
             state,
-            self.annealing.init(losses.chunks, losses.initial),
+            self.annealing.init(),
             key,
             jnp.zeros((), jnp.int32),
             no,
             no,
-            zero - jnp.inf,
-            zero + jnp.inf,
+            Account(*(zero + jnp.nan for _ in Account._fields)),
+            window.scale.null.astype(zero.dtype),
             self.objective.weights(),
             Record.none(losses),
         )
 
     def advance(self, carry: Carry, static, window: Window, cycles: int):
         """`cycles` cycles, none after the window is solved or has diverged."""
+        dtype = tree.leaves(carry.params)[0].dtype
+        window = window.measured(eqx.combine(carry.params, static).pde, dtype)
 
         def one(carry, _):
             go = lambda c: self._cycle(c, static, window)
@@ -218,7 +229,7 @@ class Training(eqx.Module):
         key = jax.random.fold_in(carry.key, carry.cycle)
         batch = self._batch(carry.params, static, window, key)
         model = eqx.combine(carry.params, static)
-        strength = self.annealing.strength(carry.anneal)
+        strength = tree.cast(self.annealing.strength(carry.anneal), carry.null.dtype)
 
         def look(blocks: Blocks):
             losses = objective.losses(blocks)
@@ -229,20 +240,29 @@ class Training(eqx.Module):
 
             def value(params):
                 blocks = objective.blocks(eqx.combine(params, static), window, batch)
-                losses, log_w, log_min = look(blocks)
-                return objective.total(losses, log_w), (losses, log_w, log_min)
+                seen = look(blocks)
+                return objective.total(seen[0], seen[1]), (*seen, blocks)
 
             found, grad = jax.value_and_grad(value, has_aux=True)(carry.params)
-            loss, (losses, log_w, log_min) = found
+            loss, (losses, log_w, log_min, blocks) = found
             fixed = self._loss(static, window, batch, log_w)
             state, params = carry.state, carry.params
             params, state = self._step(params, state, loss, grad, fixed, False)
         else:
-            losses, log_w, log_min = look(objective.blocks(model, window, batch))
+            blocks = objective.blocks(model, window, batch)
+            losses, log_w, log_min = look(blocks)
             loss = objective.total(losses, log_w)
             steps = self._newton if self._is_newton() else self._descend
             params, state = steps(carry, static, window, batch, log_w)
 
+        last = self.annealing.last(carry.anneal)
+        log_min = lax.cond(
+            last,
+            lambda: self._asked(
+                account(objective, model, window, batch, blocks, at_walls=False)
+            ),
+            lambda: log_min,
+        )
         record = Record(
             carry.cycle,
             loss,
@@ -253,14 +273,14 @@ class Training(eqx.Module):
             losses.initial,
             losses.data,
         )
-        claimed = self.annealing.last(carry.anneal) & self.annealing.met(log_min)
-        none = carry.unseen_log_min, carry.unseen
-        unseen_min, unseen = lax.cond(
+        claimed = last & self.annealing.met(log_min)
+        unseen = lax.cond(
             claimed,
-            lambda: self._look_again(model, static, window, key, strength),
-            lambda: none,
+            lambda: self._look_again(model, window, key, loss.dtype),
+            lambda: carry.unseen,
         )
-        solved = claimed & self.annealing.met(unseen_min)
+        empty = self.annealing.met(self._asked(carry.null))
+        solved = claimed & self.annealing.met(self._asked(unseen)) & ~empty
         diverged = ~jnp.isfinite(loss)
         keep = lambda old, new: tree.map(
             lambda a, b: jnp.where(solved | diverged, a, b), old, new
@@ -273,28 +293,30 @@ class Training(eqx.Module):
             carry.cycle + 1,
             solved,
             diverged,
-            unseen_min,
             unseen,
+            carry.null,
             carry.weights,
             record,
         )
         return carry, record
 
-    def _look_again(self, model, static, window, key, strength):
-        """(log min w, loss) on points that no step has seen."""
-        objective = self.objective
-        dtype = tree.leaves(self.split(model)[0])[0].dtype
+    def _asked(self, found) -> Scalar:
+        """log exp(−ε n L) at the last ε: what must be above log δ."""
+        total = found.total if isinstance(found, Account) else found
+        last = tree.cast(self.annealing.levels[-1], total.dtype)
+        return -last * self.objective.chunks * total
+
+    def _look_again(self, model, window, key, dtype) -> Account:
+        """The account on points that no step has seen."""
 
         def look(key):
-            batch = objective.sample(key, model.pde, window, dtype)
-            blocks = objective.blocks(model, window, batch)
-            losses = objective.losses(blocks)
-            log_min = objective.log_min(losses, blocks, batch, strength)
-            return log_min, objective.total(losses, jnp.zeros_like(losses.chunks))
+            batch = self.objective.sample(key, model.pde, window, dtype)
+            blocks = self.objective.blocks(model, window, batch)
+            return account(self.objective, model, window, batch, blocks)
 
-        keys = jax.random.split(jax.random.fold_in(key, 1), self.unseen)
-        log_mins, losses = lax.map(look, keys)
-        return jnp.mean(log_mins), jnp.mean(losses)
+        count = self.unseen or (4 if model.pde.lower else 32)
+        keys = jax.random.split(jax.random.fold_in(key, 1), count)
+        return tree.map(jnp.mean, lax.map(look, keys))
 
     def _is_newton(self) -> bool:
         return isinstance(self.method, optx.AbstractLeastSquaresSolver)
@@ -304,9 +326,7 @@ class Training(eqx.Module):
         batch = self.objective.sample(key, model.pde, window, dtype)
         if self.sampler is None:
             return batch
-        u = self.objective.ansatz(model.pde, model.network, window)
-        engine = self.objective.engine
-        residual = lambda t, x: model.pde.residual(u, t, x, engine)
+        residual = self.objective.relative(model, window)
         points = self.sampler(key, model.pde, window, dtype, residual)
         return batch._replace(points=points)
 
@@ -323,7 +343,7 @@ class Training(eqx.Module):
         # a line search leaves f and ∇f behind: good until the objective changes
         searched = bool(optax.tree.get_all_with_path(state, "grad"))
         if searched:
-            state = optax.tree.set(state, value=jnp.full_like(carry.unseen, jnp.inf))
+            state = optax.tree.set(state, value=jnp.full_like(carry.null, jnp.inf))
 
         def body(both, first):
             params, state = both
@@ -379,7 +399,8 @@ def solve(
     training: Training, model: Model, window: Window, key, cycles: int
 ) -> Trained:
     """Train for at most `cycles` cycles: a pure function, for jit and vmap."""
-    _, static = training.split(model)
+    params, static = training.split(model)
+    window = window.measured(model.pde, tree.leaves(params)[0].dtype)
     carry = training.init(model, window, key)
     carry, records = training.advance(carry, static, window, cycles)
     return Trained(eqx.combine(carry.params, static), carry, records)
@@ -404,6 +425,29 @@ def warn_if_hopeless(pde: AbstractPDE, dtype, span: float) -> None:
             f"{jnp.dtype(dtype).name}: a small error of {type(pde).__name__} grows "
             f"{growth:.1e}-fold in t = {span:g}, so rounding alone leaves a relative "
             f"error of about {floor:.0e}; accepted without warning is float64.",
+            stacklevel=3,
+        )
+
+
+@eqx.filter_jit
+def measured(pde: AbstractPDE, window: Window, dtype) -> Window:
+    """The window with its scale, compiled."""
+    return window.measured(pde, dtype)
+
+
+def warn_if_cut(training: Training, window: Window) -> None:
+    """Warn where an interpolant of the start is off by more than the last ε allows."""
+    initial, scale = window.initial, window.scale
+    if not isinstance(initial, AbstractInterpolant) or scale is None:
+        return
+    size = np.where(scale.start > 0, scale.start, scale.sizes)
+    off = float(np.sqrt(np.sum((np.asarray(initial.error) / size) ** 2)))
+    wanted = float(training.annealing.tolerance(training.objective.chunks))
+    if off > wanted:
+        warnings.warn(
+            f"window.initial: given an interpolant that is off by {off:.1e} of the "
+            f"state; the last ε asks for {wanted:.1e}, so that no network can be "
+            "certified. Give it more modes, or the state itself as x → fields.",
             stacklevel=3,
         )
 
@@ -440,8 +484,10 @@ def train(
             recipe, network, key, code or version of JAX; the first difference is named.
     """
     params, static = training.split(model)
-    span = float(window.t1 - window.t0)
-    warn_if_hopeless(model.pde, tree.leaves(params)[0].dtype, span)
+    dtype = tree.leaves(params)[0].dtype
+    window = measured(model.pde, window, dtype)
+    warn_if_hopeless(model.pde, dtype, float(window.t1 - window.t0))
+    warn_if_cut(training, window)
     now: Any = _begin(training, model, window, key) if carry is None else carry
     first, rows = int(now.cycle), _rows(now, 0)
     if checkpoints is not None:
@@ -482,11 +528,12 @@ def _joined(parts) -> Record:
 def _run(training: Training, model: Model, static, window: Window, carry: Carry):
     """What a training is, to tell it from any other on disk."""
     model = Model(eqx.combine(carry.params, static).network, model.pde)
+    start = window._replace(scale=None)  # it follows from the rest
     lowered = _go.lower(training, static, window, carry, 1)  # pyright: ignore
     return {
         "equation": type(model.pde).__name__,
         "method": type(training.method).__name__,
-        **_digest.numbers(window=window, training=training, model=model),
+        **_digest.numbers(window=start, training=training, model=model),
         **_digest.numbers(key=carry.key),
         "carry": _digest.digest(carry),
         **_digest.program(lowered.as_text()),

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynax.report._style import COLORS, new_figure, nothing, pick
+from dynax.report._style import COLORS, new_figure, nothing, pick, styled
 from dynax.report._sweep_axes import (
     Scale,
     drawn_log,
     line_colors,
-    literally,
     log_ticks,
     show,
 )
@@ -45,7 +44,7 @@ PANELS = 9
 BAND = "median and 10–90 %"
 
 
-@literally
+@styled
 def sensitivity_figure(
     ds: xr.Dataset, output: str, along: str, by: str | None = None
 ) -> Figure:
@@ -100,7 +99,7 @@ def sensitivity_figure(
     return figure
 
 
-@literally
+@styled
 def learning_curves(
     ds: xr.Dataset, output: str, along: str | None = None, by: str | None = None
 ) -> Figure:
@@ -160,7 +159,7 @@ def learning_curves(
     return figure
 
 
-@literally
+@styled
 def scatter_figure(
     ds: xr.Dataset,
     output: str,

@@ -10,7 +10,6 @@ import numpy as np
 
 from dynax.sweep.points import Space
 from dynax.sweep.program import Failure, Point, Program, heard, is_out_of_memory
-from dynax.sweep.provenance import model
 from dynax.sweep.store import DONE, NOT_FINITE
 
 
@@ -34,7 +33,6 @@ class Job:
         batch, chunk: points, chosen by measurement where None.
         memory: bytes that a call may need on each device; measured where None.
         time_limit: seconds that a batch may take.
-        retry: whether failed points are run again.
     """
 
     run: Callable[..., Mapping[str, Any]]
@@ -47,7 +45,6 @@ class Job:
     chunk: int | None = None
     memory: int | None = None
     time_limit: float | None = None
-    retry: bool = False
 
 
 class Chunk(NamedTuple):
@@ -82,7 +79,7 @@ class Executor:
                     {name: space.kind(name) for name in space.numbers},
                     seed=job.seed,
                     keyed=job.keyed,
-                    device=self.devices[0],
+                    platform=self.devices[0].platform,
                 )
         return self._points[structure]
 
@@ -138,8 +135,6 @@ class Executor:
                 for k, o in program.point.outputs.items()
             },
             "fingerprint": program.point.fingerprint,
-            "numerics": program.point.numerics,
-            "callbacks": program.point.callbacks,
             "memory_bytes": program.memory,
             "memory_limit_bytes": limit,
             "compile_seconds": round(program.compile_seconds, 3),
@@ -261,8 +256,7 @@ def _part(out, failures: Mapping[int, Failure], count, program, devices):
         **out,
         "status": status,
         "@batch": np.array(program.batch),
-        "@device": np.array(f"{len(devices)} x {model(devices[0])}"),
-        "@program": np.array(program.point.fingerprint),
+        "@device": np.array(f"{len(devices)} x {devices[0].device_kind}"),
         "@failed": np.array(at, np.int64),
         "@said": np.array([said[k] for k in at], dtype=str),
     }
