@@ -38,6 +38,8 @@ def one_pass(entries: Callable[..., Entries], *trees: PyTree) -> Entries:
     parts = [_one_array(entries, *row) for row in large]
     if small:  # biases and the like: one vector, one set of sums
         parts.append(_plain(entries, *map(_joined, zip(*small, strict=True))))
+    if not rows:  # a tree without arrays: sums of nothing
+        parts.append(_plain(entries, *(jnp.zeros(0, jnp.float32) for _ in trees)))
     return merged(parts)
 
 

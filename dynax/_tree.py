@@ -42,6 +42,11 @@ def copy(x: PyTree) -> PyTree:
     return map(lambda a: jnp.array(a, copy=True), x)
 
 
+def cast_like(x: PyTree, like: PyTree) -> PyTree:
+    """`x` in the dtypes of `like`."""
+    return map(lambda a, b: a.astype(b.dtype), x, like)
+
+
 def add(x: PyTree, y: PyTree) -> PyTree:
     return map(lambda a, b: a + b.astype(a.dtype), x, y)
 
@@ -84,16 +89,16 @@ def is_concrete(*values) -> bool:
 
 
 def check_params(x: PyTree, name: str = "params") -> None:
-    """Real floating leaves, at least one, finite where their values are known.
+    """Real floating leaves, finite where their values are known.
+
+    A tree without leaves passes: optax hands one to `init`, to see what is shaped like
+    the parameters (`optax.tree.map_params`) or where all of them are masked.
 
     Raises:
         TypeError: a leaf is not a real floating array.
-        ValueError: no leaf at all, or a NaN or infinity in one.
+        ValueError: a NaN or infinity in one.
     """
-    flat = jax.tree_util.tree_leaves_with_path(x)
-    if not flat:
-        raise ValueError(f"{name}: given a tree without arrays; at least one needed.")
-    for path, leaf in flat:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(x):
         where = f"{name}{jax.tree_util.keystr(path)}"
         dtype = getattr(leaf, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):

@@ -1,9 +1,11 @@
-"""With 8 virtual devices: the ledger of a sharded model equals the unsharded one."""
+"""With 8 virtual devices: the ledger of a sharded model equals the unsharded one, and
+every optimizer's state lies where the parameters do."""
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from peers.members import MEMBERS
 
 import dynax as dx
 
@@ -31,6 +33,14 @@ def train(params, batch, steps=4):
     return run(params, batch)
 
 
+def strangers(params):
+    """Optimizers with a state that is shaped like a parameter and lies elsewhere."""
+    for name, opt in MEMBERS.items():
+        for a in jax.tree.leaves(opt.init(params)):
+            if any(a.shape == p.shape and a.sharding != p.sharding for p in params):
+                yield name
+
+
 def main():
     assert jax.device_count() == 8, jax.device_count()
     keys = jax.random.split(jax.random.key(0), 4)
@@ -45,6 +55,8 @@ def main():
     mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     put = lambda a, *spec: jax.device_put(a, NamedSharding(mesh, P(*spec)))
     sharded = {"a": put(params["a"], None, "model"), "b": put(params["b"], "model")}
+    homes = [sharded["a"], jax.device_put(sharded["b"][:, 0], NamedSharding(mesh, P()))]
+    assert not [*strangers(homes)], [*strangers(homes)]
     (p, state), rows = train(params, batch)
     (q, state_), rows_ = train(sharded, tuple(put(a, "data") for a in batch))
     assert q["a"].sharding.spec == P(None, "model"), q["a"].sharding

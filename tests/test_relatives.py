@@ -660,3 +660,68 @@ def test_thresholded_falls_and_may_freeze():
 def test_bad_input(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+# --- the least subgradient ---------------------------------------------------------
+
+
+def gradients():
+    """Matrices of less than full rank, and their ranks."""
+    left, right = np.cos(np.arange(5.0)), 1 + np.sin(np.arange(4.0))
+    one = np.outer(left, right)
+    row = np.zeros((5, 4))
+    row[2] = right
+    two = one + np.outer(np.sin(np.arange(5.0)), np.cos(np.arange(4.0) ** 2))
+    return {
+        "zero": (np.zeros((5, 4)), 0),
+        "ones": (np.ones((5, 4)), 1),
+        "row": (row, 1),
+        "one": (one, 1),
+        "two": (two, 2),
+    }
+
+
+def exact(g, rank):
+    """UVᵀ over the singular values that are not 0, by NumPy in float64."""
+    u, _, vt = np.linalg.svd(g)
+    return u[:, :rank] @ vt[:rank]
+
+
+@pytest.mark.parametrize(
+    "kappa", [K.nuclear(), Nuclear(), K.OrthogonallyInvariant(K.SparseL1(0.0))]
+)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_the_least_subgradient_is_taken(kappa, dtype):
+    """Of a matrix without full rank: no move where there is no gradient, and the same
+    one for a gradient a rounding away. The control is what an SVD alone would give."""
+    for name, (g, rank) in gradients().items():
+        seen = np.asarray(kappa.grad(jnp.asarray(g, dtype)))
+        eps = float(jnp.finfo(dtype).eps)
+        np.testing.assert_allclose(seen, exact(g, rank), atol=40 * eps, err_msg=name)
+        nearby = np.asarray(kappa.grad(jnp.asarray(g * (1 + 2 * eps), dtype)))
+        np.testing.assert_allclose(seen, nearby, atol=80 * eps, err_msg=name)
+        u, _, vt = np.linalg.svd(g, full_matrices=False)
+        assert np.max(np.abs(u @ vt - exact(g, rank))) > 0.1
+
+
+def test_muon_agrees_with_optax_on_what_has_no_gradient():
+    """An unused matrix stays; optax's Newton–Schulz steps leave it too."""
+    x = {"used": jnp.full((4, 3), 0.1), "unused": jnp.zeros((3, 3))}
+    f = lambda x: jnp.sum((x["used"] @ jnp.ones(3) - 1) ** 2)
+    ends = []
+    for tx in (dx.as_optax(dx.Muon(), 1e-2), optax.contrib.muon(1e-2)):
+
+        def body(carry, _, tx=tx):
+            x, state = carry
+            with jax.numpy_dtype_promotion("standard"):
+                delta, state = tx.update(jax.grad(f)(x), state, x)
+            return (optax.apply_updates(x, delta), state), None
+
+        with jax.numpy_dtype_promotion("standard"):
+            start = x, tx.init(x)
+        ends.append(
+            jax.jit(lambda c, body=body: jax.lax.scan(body, c, length=60))(start)
+        )
+    for (end, _), _ in ends:
+        np.testing.assert_array_equal(end["unused"], 0)
+        assert f(end) < f(x)

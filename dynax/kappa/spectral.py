@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from ._base import AbstractArrayKappa, Scope, require
 from .norms import LInf, LogSumExp, TopK
@@ -19,6 +20,10 @@ class OrthogonallyInvariant(AbstractArrayKappa):
     φ = L1: nuclear norm, UVᵀ (Muon), ‖X‖_op ≤ 1/λ. φ = LInf: spectral norm, u₁v₁ᵀ,
     ‖X‖_* ≤ 1/λ. φ = TopK(k): Ky Fan. φ = SoftAbs(δ), Huber(δ), LogCosh(s): smooth
     nuclear norms. Distance: φ's distance of σ(Y).
+
+    A σ that the dtype cannot tell from 0 counts as 0 (`thin_svd`), and of all
+    subgradients there the least is taken: ∇κ(0) = 0, and rows without gradient rest.
+    At a repeated σ₁, LInf takes the pair that the factorisation puts first.
 
     An array is read as a matrix: fewer than two axes, one column (then ‖·‖_* = ‖·‖₂);
     more, the leading axes flattened into rows. Each leaf is a matrix of its own.
@@ -85,10 +90,26 @@ def _matrix(a):
 
 
 def _singular_values(a):
-    return jnp.linalg.svd(_matrix(a), compute_uv=False)
+    return cut(jnp.linalg.svd(_matrix(a), compute_uv=False), _matrix(a).shape)
 
 
 def _on_singular_values(f, a):
-    u, sigma, vt = jnp.linalg.svd(_matrix(a), full_matrices=False)
+    u, sigma, vt = thin_svd(_matrix(a))
     full = lax.Precision.HIGHEST  # TF32 would leave dom κ* by 1e-3
     return jnp.matmul(u * f(sigma)[None, :], vt, precision=full).reshape(a.shape)
+
+
+def thin_svd(m: Float[Array, "*batch rows columns"]):
+    """U, σ, Vᵀ with the σ that are rounding set to 0: σ ≤ n·u·σ₁, n the longer side.
+
+    An SVD in the unit round-off u leaves about that in the place of a zero.
+    """
+    u, sigma, vt = jnp.linalg.svd(m, full_matrices=False)
+    return u, cut(sigma, m.shape[-2:]), vt
+
+
+def cut(sigma: Float[Array, "*batch r"], shape: tuple[int, ...]):
+    """0 where σ ≤ n·u·σ₁; of huge n half the digits are kept."""
+    unit = float(jnp.finfo(sigma.dtype).eps) / 2
+    share = min(max(shape) * unit, unit**0.5)
+    return jnp.where(sigma <= share * sigma[..., :1], 0, sigma)

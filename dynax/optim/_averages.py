@@ -43,7 +43,9 @@ def excess(seen: Params, due: Params, size: Params, roundings: float = 8) -> Arr
         u = float(jnp.finfo(a.dtype).eps) / 2
         return jnp.max(tree.wide(jnp.abs(a - b) - roundings * u * s), initial=0)
 
-    return jnp.max(jnp.stack(tree.leaves(tree.map(entry, seen, due, size))))
+    none = jnp.zeros((), tree.widest(seen))  # of a tree without arrays
+    parts = [none, *tree.leaves(tree.map(entry, seen, due, size))]
+    return jnp.max(jnp.stack([a.astype(none.dtype) for a in parts]))
 
 
 def check_betas(**betas: ScalarLike) -> None:

@@ -27,12 +27,15 @@ def as_matrix(a: Array) -> Array:
 
 
 def factors(x: Params, make: Callable, longest: int, shortest: int = 1) -> Factors:
-    """make(n, dtype) for each side n of a matrix, shortest ≤ n ≤ longest; else None."""
+    """make(n, dtype) for each side n of a matrix, shortest ≤ n ≤ longest; else None.
+
+    The dtype is the leaf's, and at least float32: no factorisation runs in half.
+    """
 
     def side(k):
         def entry(a):
             n = as_matrix(a).shape[k] if a.ndim >= 2 else 0
-            return make(n, a.dtype) if shortest <= n <= longest else None
+            return make(n, tree.widest(a)) if shortest <= n <= longest else None
 
         return tree.map(entry, x)
 
@@ -46,8 +49,8 @@ def grams(grad: Params, like: Factors) -> Factors:
         def entry(g, a):
             if a is None:
                 return None
-            g = as_matrix(g).T if k else as_matrix(g)
-            return matmul(g, g.T).astype(a.dtype)
+            g = as_matrix(g.astype(a.dtype))
+            return matmul(g.T, g) if k else matmul(g, g.T)
 
         return tree.map(entry, grad, like[k])
 
@@ -61,17 +64,18 @@ def from_spectrum(basis: Array, values: Array) -> Array:
 
 def sandwich(x: Params, by: Factors, *, back: bool = False) -> Params:
     """LᵀXR leaf by leaf: into the bases that are the columns of L and R, or, for
-    symmetric factors, LXR. With `back` it is LXRᵀ."""
+    symmetric factors, LXR. With `back` it is LXRᵀ. Products are made in the factors'
+    dtype; each leaf keeps its own."""
 
     def entry(a, left, right):
         if left is None and right is None:
             return a
-        m = as_matrix(a)
+        m = as_matrix(a).astype(left.dtype if right is None else right.dtype)
         if left is not None:
             m = matmul(left if back else left.T, m)
         if right is not None:
             m = matmul(m, right.T if back else right)
-        return m.reshape(a.shape)
+        return m.reshape(a.shape).astype(a.dtype)
 
     return tree.map(entry, x, *by)
 

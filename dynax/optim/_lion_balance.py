@@ -155,8 +155,8 @@ def from_products(w: Weights, model: Model, x, x_next, m, dm, m_tilde, g, *s):
 
 def _model(block: Block) -> Model:
     u, stored = block.eps / 2, [jnp.finfo(a.dtype) for a in tree.leaves(block.m)]
-    u_m = max(float(info.eps) for info in stored) / 2
-    tiny = max(float(info.smallest_subnormal) for info in stored)
+    u_m = max((float(info.eps) for info in stored), default=0.0) / 2
+    tiny = max((float(info.smallest_subnormal) for info in stored), default=0.0)
     gamma = rounding_depth(tree.size(block.x)) * u
     narrow = u_m > float(jnp.finfo(block.weights.c.dtype).eps) / 2
     return Model(u, gamma, u_m, tiny, narrow)

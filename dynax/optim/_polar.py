@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from dynax._types import ScalarLike
+from dynax.kappa.spectral import thin_svd
 
 
 PRACTICAL = (3.4445, -4.7750, 2.0315)  # Jordan et al., Muon
@@ -33,8 +34,9 @@ def scaled_newton_schulz(eps: float) -> tuple[np.ndarray, float]:
 
 
 def polar_svd(m: Float[Array, "*batch rows columns"]):
-    u, _, vt = jnp.linalg.svd(m, full_matrices=False)
-    return _matmul(u, vt)
+    """UVᵀ over the σ that are not rounding: the least subgradient of ‖·‖_*."""
+    u, sigma, vt = thin_svd(m)
+    return _matmul(u * jnp.sign(sigma)[..., None, :], vt)
 
 
 def polar_newton_schulz(m: Float[Array, "*batch rows columns"]):

@@ -52,7 +52,7 @@ class AbstractSquares(AbstractBalancedOptimizer):
 
     def init(self, x):
         tree.check_params(x)
-        full = lambda a: jnp.broadcast_to(tree.cast(self.initial, a.dtype), a.shape)
+        full = lambda a: jnp.full_like(a, tree.cast(self.initial, a.dtype))
         return SquaresState(tree.map(full, x))
 
     def update(self, x, state, grad, lr):

@@ -228,14 +228,14 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
             ) from error
 
     def _decays(self, x: Params) -> PyTree:
-        if self.decay_mask is None:
+        if self.decay_mask is None or not tree.leaves(x):
             return tree.map(lambda _: self.weight_decay, x)
         lam = self.weight_decay
         return tree.map(lambda _, on: lam if on else 0.0, x, self._mask(x))
 
     def _parts(self, x: Params, *trees: PyTree) -> list[tuple[ScalarLike, tuple]]:
         """(λ, trees restricted to the leaves that decay with λ)."""
-        if self.decay_mask is None:
+        if self.decay_mask is None or not tree.leaves(x):
             return [(self.weight_decay, trees)]
         on = self._mask(x)
         off = tree.map(lambda m: not m, on)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from dynax._types import ScalarLike
 from dynax.kappa import L1, AbstractArrayKappa, AbstractNorm
+from dynax.kappa.spectral import cut
 from dynax.optim._averages import check_betas
 from dynax.optim._polar import polar_newton_schulz, polar_svd
 from dynax.optim._relatives import AbstractLion
@@ -25,6 +26,10 @@ class Muon(AbstractLion):
     `mu`. It solves min f on ‖X‖_op ≤ 1/λ for every matrix leaf. Certificate: H, Ḣ and
     the exact balance of LionKappa; inside, H = f + c(‖m‖_* − λ⟨m, X⟩), S(X) = ‖g‖_* +
     λ⟨X, g⟩ = 0 just at KKT points.
+
+    Of the subgradients of ‖·‖_* at a matrix of less than full rank, UVᵀ over its σ > 0
+    is the least: a matrix, a row or a rank without gradient does not move. With "svd" a
+    σ ≤ n·u·σ₁ counts as 0; "newton-schulz" takes it anywhere in [0, 1].
 
     Leaves of fewer than two axes (biases, scales) take Lion's step, κ = ‖·‖₁, so that
     κ stays one convex function; optax.contrib.muon hands them to Adam.
@@ -74,7 +79,8 @@ class Nuclear(AbstractNorm):
 
     def _value(self, m):
         if self.factor == "svd":
-            return jnp.sum(jnp.linalg.svd(self._matrices(m), compute_uv=False))
+            m = self._matrices(m)
+            return jnp.sum(cut(jnp.linalg.svd(m, compute_uv=False), m.shape[-2:]))
         return jnp.sum(m * jax.lax.stop_gradient(self._grad(m)))
 
     def _grad(self, m):

@@ -56,7 +56,7 @@ class PracticalMuon(AbstractOptimizer):
 
     def init(self, x):
         tree.check_params(x)
-        second = lambda a: jnp.zeros(() if a.ndim == 2 else a.shape, a.dtype)
+        second = lambda a: jnp.zeros_like(a, shape=() if a.ndim == 2 else None)
         zero = jnp.zeros((), tree.widest(x))
         return PracticalMuonState(zero, tree.zeros_like(x), tree.map(second, x))
 

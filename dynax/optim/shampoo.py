@@ -48,7 +48,7 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
     shape in one batch. An array of more than two axes is the matrix (all but the last)
     × (the last). A side longer than `longest` is left out, and the other one takes the
     exponent −1/2. Scalars, vectors and matrices with no side left are AdaGrad's:
-    v₊ = βv + wg²,  x₊ = x − εg/√(v₊ + e).
+    v₊ = βv + wg²,  x₊ = x − εg/√(v₊ + e). All sums are kept in at least float32.
 
     Flow at ε: L̇ = (L₊ − L)/ε, Ṙ and v̇ alike, Ẋ = −PGQ with the map's roots P, Q: those
     of L₊, R₊ that it looks ahead to, or, with interval > 1, the ones in use between two
@@ -93,7 +93,7 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
 
         def alone(a, left, right):
             none = left is None and right is None
-            return jnp.zeros_like(a) if none else None
+            return jnp.zeros_like(a, dtype=tree.widest(a)) if none else None
 
         squares = tree.map(alone, x, *sums)
         never = jnp.full((), -1.0, tree.widest(x))
@@ -103,11 +103,14 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         return state._replace(roots=self._roots(x, state))
 
     def update(self, x, state, grad, lr):
+        grad = tree.wide(grad)
         ahead = self._advance(x, state, grad)
-        return tree.scale(-lr, self._direction(x, ahead, grad)), ahead
+        delta = tree.scale(-lr, self._direction(x, ahead, grad))
+        return tree.cast_like(delta, x), ahead
 
     def flow(self, t, x, state, grad, lr):
         del t
+        grad = tree.wide(grad)
         ahead = self._summed(state, grad)
         rate = lambda new, old: (new - old) / tree.cast(lr, old.dtype)
         rates = ahead._replace(
@@ -118,7 +121,8 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         )
         if self.interval > 1:
             rates = rates._replace(age=1 / tree.cast(lr, state.age.dtype))
-        return tree.scale(-1, self._direction(x, ahead, grad)), rates
+        dx = tree.scale(-1, self._direction(x, ahead, grad))
+        return tree.cast_like(dx, x), rates
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
@@ -126,10 +130,12 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
 
     def dissipation(self, t, x, state, grad, lr):
         del t, lr
+        grad = tree.wide(grad)
         ahead = self._summed(state, grad)
         return tree.vdot(grad, self._direction(x, ahead, grad))
 
     def balance(self, step: Step, smoothness=None) -> Ledger:
+        step = step._replace(grad=tree.wide(step.grad))
         lr = tree.cast(step.lr, tree.widest(step.x))
         direction = self._direction(step.x, step.state_next, step.grad)
         row = _balance.ledger(
@@ -142,9 +148,8 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         due = self._summed(step.state, step.grad)
         size = self._summed(*tree.map(jnp.abs, (step.state, step.grad)))
         seen, due, size = ((s.sums, s.squares) for s in (step.state_next, due, size))
-        far = excess(
-            seen, due, size, 8 + max(a.size for a in tree.leaves(step.x)) ** 0.5
-        )
+        longest = max((a.size for a in tree.leaves(step.x)), default=0)
+        far = excess(seen, due, size, 8 + longest**0.5)
         sums = Check(-far, jnp.zeros_like(far))
         return row._replace(checks=row.checks | {"sums": sums})
 

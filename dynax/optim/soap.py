@@ -56,7 +56,7 @@ class SOAP(
     and v sorted along. The first step only looks: it makes the bases, by `eigh`, and
     leaves x where it is. Arrays of more than two axes are the matrix (all but the last)
     × (the last); sides of length 1 or longer than `longest` have no basis, nor have
-    vectors, on which this is Adam.
+    vectors, on which this is Adam. All averages and bases are kept in at least float32.
 
     Flow at ε: that of Adam in bases at rest, L̇ = ((1−β₃)/ε)(GGᵀ − L), Q̇ = 0.
 
@@ -107,14 +107,16 @@ class SOAP(
         return SOAP(adam.beta1, adam.beta2, self.eps, beta3, jnp.inf, self.longest)
 
     def init(self, x):
-        adam = self.adam.init(x)
+        adam = self.adam.init(tree.wide(x))
         square = lambda n, dtype: jnp.zeros((n, n), dtype)
         averages = factors(x, square, self.longest, shortest=2)
         bases = tree.map(lambda a: jnp.eye(a.shape[0], dtype=a.dtype), averages)
         return SOAPState(adam, averages, bases, jnp.full((), -1.0, tree.widest(x)))
 
     def update(self, x, state, grad, lr):
-        delta, adam = self.adam.update(x, state.adam, sandwich(grad, state.bases), lr)
+        grad, wide = tree.wide(grad), tree.wide(x)
+        inside = sandwich(grad, state.bases)
+        delta, adam = self.adam.update(wide, state.adam, inside, lr)
         delta = sandwich(delta, state.bases, back=True)
         averages = self._averaged(state, grad)
         age = state.age + 1
@@ -130,13 +132,16 @@ class SOAP(
         )
         begun = state.age >= 0
         delta = tree.map(lambda d: jnp.where(begun, d, 0), delta)
+        delta = tree.cast_like(delta, x)
         return delta, SOAPState(adam, averages, bases, jnp.where(due > 0, 0, age))
 
     def flow(self, t, x, state, grad, lr):
-        rate, adam = self.adam.flow(t, x, state.adam, sandwich(grad, state.bases), lr)
+        grad, inside = tree.wide(grad), sandwich(tree.wide(grad), state.bases)
+        rate, adam = self.adam.flow(t, tree.wide(x), state.adam, inside, lr)
+        rate = tree.cast_like(sandwich(rate, state.bases, back=True), x)
         b = (1 - self._beta3) / lr
         towards = lambda old, new: approach(b, old, new)
-        return sandwich(rate, state.bases, back=True), SOAPState(
+        return rate, SOAPState(
             adam,
             tree.map(towards, state.averages, grams(grad, state.averages)),
             tree.zeros_like(state.bases),
@@ -147,11 +152,13 @@ class SOAP(
         return self.adam.energy(t, x, state.adam, value, lr)
 
     def dissipation(self, t, x, state, grad, lr):
-        return self.adam.dissipation(t, x, state.adam, sandwich(grad, state.bases), lr)
+        inside = sandwich(tree.wide(grad), state.bases)
+        return self.adam.dissipation(t, x, state.adam, inside, lr)
 
     def balance(self, step: Step, smoothness: ScalarLike | None = None) -> Ledger:
         bases, begun = step.state.bases, step.state.age >= 0
-        grad = tree.map(lambda g: jnp.where(begun, g, 0), sandwich(step.grad, bases))
+        grad = sandwich(tree.wide(step.grad), bases)
+        grad = tree.map(lambda g: jnp.where(begun, g, 0), grad)
         turned = self.adam.advance(step.state.adam, grad)
         inside = step._replace(
             x=sandwich(step.x, bases),
@@ -164,7 +171,8 @@ class SOAP(
         after, kinetic = step.state_next, self.adam.kinetic
         jump = kinetic(after.adam, step.lr) - kinetic(turned, step.lr)
         seen = sandwich(sandwich(after.adam.m, after.bases, back=True), bases)
-        rounding = jnp.full_like(jump, 8 * tree.size(step.x) ** 0.5 * tree.eps(step.x))
+        u = tree.eps(after.adam.m)
+        rounding = jnp.full_like(jump, 8 * tree.size(step.x) ** 0.5 * u)
         checks = {k: c for k, c in row.checks.items() if k not in ("m", "v")}
         checks["m"] = Check(-_apart(seen, turned.m), rounding)
         checks["v"] = Check(-_apart(_sums(after.adam.v), _sums(turned.v)), rounding)

@@ -1,0 +1,1 @@
+"""The tests that peers ask of their own objects, asked of ours."""
