@@ -20,35 +20,56 @@ class Linearised(NamedTuple):
 
     Args:
         gradient: g = Jᵀr, (n,).
-        scale: ‖J‖²_F/n, the mean eigenvalue of JᵀJ.
+        scale: ‖J‖²_F/n, the mean eigenvalue of JᵀJ; 1 where J = 0.
+        least: the lowest μ = λ/scale that is not below round-off.
         model: p ↦ Jp.
         step: λ ↦ p = −(JᵀJ + λI)⁻¹g; NaN where the factorisation fails.
     """
 
     gradient: Float[Array, " n"]
     scale: Scalar
+    least: Scalar
     model: Callable[[Array], Array]
     step: Callable[[Scalar], Array]
 
 
 def solve(A, damping, b):
-    """(A + λI)⁻¹b by Cholesky."""
-    shifted = A + damping * jnp.eye(len(A), dtype=A.dtype)
+    """(A + diag(damping))⁻¹b by Cholesky."""
+    shifted = A + jnp.diag(jnp.broadcast_to(damping, len(A)))
     return cho_solve((jnp.linalg.cholesky(shifted), True), b)
 
 
+def size(a: Scalar) -> Scalar:
+    """a, to divide by: 1 in the place of 0 and of what is not finite."""
+    return jnp.where((a > 0) & (a < jnp.inf), a, 1)
+
+
 def primal(J: Matrix, g: Float[Array, " n"]) -> Linearised:
-    """p = −(JᵀJ + λI)⁻¹g."""
+    """p = −(JᵀJ + Λ)⁻¹g, Λⱼ = max(λ, nε·min(‖Jⱼ‖², ‖J‖²_F/n)).
+
+    Cholesky's round-off in a row and column is that of its own diagonal entry. So where
+    columns are of very different size, λ may go below the round-off of ‖J‖²_F.
+    """
     A = J.T @ J
-    scale = jnp.trace(A) / len(g)
-    return Linearised(g, scale, lambda p: J @ p, lambda damping: -solve(A, damping, g))
+    scale, squares = size(jnp.trace(A) / len(g)), jnp.diagonal(A)
+    share = jnp.minimum(squares / scale, 1)
+    least = _round_off(g) * jnp.min(share, where=share > 0, initial=1)
+    floor = _round_off(g) * share * scale
+    step = lambda damping: -solve(A, jnp.maximum(damping, floor), g)
+    return Linearised(g, scale, least, lambda p: J @ p, step)
 
 
 def dual(J: Matrix, r: Float[Array, " m"]) -> Linearised:
     """p = −Jᵀ(JJᵀ + λI)⁻¹r, the same step."""
     A, g = J @ J.T, J.T @ r
     step = lambda damping: -J.T @ solve(A, damping, r)
-    return Linearised(g, jnp.trace(A) / len(g), lambda p: J @ p, step)
+    return Linearised(
+        g, size(jnp.trace(A) / len(g)), _round_off(g), lambda p: J @ p, step
+    )
+
+
+def _round_off(g: Float[Array, " n"]) -> Scalar:
+    return jnp.asarray(len(g) * jnp.finfo(g.dtype).eps, g.dtype)
 
 
 def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
@@ -68,18 +89,17 @@ def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
     g = pull(r)
     signs = jax.random.rademacher(jax.random.key(0), (8, n), g.dtype)
     squares = jax.lax.map(lambda z: jnp.sum(push(z) ** 2), signs)
-    norm = lambda a: jnp.where((a > 0) & (a < jnp.inf), a, 1)
-    scale, size = norm(jnp.mean(squares) / n), norm(jnp.linalg.norm(g))
+    scale, length = size(jnp.mean(squares) / n), size(jnp.linalg.norm(g))
 
     def step(damping):
         normal = lambda x: (pull(push(x)) + damping * x) / scale
         struct = jax.ShapeDtypeStruct(g.shape, g.dtype)
         tags = lx.positive_semidefinite_tag
         operator = lx.FunctionLinearOperator(normal, struct, tags)
-        x = lx.linear_solve(operator, -g / size, solver, throw=False).value
-        return x * (size / scale)
+        x = lx.linear_solve(operator, -g / length, solver, throw=False).value
+        return x * (length / scale)
 
-    return Linearised(g, scale, push, step)
+    return Linearised(g, scale, _round_off(g), push, step)
 
 
 def count_sketch(key, J: Matrix, rows: int) -> Float[Array, "rows n"]:

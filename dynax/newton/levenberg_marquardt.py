@@ -55,10 +55,13 @@ class LevenbergMarquardt(
     After a trial that is not taken the next one uses the same J; if none of `trials`
     is, y stays. Neither a factorisation that fails nor a residual that is not finite
     is taken, so the loss never rises and y stays finite. λ is at least ε‖J‖²_F, where
-    the round-off of JᵀJ ends. As |1 − ρ| → 0 with the steps, convergence is quadratic
-    where r = 0 and J has full rank at the solution.
+    the round-off of JᵀJ ends; in the form "primal" at least nε‖Jⱼ‖² in column j if that
+    is less, so that units of single parameters do not matter either. As |1 − ρ| → 0
+    with the steps, convergence is quadratic where r = 0 and J has full rank at the
+    solution. Where Jᵀr = 0, and so also where J = 0, y is a solution: the step is 0.
 
-    For `optimistix.least_squares`, or by hand with `args` that change between steps:
+    For `optimistix.least_squares` and its `options=dict(jac="fwd")` or "bwd", or by
+    hand with `args` that change between steps:
     a step evaluates r and J at y for its own `args` and keeps nothing of the step
     before but μ. By hand, `fn(y, args) → (r, aux)`, y and r any pytrees, and
 
@@ -73,8 +76,9 @@ class LevenbergMarquardt(
         damping: μ of the first step.
         jacobian: (fn, y, args) → (r, J) with r flat, (rows,), and J of shape
             (rows, n), both in the order of `ravel_pytree`. Default: `jacfwd`, or
-            `jacrev` if there are fewer rows than parameters; if each row of r depends
-            on its own point, one `vmap` of `grad` over the points is far cheaper.
+            `jacrev` if there are fewer rows than parameters or `jac` is "bwd"; if each
+            row of r depends on its own point, one `vmap` of `grad` over the points is
+            far cheaper.
         form: "primal"; "dual", p = −Jᵀ(JJᵀ + λI)⁻¹r; "free", `linear_solver` with
             products by J and Jᵀ only (`jacobian` is not called). "auto" takes the
             smaller matrix, or is free where that would take more than `memory`.
@@ -82,12 +86,13 @@ class LevenbergMarquardt(
         linear_solver: of the form "free".
         sketch: rows s of a fresh CountSketch S in each step: (SJ)ᵀSJ for JᵀJ, the
             gradient Jᵀr and ρ's numerator stay exact. For rows ≫ n; s = 2n is usual.
+            Where there are no more than s rows, J itself is taken.
         trials: how many values of μ a step may try.
 
     Raises:
         ValueError: at construction, a field that is not as above; at trace time,
-            `jacobian` gives other shapes.
-        TypeError: y is not of real floating arrays.
+            `jacobian` gives other shapes, or `options["jac"]` is another word.
+        TypeError: y or r is not of real floating arrays.
     """
 
     rtol: ScalarLike = 1e-8
@@ -129,16 +134,17 @@ class LevenbergMarquardt(
         )
 
     def step(self, fn, y, args, options, state, tags):
-        del options, tags
+        del tags
         flat, unravel = ravel_pytree(y)
 
         def residual(flat):
             r, aux = fn(unravel(flat), args)
             return ravel_pytree(r)[0], aux
 
-        r, aux, here = self.linearise(fn, y, args, residual, state.steps)
+        jac = options.get("jac")
+        r, aux, here = self.linearise(fn, y, args, residual, state.steps, jac)
         loss = r @ r / 2
-        least = flat.size * jnp.finfo(flat.dtype).eps
+        most = 1 / (flat.size * jnp.finfo(flat.dtype).eps)
 
         def trial(carry):
             tried, mu, *_ = carry
@@ -154,7 +160,7 @@ class LevenbergMarquardt(
             near = self.small(p, flat) & self.small(r_new - r, r)
             keep = lambda new, old: jnp.where(taken, new, old)
             moved = jax.tree.map(keep, (flat + p, aux_new), (flat, aux))
-            return tried + 1, jnp.clip(mu, least, 1 / least), taken, near, moved
+            return tried + 1, jnp.clip(mu, here.least, most), taken, near, moved
 
         def undecided(carry):
             tried, _, taken, near, _ = carry
@@ -177,18 +183,32 @@ class LevenbergMarquardt(
         )
         return unravel(moved[0]), state, moved[1]
 
-    def linearise(self, fn, y, args, residual, steps):
+    def linearise(self, fn, y, args, residual, steps, jac=None):
         """r as a vector, aux, and the step from y as a function of λ."""
         flat, _ = ravel_pytree(y)
-        rows = jax.eval_shape(residual, flat)[0].size
+        shape = jax.eval_shape(residual, flat)[0]
+        rows = shape.size
+        if not jnp.issubdtype(shape.dtype, jnp.floating):
+            raise TypeError(
+                f"fn: given a residual of {shape.dtype}; accepted are real floating "
+                "arrays, such as the real and the imaginary part of a complex one."
+            )
+        if jac not in (None, "fwd", "bwd"):
+            raise ValueError(f"jac: given {jac!r} in options; accepted is fwd or bwd.")
         form = self.chosen(rows, flat.size, flat.dtype)
         if form == "free":
-            r, push, aux = jax.linearize(residual, flat, has_aux=True)
-            transpose = jax.linear_transpose(push, flat)
-            pull = lambda q: transpose(q)[0]
+            transposed = lambda f, like: lambda q: jax.linear_transpose(f, like)(q)[0]
+            if jac == "bwd":
+                r, back, aux = jax.vjp(residual, flat, has_aux=True)
+                pull = lambda q: back(q)[0]
+                push = transposed(pull, r)
+            else:
+                r, push, aux = jax.linearize(residual, flat, has_aux=True)
+                pull = transposed(push, flat)
             return r, aux, _forms.free(push, pull, r, flat.size, self.linear_solver)
         if self.jacobian is None:
-            derive = jax.jacrev if rows < flat.size else jax.jacfwd
+            backward = rows < flat.size if jac is None else jac == "bwd"
+            derive = jax.jacrev if backward else jax.jacfwd
             again = lambda flat: (lambda r, aux: (r, (r, aux)))(*residual(flat))
             J, (r, aux) = derive(again, has_aux=True)(flat)
         else:
@@ -201,7 +221,7 @@ class LevenbergMarquardt(
             aux = residual(flat)[1]
         if form == "dual":
             return r, aux, _forms.dual(J, r)
-        if self.sketch is None:
+        if not self.sketches(rows):
             return r, aux, _forms.primal(J, J.T @ r)
         key = jax.random.fold_in(jax.random.key(0), steps)
         return r, aux, _forms.primal(_forms.count_sketch(key, J, self.sketch), J.T @ r)
@@ -210,9 +230,13 @@ class LevenbergMarquardt(
         """The form of a step of this shape: what "auto" comes to."""
         if self.form != "auto":
             return self.form
-        dense = "dual" if rows < params and self.sketch is None else "primal"
+        dense = "dual" if rows < params and not self.sketches(rows) else "primal"
         heavy = self.bytes_of(dense, rows, params, dtype) > self.memory
         return "free" if heavy else dense
+
+    def sketches(self, rows: int) -> bool:
+        """Whether a step of so many rows takes fewer sums of them."""
+        return self.sketch is not None and self.sketch < rows
 
     def bytes_of(self, form: Form, rows: int, params: int, dtype: DTypeLike) -> int:
         if form == "free":
@@ -220,7 +244,7 @@ class LevenbergMarquardt(
         else:
             side = rows if form == "dual" else params
             numbers = 2 * rows * params + 3 * side**2
-            numbers += 0 if self.sketch is None else 2 * self.sketch * params
+            numbers += 2 * (self.sketch or 0) * params if self.sketches(rows) else 0
         return numbers * jnp.dtype(dtype).itemsize
 
     def step_bytes(self, rows: int, params: int, dtype: DTypeLike = float) -> int:
