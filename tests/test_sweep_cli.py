@@ -245,6 +245,81 @@ def test_what_a_point_raises_is_told(script, tmp_path):
     assert "2 failed: raised an error" in out and "out of luck" in out
 
 
+def test_seeds_are_keys_where_run_takes_a_key(script, tmp_path):
+    """N of them for each of the other points; control: without, one."""
+    words = ["--run", "noisy", "--axis", "rate=1.0,2.0", "--store"]
+    assert call(script, "--seeds", "3", *words, tmp_path / "a")[0] == 0
+    assert call(script, *words, tmp_path / "b")[0] == 0
+    loss = open_sweep(tmp_path / "a").loss
+    assert dict(loss.sizes) == {"rate": 2, "seed": 3}
+    assert len(np.unique(loss)) == 6
+    assert dict(open_sweep(tmp_path / "b").sizes) == {"rate": 2}
+
+
+SWITCH = """
+import os, pathlib
+import jax
+from dynax.sweep import Static
+
+class Plain:
+    factor = 1.0
+
+class Double:
+    factor = 2.0
+
+SPACE = {"x": [1.0, 2.0, 3.0], "kind": Static([Plain, Double]), "width": Static([2, 4])}
+
+def run(x, kind, width):
+    there = pathlib.Path(__file__).with_name("away")
+    def read(x):
+        if there.exists() and x == 2:
+            raise OSError("the disk is away")
+        return kind.factor * x
+    y = jax.pure_callback(read, x, x, vmap_method="sequential")
+    return {"y": y + len([0] * width)}
+"""
+
+
+def test_failed_points_are_run_again(tmp_path, capfd):
+    """When asked to, and only they and their parts; the rest stays. And few lines."""
+    file, store = tmp_path / "switch.py", tmp_path / "a"
+    file.write_text(SWITCH, encoding="utf-8")
+    (tmp_path / "away").touch()
+    words = [file, "--axis=width=3", "--axis=kind=Double", "--store", store]
+    code, out, err = call(*words, "--batch=1", "--chunk=1")
+    assert code == 1 and "OSError: the disk is away" in out
+    assert len((err + capfd.readouterr().err).splitlines()) < 10
+    (tmp_path / "away").unlink()
+    before = {p.name for p in (store / "parts").iterdir()}
+    assert call("resume", store)[0] == 1
+    assert "resume " + str(store) + " --retry-failed" in call("status", store)[1]
+    assert call("resume", store, "--retry-failed")[0] == 0
+    assert open_sweep(store).y.values.ravel().tolist() == [5.0, 7.0, 9.0]
+    after = {p.name for p in (store / "parts").iterdir()}
+    assert sorted(pathlib.Path(p).suffix for p in after - before) == [
+        ".npz",
+        ".retried",
+    ]
+    assert call("resume", store, "--retry-failed")[0] == 0, "nothing is left to retry"
+    assert {p.name for p in (store / "parts").iterdir()} == after
+
+
+def test_axes_of_static_arguments_stay_static(script, tmp_path):
+    """Numbers, and classes by their names in SPACE; what is neither is refused."""
+    file = tmp_path / "switch.py"
+    file.write_text(SWITCH, encoding="utf-8")
+    axis = lambda text: [file, "--axis", text, "--dry-run", "--json"]
+    found = strict(call(*axis("width=8,16,32"))[1])
+    assert found["structures"] == 6 and found["dims"]["width"] == 3
+    assert strict(call(*axis("kind=Plain"))[1])["structures"] == 2
+    assert "given kind=Triple; accepted are Plain, Double" in sentence(
+        *axis("kind=Triple")
+    )
+    assert "given a range for width, which is static" in sentence(
+        *axis("width=int:1:9")
+    )
+
+
 def test_workers_share_and_each_ends_well(script, finished, tmp_path):
     store = tmp_path / "a"
     words = [script, *GRID, *BATCH, "--store", store]
@@ -448,7 +523,8 @@ def sentence(*words):
         (["--points", "nowhere.csv"], "--points: given nowhere.csv (No such file"),
         (["--run", "runn"], "--run: given 'runn', which is no function of"),
         (["--run", "number"], "accepted are run, noisy"),
-        (["--run", "noisy", "--seeds", "2"], "seed, which run does not take"),
+        (["--run", "loses", "--seeds", "2"], "seed, which run does not take"),
+        (["--run", "noisy", "--seeds", "2", "--axis", "seed=1"], "--seeds: given 2"),
         (["--run", "branches"], "branches: sweep_toy.py raised TracerBoolConv"),
         (["--run", "words"], "run: returned str as loss; accepted is an array"),
         (["--run", "nothing"], "accepted is a dict of arrays"),
@@ -494,6 +570,12 @@ def test_one_sentence_for_bad_files(script, tmp_path, store):
         "dynax: STORE: none given; see `dynax sweep status --help`."
     )
     assert "FILE.py: none given" in sentence()
+    assert "given 'stats'; did you mean status? Accepted" in sentence("stats", store)
+    fields = part(store).name.split("-")
+    fields[5] = "0" * 16
+    part(store).rename(store / "parts" / "-".join(fields))
+    for verb in ("status", "show"):
+        assert "belongs to another experiment" in sentence(verb, store)
     assert "--wach: not an argument of `dynax sweep status`" in sentence(
         "status", store, "--wach"
     )

@@ -4,7 +4,10 @@ Oracles: closed forms, `run` at one point after another, and sweeps in which not
 went wrong, compared bit by bit.
 """
 
+import json
 import re
+import time
+import warnings
 
 import equinox as eqx
 import jax
@@ -20,6 +23,7 @@ from dynax.sweep import (
     Search,
     Space,
     Static,
+    StoreError,
     Table,
     Worker,
     halton,
@@ -32,6 +36,7 @@ from dynax.sweep.executor import Executor
 from dynax.sweep.local import make_job
 from dynax.sweep.program import Program
 from dynax.sweep.store import DONE, MISSING, NOT_FINITE, RAISED, TIME_LIMIT, Store
+from dynax.sweep.watch import _overdue as overdue
 from tests.sweeping import descent, grid, loop, rough, rows
 from tests.test_sweep_crash import same
 
@@ -153,12 +158,27 @@ def test_precision(x64):
     assert x64 or error > runs.descent_bound(EPS), "control: float32 is that of float64"
 
 
-def test_integers_that_jax_would_cut_are_refused():
-    """Control: with 64 bits they fit."""
-    space = {"n": [1, 2**40]}
-    assert sweep(lambda n: {"m": n}, space).m.values.tolist() == space["n"]
-    with jax.enable_x64(False), pytest.raises((ValueError, OverflowError)):
-        sweep(lambda n: {"m": n}, space)
+@pytest.mark.parametrize("value", [2**40, 1e300, -1e39, 1e-60], ids=str)
+def test_numbers_that_32_bits_would_change_are_refused(value):
+    """As they would keep their labels. Control: with 64 bits they fit."""
+    space = {"n": [1 if isinstance(value, int) else 1.0, value]}
+    table = {"t": Table({"n": space["n"]})}
+    with jax.enable_x64(False):
+        for given in (space, table):
+            with pytest.raises(
+                ValueError, match="^n: given .*32 bits.*, or jax_enable"
+            ):
+                sweep(lambda n: {"m": n}, given)
+    make_job(lambda n: {"m": n}, space)
+
+
+def test_the_largest_and_the_least_of_32_bits_are_accepted():
+    """To the bit; and infinities, that are asked for."""
+    info = np.finfo(np.float32)
+    x = [float(info.max), float(info.tiny), -0.0, np.inf]
+    with jax.enable_x64(False):
+        found = sweep(lambda x: {"y": x}, {"x": x})
+    assert found.y.values.tobytes() == np.float32(x).tobytes()
 
 
 # The same bits, however the work is divided.
@@ -310,16 +330,22 @@ def test_numbers_are_never_compiled_anew(compilations):
     assert compilations() == 1
 
 
-def test_traced_twice_at_most(compilations):
-    """Once for what it returns, once for the batch; not for chunks or when resumed."""
+def test_what_is_traced_is_what_runs(compilations, tmp_path):
+    """Once, so that the fingerprint is of the numbers; else of those of another trace.
+
+    A function that is not pure is another one when it is resumed, and refused.
+    """
     traced = []
 
     def run(x):
         traced.append(x)
-        return {"y": x}
+        return {"y": len(traced) * x}
 
-    sweep(run, {"x": np.arange(40.0)}, batch=2, chunk=4)
-    assert len(traced) <= 2 and compilations() == 1
+    found = sweep(run, {"x": np.arange(40.0)}, tmp_path / "s", batch=2, chunk=4)
+    assert len(traced) == 1 and compilations() == 1
+    np.testing.assert_array_equal(found.y, np.arange(40.0))
+    with pytest.raises(StoreError, match="the code or its data has changed"):
+        sweep(run, {"x": np.arange(40.0)}, tmp_path / "s")
 
 
 def test_a_finished_sweep_is_not_even_compiled(compilations, tmp_path):
@@ -366,6 +392,14 @@ print(json.dumps(Executor(make_job(run, {"x": [1.0, 2.0]})).point(0).fingerprint
     before = fingerprint(calling())
     monkeypatch.setattr("jax.__version__", "0.0")
     assert fingerprint(calling()) != before, "another jax makes other numbers of it"
+
+
+def test_calls_to_python_are_told(tmp_path):
+    """In the store, as what is called is not compared; control: there are none."""
+    BAD.clear()
+    space = {"rate": [0.5], "seed": [1]}
+    assert sweep(touchy, space).attrs["host_callbacks"] == 1
+    assert sweep(rough, space).attrs["host_callbacks"] == 0
 
 
 # What goes wrong at a point stays there.
@@ -442,8 +476,11 @@ def same_elsewhere(good, bad, where):
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_a_callback_that_raises(batch, tmp_path):
-    """The programme is the same: only Python knows which points are bad."""
+def test_a_callback_that_raises(batch, tmp_path, capfd, caplog):
+    """The programme is the same: only Python knows which points are bad.
+
+    It is told in a line for each in the store, not in pages; and may be run again.
+    """
     BAD.clear()
     good = sweep(touchy, grid(), batch=batch).load()
     assert set(np.unique(good.status)) == {DONE}, "control"
@@ -460,6 +497,10 @@ def test_a_callback_that_raises(batch, tmp_path):
     said = {text for *_, text in failures(tmp_path / "s")}
     assert len(said) == 2
     assert all(f"{rates[k]:.2f} is bad" in "".join(said) for k in (2, 5))
+    assert "Traceback" not in "".join([*capfd.readouterr(), caplog.text])
+    assert sweep(touchy, grid(), tmp_path / "s").attrs["failed"] == 22, "as it was"
+    again = sweep(touchy, grid(), tmp_path / "s", retry_failed=True)
+    same(again.load(), good)
 
 
 def test_points_that_raise_and_that_are_not_finite(tmp_path):
@@ -674,6 +715,18 @@ def test_memory_is_respected(tmp_path):
     )  # 3 · 64 roundings, n = 64
 
 
+def test_a_point_beyond_the_memory_limit_is_told(tmp_path):
+    """And run; control: not of one that fits."""
+    told: list[Progress] = []
+    with pytest.warns(UserWarning, match="memory: the limit is 10 KiB, but one point"):
+        sweep(hungry, {"x": [1.0]}, memory=10 * 2**10, progress=told.append)
+    assert "the limit is 10 KiB, but one point needs" in str(told[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sweep(hungry, {"x": [1.0]}, memory=10 * 2**20, progress=told.append)
+    assert "the limit is" not in str(told[-1])
+
+
 def test_chunks_are_whole_batches(tmp_path):
     """Else lanes of each batch are computed for nothing."""
     sweep(rough, grid(), tmp_path / "s", chunk=10)
@@ -710,6 +763,29 @@ def test_outputs_of_names_that_are_taken_are_refused(name):
     space = {"x": [1.0, 2.0], "kind": Static(["a", "b"])}
     with pytest.raises(Exception, match=f"^run: returned .*{name}.*; accepted"):
         sweep(lambda x, kind: {name: x}, space)
+
+
+def test_axes_that_would_be_called_as_an_argument_are_refused(tmp_path):
+    """Before the work; else what is computed cannot be read. Others may be given."""
+
+    def run(loss_0, x=1.0):
+        return {"loss": loss_0 * jnp.ones(3), "loss_0_0": 2 * loss_0}
+
+    space = {"loss_0": [1.0, 2.0, 3.0]}
+    with pytest.raises(ValueError, match="^dims: by default .*loss_0.* for loss; acc"):
+        sweep(run, space, tmp_path / "s")
+    assert not Store.open(tmp_path / "s").parts()
+    found = sweep(run, space, tmp_path / "s", dims={"loss": ["step"]})
+    assert found.loss.dims == ("loss_0", "step")
+    with pytest.raises(ValueError, match="axes, along 1 of the space; accepted are 32"):
+        sweep(lambda x: {"y": jnp.zeros((1,) * 32) + x}, {"x": [1.0]})
+
+
+def test_xarray_is_looked_for_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"sweep needs xarray: pip install"):
+        sweep(rough, grid(), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize(
@@ -803,6 +879,19 @@ def test_outputs_of_all_kinds():
         ({"run": 3}, "run: given int; accepted is a function"),
         ({"space": {"z": [1]}}, "space: given z, which run does not take; accepted"),
         ({"space": {"seed": [1]}}, "space: x is not given, and run has no default"),
+        ({"seed": 0.5}, "seed: given 0.5; accepted is an integer"),
+        ({"time_limit": 3}, "time_limit: given with what cannot be sent .*; accepted"),
+        (
+            {"space": {"x": np.arange(2**17), "seed": np.arange(2**16)}},
+            "space: given 8,589,934,592 points; accepted",
+        ),
+        (
+            {
+                "space": {"trial": Search(2, "y", {"x": uniform(0, 1)})},
+                "retry_failed": True,
+            },
+            "retry_failed: given with a search, .*; accepted",
+        ),
         ({"engine": Local(Worker(3, 3))}, "orker.*given .*; accepted"),
         ({"engine": Local(Worker(-1, 3))}, "orker.*given .*; accepted"),
     ],
@@ -823,6 +912,7 @@ def test_progress_is_told(tmp_path):
     assert (told[0].done, told[-1].done) == (0, 77) and told[-1].points == 77
     assert [p.done for p in told] == sorted(p.done for p in told)
     assert str(told[-1]).startswith("77 of 77 points (100%), ")
+    assert "points/s" in str(told[-1]) and "points/s" not in str(told[0])
     assert "unknown time left" in str(told[0])
     again: list[Progress] = []
     sweep(rough, grid(), tmp_path / "s", batch=4, chunk=8, progress=again.append)
@@ -834,7 +924,27 @@ def test_progress_is_told(tmp_path):
         assert told[-1].failed == 11 and "11 failed" in str(told[-1])
 
 
+def test_no_rate_is_claimed_while_compiling():
+    told: list[Progress] = []
+    space = {"size": Static([1, 2, 3]), "x": np.arange(4.0)}
+    sweep(lambda x, size: {"y": x * size}, space, progress=told.append)
+    between = [p for p in told if "compiling" in p.note]
+    assert [p.note for p in between] == ["compiling 2 of 3", "compiling 3 of 3"]
+    assert [p.done for p in between] == [4, 8] and not any(p.rate for p in between)
+    assert told[-1].rate > 0, "control"
+
+
 # Time limits.
+
+
+def test_clocks_that_are_set_do_not_end_a_batch(monkeypatch, tmp_path):
+    """The limit is of a clock that only goes on; control: that it does is noticed."""
+    noted = lambda at: (tmp_path / "now").write_text(json.dumps([0, 0, [0], at]))
+    noted(time.monotonic())
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    assert not overdue(tmp_path / "now", 60.0)
+    noted(time.monotonic() - 61)
+    assert overdue(tmp_path / "now", 60.0)
 
 
 @pytest.fixture(scope="module")
@@ -849,6 +959,13 @@ def test_points_without_an_end_are_given_up(unlimited, tmp_path):
     assert found.status.values.tolist() == [0, 0, 0, TIME_LIMIT, 0, 0]
     same_elsewhere(unlimited, found, np.arange(6) != 3)
     assert failures(tmp_path / "s") == [(3, "over the time limit", "took over 1 s")]
+    notes = tmp_path / "s" / "workers" / "0-of-1.bad"
+    assert notes.exists()
+    options = {"batch": 2, "time_limit": 0.7, "retry_failed": True}
+    again = sweep(runs.endless, space, tmp_path / "s", **options)
+    assert again.status.values.tolist() == found.status.values.tolist()
+    said = failures(tmp_path / "s")
+    assert said == [(3, "over the time limit", "took over 0.7 s")], "it was run again"
 
 
 def test_points_that_kill_their_process(tmp_path):

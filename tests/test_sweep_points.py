@@ -1,5 +1,6 @@
 """Spaces: which points they have, in which order, and what they refuse."""
 
+import functools
 import itertools
 import json
 import math
@@ -90,6 +91,17 @@ def test_labels():
     assert Space({"x": [1.0]}).labels(0) == {}
     assert Static([1, 2.5]).labels == [1, 2.5]
     assert Static(["a", None, 3]).labels == ["a", "None", "3"]
+
+
+def test_static_values_may_be_named():
+    """Objects whose text tells where in memory they are need a name."""
+    half, twice = (functools.partial(narrow, a) for a in (0.5, 2.0))
+    static = Static({"half": half, "twice": twice})
+    assert static.labels == ["half", "twice"] and static.values == [half, twice]
+    assert Space({"g": static}).structures[1] == {"g": twice}
+    for bare in ([half], [object()], [(1, narrow)]):
+        with pytest.raises(ValueError, match=r"^Static: given .* at 0x.*; accepted is"):
+            Static(bare)
 
 
 def test_what_is_traced_and_what_is_static():
@@ -329,6 +341,41 @@ REFUSED = [
     (lambda: uniform(1, 1), ValueError, r"range: given 1.0 … 1.0; accepted is low < h"),
     (lambda: uniform(0, math.inf), ValueError, r"range: given 0.0 … inf; accepted"),
     (lambda: uniform(math.nan, 1), ValueError, r"range: given nan … 1.0; accepted"),
+    (
+        lambda: integers(1.5, 3.2),
+        ValueError,
+        r"range: given integers 1.5 … 3.2; accepted are whole numbers",
+    ),
+    (
+        lambda: Search(4, "l", {"x": Range(0.0, -100.0)}),
+        ValueError,
+        r"range: given 0.0 … -100.0; accepted is low < high",
+    ),
+    (
+        lambda: Search(4, "l", {"x": Range(2, 12, log=True, integer=True)}),
+        ValueError,
+        r"range: given integers 2 … 12, logarithmic; accepted",
+    ),
+    (
+        lambda: random(4, x=Range(math.nan, 1.0)),
+        ValueError,
+        r"range: given nan … 1.0; accepted is low < high",
+    ),
+    (
+        lambda: Space({"status": [1]}),
+        ValueError,
+        r"space: given the name 'status', .*; accepted is another one",
+    ),
+    (
+        lambda: Space({"t": Table({"status": [1]})}),
+        ValueError,
+        r"given the name 'status'",
+    ),
+    (
+        lambda: Space({f"x{k}": [1] for k in range(33)}),
+        ValueError,
+        r"space: given 33 dimensions; accepted are at most 32",
+    ),
     (lambda: integers(3, 2), ValueError, r"range: given 3 … 2; accepted"),
     (lambda: log_uniform(0, 1), ValueError, r"range: given low = 0.0; accepted is > 0"),
     (

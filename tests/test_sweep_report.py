@@ -7,6 +7,7 @@ import re
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dynax.report import (
     heat_map,
@@ -17,6 +18,7 @@ from dynax.report import (
     sweep_document,
     sweep_figures,
 )
+from dynax.report._html import figure_html
 from dynax.report._sweep_axes import Scale
 from dynax.report._sweep_data import (
     best,
@@ -185,6 +187,28 @@ def test_a_page_is_whole_and_needs_nothing_else(name):
     assert "the same to the last bit" in page.text and "Batch size64" in page.text
     assert "dynax <sweep>" in page.text
     assert ("a < b" in page.text) == (failed > 0)
+
+
+def test_dollars_in_names_and_units_are_dollars():
+    r"""Even those that TeX would take for a formula, in every kind of figure.
+
+    Control: to matplotlib alone they are.
+    """
+    odd = [r"$\foo$", "$1", r"a\$b$", "${"]
+    dims = {"kind": np.array(odd), "rate": RATES, "decay": [0.0, 1.0]}
+    ds = dataset({**dims, "seed": np.arange(2)})
+    for name in ("loss", "rate", "decay"):
+        ds[name].attrs["units"] = r"$\frac{1$"
+    figures = sweep_figures(ds)
+    drawn = "".join(figure_html(f, "", f"f{k}") for k, f in enumerate(figures.values()))
+    assert len(figures) > 5
+    for text in odd + [r"loss [$\frac{1$]"]:
+        assert f">{text}<" in drawn.replace("&lt;", "<"), text
+    assert "\\$" not in drawn.replace(r"a\$b$", ""), "escapes are not seen"
+    figure = Figure()
+    figure.text(0, 0, odd[0])
+    with pytest.raises(ValueError, match="Unknown symbol"):
+        figure_html(figure, "", "f")
 
 
 # ------------------------------------------------------------------ what is drawn is so

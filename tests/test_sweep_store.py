@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,7 +31,9 @@ from dynax.sweep import (
     open_sweep,
     sweep,
 )
-from dynax.sweep.store import DONE, MISSING, STALE, Store, create, replace
+from dynax.sweep.engine import missing
+from dynax.sweep.files import create, replace
+from dynax.sweep.store import DONE, MISSING, STALE, Part, Store
 from tests.sweeping import rows
 from tests.test_sweep_crash import same
 
@@ -166,7 +169,7 @@ def test_a_foreign_folder_is_refused(tmp_path):
     with pytest.raises(StoreError, match="a folder with other files in it; accepted"):
         sweep(run, SPACE, tmp_path, **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(StoreError, match="cannot write to .*notes.txt"):
+    with pytest.raises(StoreError, match="notes.txt, where no folder can"):
         sweep(run, SPACE, tmp_path / "notes.txt", **OPTIONS)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".DS_Store").touch()
@@ -178,6 +181,129 @@ def test_what_is_no_store_cannot_be_opened(tmp_path):
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(StoreError, match="holds no sweep; accepted is the folder"):
             open_sweep(path)
+
+
+# To what the results belong.
+
+
+def test_parts_that_nothing_describes_are_refused(half, loaded):
+    """Else those of the old space come out under the labels of a new one."""
+    manifest, before = half / "manifest.json", files(half)
+    text = manifest.read_text()
+    other = {**SPACE, "seed": range(10, 17)}
+    for spoil in (manifest.unlink, manifest.touch):
+        spoil()
+        for space in (SPACE, other):
+            with pytest.raises(StoreError, match=r"no manifest.json .*; accepted is"):
+                sweep(run, space, half, **OPTIONS)
+    assert files(half) == before
+    manifest.write_text(text)
+    same(sweep(run, SPACE, half, **OPTIONS).load(), loaded)
+
+
+def test_an_empty_manifest_counts_as_none(tmp_path, loaded):
+    (tmp_path / "manifest.json").touch()
+    same(sweep(run, SPACE, tmp_path, **OPTIONS).load(), loaded)
+
+
+def test_another_format_is_refused(half):
+    manifest = json.loads((half / "manifest.json").read_text())
+    del manifest["format"]
+    (half / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"is of format 1; accepted is format 2"):
+        open_sweep(half)
+
+
+@pytest.mark.parametrize("what", ["experiment", "programme"])
+def test_parts_of_another_store_are_refused(half, tmp_path, what):
+    """Those of another space, and those of other code; by whoever looks."""
+    other = SPACE if what == "programme" else {**SPACE, "seed": range(10, 17)}
+
+    def changed(kind, rate, size, seed):
+        return run(kind, rate, size, seed, scale=2.0)
+
+    code = renamed(changed) if what == "programme" else run
+    sweep(code, other, tmp_path / "other", **OPTIONS)
+    stray = Store.open(tmp_path / "other").parts()[1].path
+    shutil.copy(stray, half / "parts")
+    for look in (open_sweep, lambda s: sweep(run, SPACE, s, **OPTIONS)):
+        with pytest.raises(StoreError, match=f"{stray.name} belongs to another {what}"):
+            look(half)
+    (half / "parts" / stray.name).unlink()
+    assert sweep(run, SPACE, half, **OPTIONS).attrs["complete"]
+
+
+def test_a_renamed_part_is_not_what_it_says(half):
+    """The name says which points a part holds, and is sealed as the content is."""
+    part = Store.open(half).parts()[1]
+    assert part.first == 8
+    moved = part.path.with_name(part.path.name.replace("-000000000008-", "-12-"))
+    part.path.rename(moved)
+    with pytest.raises(StoreError, match="does not match its checksum"):
+        open_sweep(half).load()
+    assert Store.open(half).repair() == [moved.name]
+
+
+FLAGS = "--xla_cpu_enable_fast_math=true"
+
+
+def test_options_of_xla_are_of_the_experiment(half, monkeypatch):
+    """But for those that change no number; and what differs is named."""
+    neutral = "--xla_force_host_platform_device_count=8 --xla_dump_to=/nowhere"
+    monkeypatch.setenv("XLA_FLAGS", f"{neutral} {FLAGS}")
+    found = rf"XLA_FLAGS is \[\] there, \['{FLAGS}'\] here"
+    with pytest.raises(StoreError, match=found):
+        sweep(run, SPACE, half, **OPTIONS)
+    with (
+        jax._src.config.exec_time_optimization_effort(-1.0),
+        monkeypatch.context() as patch,
+    ):
+        patch.delenv("XLA_FLAGS")
+        with pytest.raises(StoreError, match="jax.config is .* there, .* here"):
+            sweep(run, SPACE, half, **OPTIONS)
+    monkeypatch.setenv("XLA_FLAGS", neutral)
+    assert sweep(run, SPACE, half, **OPTIONS).attrs["complete"]
+
+
+# Plans.
+
+
+def test_lost_plans_are_made_anew(tmp_path, loaded):
+    """Emptied or gone, with other chunks: every point once, none for ever missing."""
+    store = tmp_path / "s"
+    sweep(run, SPACE, store, **OPTIONS)
+    plans = [store / "plans" / f"00{k}.json" for k in (0, 1)]
+    for chunk, batch in ((2, 2), (14, 2), (3, 3), (35, 5)):
+        for part in Store.open(store).parts()[1::2]:
+            part.path.unlink()
+        plans[0].write_text("")
+        plans[1].unlink()
+        with pytest.raises(StoreError, match="no plan that can be read; run the sweep"):
+            open_sweep(store)
+        found = sweep(run, SPACE, store, dims=DIMS, chunk=chunk, batch=batch)
+        assert found.attrs["done"] == 70 and found.attrs["complete"]
+        same(found.load(), loaded)
+    parts = Store.open(store).parts()
+    assert any(p.skip for p in parts) and len({p.count for p in parts}) > 2, "control"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=9),
+    st.integers(1, 5),
+)
+def test_what_parts_do_not_cover(spans, batch):
+    """Each point that is missing, in whole batches, none of them twice."""
+    part = Part(0, 0, 0, 1, 0, "", "")
+    held = [part._replace(first=a, count=n) for a, n in spans]
+    have = {k for a, n in spans for k in range(a, a + n)}
+    share = [(0, 4 * batch), (8 * batch, 2 * batch)]
+    mine = {k for a, n in share for k in range(a, a + n)}
+    found = list(missing(share, held, batch))
+    assert all(a % batch == n % batch == 0 for a, n in found)
+    todo = [k for a, n in found for k in range(a, a + n)]
+    assert len(set(todo)) == len(todo)
+    assert mine - have <= set(todo) <= mine
+    assert {k // batch for k in todo} == {k // batch for k in mine - have}
 
 
 # Parts.
@@ -244,6 +370,23 @@ def test_damaged_parts(tmp_path, loaded, how):
     assert after == before
 
 
+def test_any_flipped_bit_is_noticed(half):
+    """One bit of each byte in turn: never another number, nor another exception."""
+    part = Store.open(half).parts()[0]
+    data = part.path.read_bytes()
+    bits = np.random.default_rng(0).integers(8, size=len(data))
+    store, seen = Store.open(half), 0
+    with open(part.path, "r+b") as file:
+        for at, bit in enumerate(bits):
+            os.pwrite(file.fileno(), bytes([data[at] ^ 1 << bit]), at)
+            with pytest.raises(StoreError):
+                store.read(part, "loss")
+            os.pwrite(file.fileno(), data[at : at + 1], at)
+            seen += 1
+    assert seen > 2000
+    assert store.read(part, "loss").tolist() == [10.0, 11.0, 12.0, 13.0], "control"
+
+
 def test_unfinished_files_are_not_parts(half):
     """What another process is still writing has another name."""
     part = Store.open(half).parts()[0].path
@@ -264,22 +407,6 @@ def test_litter_is_removed_when_it_is_old(half):
     assert not old.exists() and new.exists()
 
 
-def test_repair_leaves_alone_what_others_add_meanwhile(half, monkeypatch):
-    """Worker 0 looks for damage while worker 1 writes its first part."""
-    store, parts = Store.open(half), Store.parts
-    value = {"status": np.zeros(1, np.int8), "@batch": np.array(1)}
-
-    def slowly(self):
-        found = parts(self)
-        store.write(7, 0, value)
-        return found
-
-    monkeypatch.setattr(Store, "parts", slowly)
-    assert store.repair() == []
-    monkeypatch.undo()
-    assert [p.structure for p in store.parts()][-1] == 7
-
-
 def test_atomic_files(tmp_path):
     """`create` leaves what is there, `replace` does not, neither leaves litter."""
     file = tmp_path / "f"
@@ -290,6 +417,42 @@ def test_atomic_files(tmp_path):
     with pytest.raises(TypeError):
         replace(file, "not bytes")
     assert file.read_text() == "three" and os.listdir(tmp_path) == ["f"]
+
+
+def test_files_are_whole_where_there_are_no_links(tmp_path, monkeypatch, loaded):
+    """A stop between opening and writing leaves nothing; control: it is reached."""
+
+    def unknown(*paths):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", unknown)
+    assert create(tmp_path / "f", "one") and not create(tmp_path / "f", "two")
+    assert (tmp_path / "f").read_text() == "one"
+    same(sweep(run, SPACE, tmp_path / "s", **OPTIONS).load(), loaded)
+
+    def stopped(*paths):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        create(tmp_path / "g", "one")
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.parametrize("name", ["file", "link", "a\0b", "a" * 300])
+def test_paths_at_which_no_store_can_be(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="where no folder can be made .*; accepted"):
+        sweep(run, SPACE, tmp_path / name, **OPTIONS)
+
+
+def test_a_store_that_is_removed_meanwhile(tmp_path):
+    def remove(state):
+        shutil.rmtree(tmp_path / "s", ignore_errors=True)
+
+    with pytest.raises(StoreError, match="no longer there, and what was in it is lost"):
+        sweep(run, SPACE, tmp_path / "s", progress=remove, **OPTIONS)
 
 
 # Workers.

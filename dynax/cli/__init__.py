@@ -17,6 +17,7 @@ from dynax.cli._launch import LAUNCH, Launch, launch, split
 from dynax.cli._stores import VERBS, bare_ray, sweep_command
 from dynax.cli._sweep import SWEEP
 from dynax.cli._verify import Verify
+from dynax.sweep import StoreError
 from dynax.sweep.provenance import version
 
 
@@ -101,7 +102,7 @@ def _main(argv: list[str]) -> int:
         if isinstance(command, Launch):
             command = dataclasses.replace(command, sweep=sweep)
         return command if isinstance(command, int) else command.main()
-    except UsageError as error:
+    except (UsageError, StoreError) as error:
         print(f"dynax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

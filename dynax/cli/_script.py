@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from dynax.cli._files import UsageError, describe, load
-from dynax.sweep import Range, Search, Table, halton, random, sobol
+from dynax.sweep import Range, Search, Space, Static, Table, halton, random, sobol
 from dynax.sweep.parse import axis, number
 
 
@@ -31,20 +32,36 @@ class Script:
         path: absolute.
         name: of the function.
         bits: of floats while the file is loaded.
+        repeats: an argument that only repeats, each time with another random key: the
+            function is not given it.
     """
 
-    def __init__(self, path: str, name: str, bits: int):
-        self.path, self.name, self.bits = path, name, bits
+    def __init__(self, path: str, name: str, bits: int, repeats: str | None = None):
+        self.path, self.name, self.bits, self.repeats = path, name, bits, repeats
         module = script_module(path, bits)
         self.function = vars(module)[name]
         self.__name__, self.__module__ = name, module.__name__
         self.__signature__ = inspect.signature(self.function)
+        if repeats is not None:
+            given = self.__signature__.parameters.values()
+            kind = inspect.Parameter.KEYWORD_ONLY
+            more = [inspect.Parameter(repeats, kind)]
+            last = [p for p in given if p.kind is p.VAR_KEYWORD]
+            given = [p for p in given if p.kind is not p.VAR_KEYWORD]
+            self.__signature__ = inspect.Signature([*given, *more, *last])
 
     def __call__(self, **point):
+        point.pop(self.repeats or "", None)
         return self.function(**point)
 
+    def repeated(self, name: str) -> "Script":
+        """One that takes and ignores `name`, if this one takes `key` and not `name`."""
+        taken = self.__signature__.parameters
+        alone = "key" in taken and name not in taken
+        return Script(self.path, self.name, self.bits, name) if alone else self
+
     def __reduce__(self):
-        return Script, (self.path, self.name, self.bits)
+        return Script, (self.path, self.name, self.bits, self.repeats)
 
 
 @functools.cache
@@ -106,7 +123,7 @@ def make_space(options: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
             name, values = axis(text)
         except ValueError as error:
             raise UsageError(f"--axis: {error}.") from None
-        given[name] = values
+        given[name] = _like(defaults.get(name), name, values)
     if options.seeds is not None:
         if options.seeds < 1 or any(t.startswith("seed=") for t in options.axis):
             raise UsageError(
@@ -126,6 +143,34 @@ def make_space(options: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
             "NAME=VALUES, as in learning_rate=log:1e-4:1e-1:9."
         )
     return {**drawn, **points, **given}
+
+
+def _like(default: Any, name: str, values: Any) -> Any:
+    """Values of an axis that shapes the program in SPACE do so here as well.
+
+    Those of a class or an object are named by its label in SPACE.
+    """
+    if isinstance(default, list | tuple):
+        default = Space({name: default}).dims[name]
+    if not isinstance(default, Static):
+        return values
+    if isinstance(values, Range):
+        raise UsageError(
+            f"--axis: given a range for {name}, which is static in SPACE; accepted are "
+            "values one by one."
+        )
+    chosen = values.labels if isinstance(values, Static) else values.tolist()
+    known = dict(zip(map(str, default.labels), default.values, strict=True))
+    if all(str(label) in known for label in chosen):
+        named = {str(label): known[str(label)] for label in chosen}
+        plainly = all(isinstance(v, int | float) for v in named.values())
+        return Static(list(named.values()) if plainly else named)
+    if all(isinstance(v, int | float | str | np.generic) for v in default.values):
+        return Static(chosen)
+    raise UsageError(
+        f"--axis: given {name}={','.join(map(str, chosen))}; accepted are "
+        f"{', '.join(known)}, as in SPACE."
+    )
 
 
 def _drawn(options, ranges):

@@ -12,7 +12,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from dynax.cli import _record
-from dynax.cli._files import UsageError, destination, to_json, write
+from dynax.cli._files import UsageError, destination, nearest, to_json, write
 from dynax.cli._how import How
 from dynax.cli._sweep import Sweep
 from dynax.cli._tally import Tally, status_lines, workers
@@ -33,6 +33,7 @@ RESUME = """Go on with what is missing in a store, as it was begun by `dynax swe
 
   dynax sweep resume runs/a
   dynax sweep resume runs/a --memory 2GiB --ray
+  dynax sweep resume runs/a --retry-failed    … and run failed points again
 
 The script, the space and the options are those it was begun with, but for those given
 here; --worker and --distributed are not taken over. Exit codes as of `dynax sweep`."""
@@ -96,6 +97,8 @@ class Resume:
     target: StorePath
     """The folder of a sweep."""
     how: Annotated[How, Arg(name="")]
+    retry_failed: bool = False
+    """Run failed points again, and those of the same parts with them."""
 
     def main(self) -> int:
         command = opened(self.target).manifest.get("command") or {}
@@ -113,7 +116,11 @@ class Resume:
         if {"worker", "distributed", "ray", "submitit"} & set(changed):
             changed = {"ray": None, "submitit": None, **changed}
         how = dataclasses.replace(begun.how, **changed)
-        return dataclasses.replace(begun, store=self.target, how=how).main()
+        retry = self.retry_failed
+        again = dataclasses.replace(
+            begun, store=self.target, how=how, retry_failed=retry
+        )
+        return again.main()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +212,11 @@ class OfStore(Generic[Verb]):
 def sweep_command(argv: Sequence[str]) -> Any:
     """The type of `dynax sweep FILE.py`, or of `dynax sweep status STORE` and so on."""
     if not any(word in VERBS for word in argv[1:2]):
+        if near := nearest("".join(argv[1:2]), VERBS):
+            verbs = ", ".join(VERBS)
+            raise UsageError(
+                f"sweep: given {argv[1]!r}; {near}Accepted: FILE.py, {verbs}."
+            )
         return Sweep
     kinds: Any = None
     for name, (verb, text) in VERBS.items():

@@ -66,7 +66,7 @@ class Sweep:
     ] = ()
     """Values of an argument, in the place of those in SPACE; can be repeated."""
     seeds: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Short for --axis seed=range:N."""
+    """Short for --axis seed=range:N; where `run` takes `key` instead, N random keys."""
     sample: Annotated[str | None, Arg(metavar="KIND:N", help_behavior_hint="")] = None
     """Draw from the ranges: halton:64, sobol:64 or random:64, and :SEED after it."""
     points: Path = None
@@ -87,12 +87,18 @@ class Sweep:
     """Bits of the floating-point numbers."""
     store: Path = None
     """The folder of the results, new or of this sweep (default: runs/<file>-<time>)."""
+    retry_failed: bool = False
+    """Run failed points again, and those of the same parts with them."""
     dry_run: bool = False
     """Say what would be run, and run nothing."""
 
     def main(self) -> int:
-        if importlib.util.find_spec("xarray") is None:
-            raise UsageError('sweep: it needs pip install "dynax-lab[experiments]".')
+        for package, extra, used in (
+            ("xarray", "experiments", True),
+            ("optuna", "search", self.search is not None),
+        ):
+            if used and importlib.util.find_spec(package) is None:
+                raise UsageError(f'sweep: it needs pip install "dynax-lab[{extra}]".')
         engine = self.how.engine()
         prepare(self.how)
         with jax.enable_x64(self.precision == 64):
@@ -100,6 +106,8 @@ class Sweep:
 
     def _main(self, engine) -> int:
         run, names = find(self.file, self.run, self.precision)
+        if self.seeds is not None:
+            run = run.repeated("seed")
         defaults, dims = names.get("SPACE", {}), names.get("DIMS")
         if self.run != "run":
             taken = inspect.signature(run).parameters
@@ -110,9 +118,10 @@ class Sweep:
             "memory": self.how.memory_bytes(),
             "time_limit": self.how.time_limit,
         }
+        retry = self.retry_failed
         try:
             space = Space.of(make_space(self, defaults))
-            make_job(run, space, self.seed, **limits)
+            make_job(run, space, self.seed, **limits, retry=retry)
         except (TypeError, ValueError) as error:
             raise UsageError(_flag(first_line(error))) from None
         if self.dry_run:
@@ -140,6 +149,7 @@ class Sweep:
                     engine=engine,
                     progress=progress,
                     command={"argv": self.words(), "folder": str(pathlib.Path.cwd())},
+                    retry_failed=retry,
                     **limits,
                 )
         except KeyboardInterrupt:
@@ -156,6 +166,7 @@ class Sweep:
         if self.points is not None:
             once["points"] = self.points.absolute()
         skipped = {"file", "how", "store", "dry_run", "json", "worker", "distributed"}
+        skipped |= {"retry_failed"}
         fields = [*dataclasses.fields(self), *dataclasses.fields(self.how)]
         for field in fields:
             value, flag = once[field.name], "--" + field.name.replace("_", "-")
@@ -197,10 +208,11 @@ def _hushed(how: How) -> bool:
 def _end(store, stopped: bool, share: bool, seconds: float, how: How) -> int:
     """Say what is there and what can be done next; the exit code."""
     try:
-        tally = Tally.of(Store.open(store))
+        there = Store.open(store)
     except StoreError:
         print("\ndynax: stopped before anything was computed.", file=sys.stderr)
         return STOPPED
+    tally = Tally.of(there)
     code = STOPPED if stopped else 1 if tally.failed else 3 if tally.missing else 0
     code = 0 if share and not stopped else code
     have = f"{tally.done:,} of {tally.points:,} points are in {store}"

@@ -6,7 +6,6 @@ import math
 import pathlib
 import socket
 import time
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from dynax.report import point_said
 from dynax.sweep import Progress, open_sweep
 from dynax.sweep.meter import speed
-from dynax.sweep.store import MEANINGS, Store
+from dynax.sweep.store import MEANINGS, Store, StoreError
 
 
 FRESH = 60.0  # seconds after which a worker on another host that says nothing is gone
@@ -47,28 +46,27 @@ class Tally:
         blocks = math.prod(len(g["static"]) for g in space if "static" in g)
         points = math.prod(shape)
         block = points // blocks
-        counts: collections.Counter[str] = collections.Counter()
-        batches, said, done, damaged = set(), [], 0, 0
+        failures: collections.Counter[str] = collections.Counter()
+        said, done, damaged = [], 0, 0
         parts = store.parts()
         for part in parts:
-            try:
-                with np.load(part.path, allow_pickle=False) as arrays:
-                    status, batch = arrays["status"], int(arrays["@batch"])
-                    failed = np.flatnonzero(status)
-                    texts = {}
-                    if len(failed) and len(said) < most:
-                        at = arrays["@failed"].tolist()
-                        texts = dict(zip(at, arrays["@said"], strict=True))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                damaged += 1
-                continue
-            done += len(status)
-            batches.add(batch)
+            status, texts = np.zeros(part.count, np.int8), {}
+            if part.failed:
+                try:
+                    status = store.read(part, "status")
+                    if len(said) < most:
+                        at = store.read(part, "@failed").tolist()
+                        texts = dict(zip(at, store.read(part, "@said"), strict=True))
+                except StoreError:
+                    damaged += 1
+                    continue
+            done += part.count - part.skip
             first = part.structure * block + part.first
+            failed = part.skip + np.flatnonzero(status[part.skip :])
             for code, many in zip(
                 *np.unique(status[failed], return_counts=True), strict=True
             ):
-                counts[MEANINGS[int(code)]] += int(many)
+                failures[MEANINGS[int(code)]] += int(many)
             for k in failed[: most - len(said)].tolist():
                 kind = MEANINGS[int(status[k])]
                 said.append((first + k, kind, str(texts.get(k, ""))))
@@ -77,12 +75,10 @@ class Tally:
             plan = store.plan(structure)
             if plan and "error" in plan:
                 broken += block
-                counts[COMPILE] += block
+                failures[COMPILE] += block
                 said.append((structure * block, COMPILE, plan["error"]))
-        files = {part.path.name for part in parts}
-        folder = store.path / "parts"
-        damaged += sum(p.name not in files for p in folder.glob("s*.npz"))
-        counted = dict(counts.most_common())
+        damaged += len(store.torn())
+        counted, batches = dict(failures.most_common()), {part.batch for part in parts}
         return cls(points, done, broken, counted, said, damaged, sorted(batches), store)
 
     @property
@@ -177,5 +173,7 @@ def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
     if tally.damaged:
         yield f"  damaged parts: {tally.damaged}, which `resume` computes again"
     yield from tally.lines()
+    if tally.failed and not tally.missing and argv:
+        yield f"Next: dynax sweep resume {tally.store.path} --retry-failed"
     if tally.missing and not at_work:
         yield f"Next: dynax sweep resume {tally.store.path}"

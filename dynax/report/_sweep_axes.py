@@ -1,13 +1,32 @@
 """How the values along a dimension of a sweep are laid out on an axis of a figure."""
 
+import functools
 from typing import Literal, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.text import Text
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from dynax.report._style import COLORS, CYCLE
+from dynax.report._style import COLORS, CYCLE, styled
 from dynax.report._sweep_data import short
+
+
+def literally(draw):
+    """`draw` in the style of reports, but labels and units as they are, even with $."""
+
+    @functools.wraps(draw)
+    def inner(*args, **kwargs):
+        figure = styled(draw)(*args, **kwargs)
+        axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+        ticks = {id(text) for axis in axes for text in axis.findobj(Text)}
+        ticks -= {id(axis.label) for axis in axes}  # the powers of ten are formulas
+        for text in figure.findobj(Text):
+            if id(text) not in ticks:
+                text.set_parse_math(False)
+        return figure
+
+    return inner
 
 
 class Scale(NamedTuple):
@@ -55,11 +74,12 @@ class Scale(NamedTuple):
         span = np.log(self.at[[0, -1]]) if self.kind == "log" else self.at[[0, -1]]
         few = len(self.at) <= (14 if self.kind == "even" else 6)
         whole = self.kind == "linear" and np.all(self.at == np.round(self.at))
+        labels = [text.replace("$", r"\$") for text in self.labels]
         if few or (whole and len(self.at) <= 12 and span[1] - span[0] < 24):
-            axis.set_ticks(self.at, self.labels)
+            axis.set_ticks(self.at, labels)
         elif self.kind == "even":
             some = np.unique(np.linspace(0, len(self.at) - 1, 10).round().astype(int))
-            axis.set_ticks(self.at[some], [self.labels[k] for k in some])
+            axis.set_ticks(self.at[some], [labels[k] for k in some])
         else:
             return
         axis.set_minor_locator(NullLocator())

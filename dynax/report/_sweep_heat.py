@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynax.report._style import COLORS, new_figure, nothing, pick, styled
+from dynax.report._style import COLORS, new_figure, nothing, pick
 from dynax.report._sweep_axes import (
     Scale,
     drawn_log,
+    literally,
     log_ticks,
     many_decades,
     window,
@@ -43,7 +44,7 @@ DOTS = 3000
 RING = {"ls": "none", "marker": "o", "ms": 9, "mfc": "none", "mec": "white", "mew": 3.2}
 
 
-@styled
+@literally
 def heat_map(
     ds: xr.Dataset, output: str, x: str, y: str, *, maximize: bool | None = None
 ) -> Figure:

@@ -39,6 +39,10 @@ BITS = (
     "number of devices, of workers and of interruptions; another batch size changes "
     "them by round-off."
 )
+CALLS = (
+    "The program calls back to Python. What is called is not compared when a sweep is "
+    "resumed: these results may be of more than one version of it."
+)
 
 
 def sweep_document(
@@ -238,6 +242,7 @@ def _provenance(ds):
     facts = {
         "Begun": str(a.get("begun", "")).replace("T", " "),
         "Numbers": f"{a.get('bits', '?')}-bit floats, keys from seed {a.get('seed')}",
+        "Calls to Python": CALLS if a.get("host_callbacks") else "",
         "Batch size": a.get("batch") or "none yet",
         "Reproducible": BITS,
         "Versions": a.get("versions", ""),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynax.report._style import COLORS, new_figure, nothing, pick, styled
+from dynax.report._style import COLORS, new_figure, nothing, pick
 from dynax.report._sweep_axes import (
     Scale,
     drawn_log,
     line_colors,
+    literally,
     log_ticks,
     show,
 )
@@ -44,7 +45,7 @@ PANELS = 9
 BAND = "median and 10–90 %"
 
 
-@styled
+@literally
 def sensitivity_figure(
     ds: xr.Dataset, output: str, along: str, by: str | None = None
 ) -> Figure:
@@ -99,7 +100,7 @@ def sensitivity_figure(
     return figure
 
 
-@styled
+@literally
 def learning_curves(
     ds: xr.Dataset, output: str, along: str | None = None, by: str | None = None
 ) -> Figure:
@@ -159,7 +160,7 @@ def learning_curves(
     return figure
 
 
-@styled
+@literally
 def scatter_figure(
     ds: xr.Dataset,
     output: str,

@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from dynax.sweep.store import MEANINGS, MISSING, Part, Store, StoreError, missing
+from dynax.sweep.engine import inner_dims
+from dynax.sweep.store import (
+    MEANINGS,
+    MISSING,
+    Part,
+    Store,
+    StoreError,
+    counts,
+    missing,
+)
 
 
 def open_sweep(path):
@@ -52,7 +61,7 @@ def open_sweep(path):
     reader = _Reader(store, parts, block)
     variables = {}
     for name, out in {"status": {"shape": [], "dtype": "int8"}, **outputs}.items():
-        inner = _inner_dims(name, out["shape"], store.manifest.get("dims") or {})
+        inner = inner_dims(name, out["shape"], store.manifest.get("dims") or {})
         wrapped = _lazy(reader, name, tuple(shape.values()), out)
         attrs: dict[str, Any] = {"units": units[name]} if name in units else {}
         if name == "status":
@@ -62,9 +71,14 @@ def open_sweep(path):
             }
         data = indexing.LazilyIndexedArray(wrapped)
         variables[name] = ((*shape, *inner), data, attrs)
-    done = sum(part.count for part in parts)
+    if parts and not outputs:
+        raise StoreError(
+            f"store: {store.path} has parts, but no plan that can be read; run the "
+            "sweep again on this store, and it is made anew."
+        )
+    done, _ = counts(parts)
     attrs = {
-        **_summary(store, parts),
+        **_summary(store, parts, any(p and p.get("callbacks") for p in plans)),
         "points": block * blocks,
         "done": done,
         "complete": int(done == block * blocks),
@@ -79,7 +93,7 @@ def failures(path, most: int = 1000) -> list[tuple[int, str, str]]:
     for part in filter(lambda part: part.failed, store.parts()):
         status, at, text = (store.read(part, k) for k in ("status", "@failed", "@said"))
         said = dict(zip(at.tolist(), text, strict=True))
-        for at in np.flatnonzero(status):
+        for at in part.skip + np.flatnonzero(status[part.skip :]):
             number = part.structure * block + part.first + int(at)
             meaning = MEANINGS[int(status[at])]
             found.append((number, meaning, str(said.get(int(at), ""))))
@@ -150,11 +164,7 @@ def _block(store):
     return math.prod(shape.values()) // blocks
 
 
-def _inner_dims(name, shape, dims):
-    return tuple(dims.get(name) or [f"{name}_{k}" for k in range(len(shape))])
-
-
-def _summary(store, parts):
+def _summary(store, parts, callbacks):
     begun = store.manifest["begun"]
     batches = sorted({p.batch for p in parts})
     return {
@@ -163,13 +173,21 @@ def _summary(store, parts):
         "bits": store.manifest["experiment"]["bits"],
         "batch": ", ".join(map(str, batches)),
         "parts": len(parts),
-        "failed": sum(p.failed for p in parts),
+        "failed": sum(_failed(store, part) for part in parts),
+        "host_callbacks": int(callbacks),
         "begun": begun["date"],
         "commit": begun["commit"] or "",
         "versions": ", ".join(f"{k} {v}" for k, v in begun["versions"].items()),
         "store": str(store.path),
         **_objective(store.manifest["experiment"]["space"]),
     }
+
+
+def _failed(store, part):
+    """How many points failed, of those that no other part holds."""
+    if not part.failed or not part.skip:
+        return part.failed
+    return int(np.count_nonzero(store.read(part, "status")[part.skip :]))
 
 
 def _objective(space):
@@ -188,22 +206,25 @@ class _Reader:
 
     def __init__(self, store: Store, parts: list[Part], block: int):
         self.parts = parts
-        self.starts = np.array([p.structure * block + p.first for p in parts], np.int64)
-        self.ends = self.starts + np.array([p.count for p in parts], np.int64)
+        self.origins = [p.structure * block + p.first for p in parts]
+        self.starts = np.array(self.origins, np.int64) + [p.skip for p in parts]
+        self.ends = np.array(self.origins, np.int64) + [p.count for p in parts]
         self.read = functools.lru_cache(8)(lambda k, name: store.read(parts[k], name))
 
     def rows(self, name: str, points: np.ndarray, out: np.ndarray, inner) -> None:
         """Fill out[j] with the output of points[j], where there is one."""
         if not len(self.parts):
             return
-        of = np.searchsorted(self.starts, points, side="right") - 1
-        there = (of >= 0) & (points < self.ends[np.maximum(of, 0)])
-        for k in np.unique(of[there]):
-            chosen = np.flatnonzero(there & (of == k))
-            values = self.read(int(k), name)[points[chosen] - self.starts[k]]
+        order = np.argsort(points, kind="stable")
+        points = points[order]
+        first = np.searchsorted(points, self.starts)
+        last = np.searchsorted(points, self.ends)
+        for k in np.flatnonzero(first < last):
+            chosen = slice(first[k], last[k])
+            values = self.read(int(k), name)[points[chosen] - self.origins[k]]
             for axis, key in enumerate(inner):
                 values = np.take(values, key, axis=axis + 1)
-            out[chosen] = values
+            out[order[chosen]] = values
 
 
 def _lazy(reader, name, outer, spec):

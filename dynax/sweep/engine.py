@@ -1,14 +1,19 @@
 """What a worker does: agree on a plan for each structure, compute its chunks."""
 
 import itertools
+import warnings
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from dynax.sweep.executor import Executor, Job
-from dynax.sweep.meter import Meter, Progress, Worker
-from dynax.sweep.points import Space
-from dynax.sweep.program import OutputError, reason
-from dynax.sweep.store import Store, StoreError
+from dynax.sweep.meter import Meter, Progress, Worker, amount
+from dynax.sweep.points import MOST_AXES, Space
+from dynax.sweep.program import OutputError, hushed, reason
+from dynax.sweep.store import Part, Store, StoreError
+
+
+Span = tuple[int, int]  # (first, count) of points of a structure
 
 
 class Planner(Protocol):
@@ -19,12 +24,55 @@ class Planner(Protocol):
     def plan(self, structure: int, workers: int) -> dict[str, Any]: ...
 
 
-def chunks(plan: Mapping[str, Any], block: int) -> Iterator[tuple[int, int]]:
+def chunks(plan: Mapping[str, Any], block: int) -> Iterator[Span]:
     """(first, count) of each chunk of a structure with `block` points."""
     at = min(plan["first"], block)
     yield 0, at
     for first in range(at, block, plan["chunk"]):
         yield first, min(plan["chunk"], block - first)
+
+
+def share(plan: Mapping, structure: int, block: int, worker: Worker) -> list[Span]:
+    """The chunks of a structure that are this worker's."""
+    numbered = enumerate(chunks(plan, block), structure)
+    return [c for number, c in numbered if number % worker.count == worker.index]
+
+
+def missing(spans: list[Span], parts: list[Part], batch: int) -> Iterator[Span]:
+    """What parts do not cover of spans, in whole batches counted from the first point.
+
+    So that every point stays in its batch, and its numbers the same to the last bit.
+    """
+    held: list[tuple[int, int]] = []  # ranges apart from one another, in order
+    for low, high in sorted(part.span for part in parts):
+        if held and low <= held[-1][1]:
+            held[-1] = held[-1][0], max(high, held[-1][1])
+        else:
+            held.append((low, high))
+    for first, count in spans:
+        at, end = first, first + count
+        near = slice(max(0, bisect(held, (at,)) - 1), bisect(held, (end,)))
+        for low, high in [*held[near], (end, end)]:
+            if at < min(low, end):
+                begin = at - at % batch
+                at = min(end, low + -low % batch)
+                yield begin, at - begin
+            at = max(at, high)
+
+
+def retry(store: Store, space: Space, worker: Worker) -> None:
+    """Put aside the parts of this worker's share in which points failed."""
+    parts = store.parts()
+    for structure in range(len(space.structures)):
+        plan = store.plan(structure)
+        if plan is None or "error" in plan:
+            continue
+        mine = share(plan, structure, space.block, worker)
+        for part in parts:
+            low, high = part.span
+            ours = any(at < high and low < at + count for at, count in mine)
+            if part.structure == structure and part.failed and ours:
+                store.set_aside(part, "retried")
 
 
 def work(
@@ -40,13 +88,16 @@ def work(
         the error of a structure that cannot be compiled, when none of them can.
     """
     executor = executor or Executor(job)
-    with store.lease(worker.name):
+    with store.lease(worker.name), hushed():
         aside = store.repair() if worker.index == 0 else []
         note = f"{len(aside)} damaged parts are computed again" if aside else ""
+        if job.retry:
+            retry(store, job.space, worker)
         meter = Meter(job, store, worker, executor, progress, note)
         meter(force=True)
         for structure, plan in planned(executor, store, worker.count):
             _compute(executor, store, structure, plan, worker, meter)
+            meter.compiling(structure)
         meter(force=True)
 
 
@@ -113,31 +164,50 @@ def _check_names(outputs, space, dims):
             f"than {', '.join(sorted(known))}, without / and @."
         )
     lengths = {}
-    for name, axes in dims.items():
+    shapes = {k: o["shape"] for k, o in outputs.items() if o["shape"]}
+    for name in [*dims, *(k for k in outputs if k not in dims)]:
         shape = outputs[name]["shape"] if name in outputs else None
+        axes = inner_dims(name, shape or (), dims)
         fits = shape is not None and len(set(axes)) == len(axes) == len(shape)
         if not fits or any(
             axis in known or axis in outputs or lengths.setdefault(axis, n) != n
             for axis, n in zip(axes, shape or (), strict=True)
         ):
-            shapes = {k: o["shape"] for k, o in outputs.items() if o["shape"]}
+            given = f"given {list(axes)}" if name in dims else f"by default {axes}"
             raise OutputError(
-                f"dims: given {list(axes)} for {name}; accepted is a name of its own "
-                f"for each axis, of one length everywhere, of the outputs {shapes}."
+                f"dims: {given} for {name}; accepted is a name of its own for each "
+                f"axis, of one length everywhere, of the outputs {shapes}."
             )
+        if len(space.dims) + len(axes) > MOST_AXES:
+            raise OutputError(
+                f"run: returned {name} with {len(axes)} axes, along {len(space.dims)} "
+                f"of the space; accepted are {MOST_AXES} together."
+            )
+
+
+def inner_dims(name: str, shape, dims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the axes of an output."""
+    return tuple(dims.get(name, [f"{name}_{k}" for k in range(len(shape))]))
 
 
 def same_program(executor: Executor, structure: int, plan) -> None:
     """Refuse to add to results of another programme."""
-    found = executor.point(structure).fingerprint
-    if found != plan["fingerprint"]:
-        raise StoreError(
-            "store: it holds results of another `run`: the programme for "
-            f"{plan['structure'] or 'this experiment'} has the fingerprint "
-            f"{plan['fingerprint']} there, {found} here (the code, its data, the kind "
-            "of device or the version of jax has changed); accepted is the same or "
-            "another folder."
-        )
+    point = executor.point(structure)
+    if point.fingerprint == plan["fingerprint"]:
+        return
+    there, here = plan.get("numerics") or {}, point.numerics
+    differ = [
+        f"{k} is {there.get(k)} there, {v} here"
+        for k, v in here.items()
+        if there.get(k) != v
+    ]
+    raise StoreError(
+        "store: it holds results of another `run`: the programme for "
+        f"{plan['structure'] or 'this experiment'} has the fingerprint "
+        f"{plan['fingerprint']} there, {point.fingerprint} here "
+        f"({'; '.join(differ) or 'the code or its data has changed'}); accepted is the "
+        "same or another folder."
+    )
 
 
 def _signature(plan):
@@ -147,15 +217,13 @@ def _signature(plan):
 
 
 def _compute(executor, store, structure, plan, worker, meter):
-    done = {part.first for part in store.parts() if part.structure == structure}
-    mine = [
-        chunk
-        for number, chunk in enumerate(chunks(plan, executor.space.block), structure)
-        if number % worker.count == worker.index and chunk[0] not in done
-    ]
+    parts = [part for part in store.parts() if part.structure == structure]
+    spans = share(plan, structure, executor.space.block, worker)
+    mine = list(missing(spans, parts, plan["batch"]))
     if mine or worker.index == 0:
         same_program(executor, structure, plan)
     if mine:
+        _warn(plan, meter)
         executor.program(structure, plan["batch"])
         meter.start(structure)
     # one chunk is computed while the one before it is written
@@ -167,3 +235,13 @@ def _compute(executor, store, structure, plan, worker, meter):
             store.write(structure, under_way.first, values)
             meter.add(values)
         under_way = coming
+
+
+def _warn(plan, meter):
+    """Say that one point alone exceeds the memory limit; it is run all the same."""
+    needs, limit = plan.get("memory_bytes", 0), plan.get("memory_limit_bytes", 0)
+    if plan["batch"] == 1 and needs > limit:
+        meter.note = (
+            f"memory: the limit is {amount(limit)}, but one point needs {amount(needs)}"
+        )
+        warnings.warn(meter.note + "; it is run all the same", stacklevel=2)

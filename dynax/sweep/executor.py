@@ -10,6 +10,7 @@ import numpy as np
 
 from dynax.sweep.points import Space
 from dynax.sweep.program import Failure, Point, Program, heard, is_out_of_memory
+from dynax.sweep.provenance import model
 from dynax.sweep.store import DONE, NOT_FINITE
 
 
@@ -33,6 +34,7 @@ class Job:
         batch, chunk: points, chosen by measurement where None.
         memory: bytes that a call may need on each device; measured where None.
         time_limit: seconds that a batch may take.
+        retry: whether failed points are run again.
     """
 
     run: Callable[..., Mapping[str, Any]]
@@ -45,6 +47,7 @@ class Job:
     chunk: int | None = None
     memory: int | None = None
     time_limit: float | None = None
+    retry: bool = False
 
 
 class Chunk(NamedTuple):
@@ -79,7 +82,7 @@ class Executor:
                     {name: space.kind(name) for name in space.numbers},
                     seed=job.seed,
                     keyed=job.keyed,
-                    platform=self.devices[0].platform,
+                    device=self.devices[0],
                 )
         return self._points[structure]
 
@@ -135,6 +138,8 @@ class Executor:
                 for k, o in program.point.outputs.items()
             },
             "fingerprint": program.point.fingerprint,
+            "numerics": program.point.numerics,
+            "callbacks": program.point.callbacks,
             "memory_bytes": program.memory,
             "memory_limit_bytes": limit,
             "compile_seconds": round(program.compile_seconds, 3),
@@ -256,7 +261,8 @@ def _part(out, failures: Mapping[int, Failure], count, program, devices):
         **out,
         "status": status,
         "@batch": np.array(program.batch),
-        "@device": np.array(f"{len(devices)} x {devices[0].device_kind}"),
+        "@device": np.array(f"{len(devices)} x {model(devices[0])}"),
+        "@program": np.array(program.point.fingerprint),
         "@failed": np.array(at, np.int64),
         "@said": np.array([said[k] for k in at], dtype=str),
     }

@@ -1,9 +1,11 @@
 """`sweep`, and the engine that works on the devices of this machine."""
 
 import dataclasses
+import importlib.util
 import inspect
 import os
 import pathlib
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dynax.sweep.dataset import open_sweep
 from dynax.sweep.engine import work
@@ -87,6 +90,7 @@ def sweep(
     chunk: int | None = None,
     memory: int | None = None,
     time_limit: float | None = None,
+    retry_failed: bool = False,
     engine: Callable[[Job, Store, Callable], None] | None = None,
     progress: Callable[[Progress], object] | None = None,
     command: Mapping[str, Any] | None = None,
@@ -96,11 +100,14 @@ def sweep(
     Killed at any moment and started again with the same arguments, it goes on where it
     was. With the same `batch`, the numbers are the same to the last bit for any number
     of devices, workers and interruptions; another batch changes them by round-off.
+    Another program, another version or other options of XLA are refused; a program that
+    calls back to Python is compared but for what is called.
 
     Args:
-        run: point → dict of arrays, pure, as `run(learning_rate=…, seed=…)`. Numbers
-            come as traced scalars. An argument `key`, unless it is in the space, is a
-            random key that depends on `seed` and on the number of the point only.
+        run: point → dict of arrays, pure, as `run(learning_rate=…, seed=…)`. It is
+            traced once for each structure; numbers come as traced scalars. An argument
+            `key`, unless it is in the space, is a random key that depends on `seed` and
+            on the number of the point only.
         space: dimension → values, see `dynax.sweep.points`.
         store: a folder, new or of this same sweep; if not given, the results are held
             in memory and nothing can be resumed.
@@ -113,6 +120,8 @@ def sweep(
             CPU, half of what is free elsewhere.
         time_limit: seconds that a batch may take; points beyond it are given up. `run`
             must then be importable: it runs in a process that can be killed.
+        retry_failed: whether points that failed are run again, and those of the same
+            parts with them.
         engine: who computes: `Local()`, `Ray(…)` or `Submitit(…)`.
         progress: called now and then with a `Progress`; `print` will do.
         command: what the manifest keeps on how to start this sweep again.
@@ -123,8 +132,11 @@ def sweep(
     Raises:
         TypeError, ValueError: naming the argument, what was given and is accepted.
         StoreError: the store holds another experiment, is in use, or cannot be written.
+        ImportError: without xarray, before anything is run.
     """
-    job = make_job(run, space, seed, batch, chunk, memory, time_limit)
+    if importlib.util.find_spec("xarray") is None:
+        raise ImportError('sweep needs xarray: pip install "dynax-lab[experiments]"')
+    job = make_job(run, space, seed, batch, chunk, memory, time_limit, retry_failed)
     if store is None:
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             place = pathlib.Path(folder) / "store"
@@ -139,6 +151,7 @@ def sweep(
                 chunk=chunk,
                 memory=memory,
                 time_limit=time_limit,
+                retry_failed=retry_failed,
                 engine=engine,
                 progress=progress,
             ).load()
@@ -163,15 +176,31 @@ def sweep(
 
 
 def make_job(
-    run: Any, space, seed=0, batch=None, chunk=None, memory=None, time_limit=None
-):
+    run: Any,
+    space,
+    seed=0,
+    batch=None,
+    chunk=None,
+    memory=None,
+    time_limit=None,
+    retry=False,
+) -> Job:
     """What `sweep` computes, its arguments checked."""
     space = Space.of(space)
     if not callable(run):
         raise TypeError(f"run: given {type(run).__name__}; accepted is a function.")
     for name, value in {"batch": batch, "chunk": chunk, "memory": memory}.items():
-        if value is not None and (value != int(value) or value < 1):
+        if value is not None and (not _whole(value) or value < 1):
             raise ValueError(f"{name}: given {value}; accepted is an integer >= 1.")
+    if not _whole(seed):
+        raise ValueError(f"seed: given {seed!r}; accepted is an integer.")
+    if space.size > 2**32:  # the number of a point, of which its key is made
+        raise ValueError(f"space: given {space.size:,} points; accepted are 2³².")
+    if retry and space.search is not None:
+        raise ValueError(
+            "retry_failed: given with a search, which has gone on from what failed; "
+            "accepted is one without the other."
+        )
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit: given {time_limit}; accepted is seconds > 0.")
     if batch is not None and chunk is not None:
@@ -187,12 +216,7 @@ def make_job(
             )
     x64 = jnp.result_type(float) == jnp.float64
     for name in space.numbers if not x64 else ():
-        low, high = space.extent(name)
-        if space.kind(name) is int and not -(2**31) <= low <= high < 2**31:
-            raise ValueError(
-                f"{name}: given {low} … {high}; accepted are integers of 32 bits, or "
-                "jax_enable_x64."
-            )
+        _check_width(name, space.values(name))
     keyed = "key" in parameters and "key" not in names
     for name, parameter in parameters.items():
         plain = parameter.kind in (
@@ -206,18 +230,40 @@ def make_job(
                 f"is a space with {name} in it."
             )
     function: Any = run
-    return Job(
-        function,
-        space,
-        seed,
-        keyed,
-        x64,
-        getattr(jax.config, "jax_default_matmul_precision", None),
-        batch,
-        chunk,
-        memory,
-        time_limit,
-    )
+    precision = getattr(jax.config, "jax_default_matmul_precision", None)
+    limits = batch, chunk, memory, time_limit
+    job = Job(function, space, int(seed), keyed, x64, precision, *limits, retry)
+    if time_limit is not None:
+        try:
+            pickle.dumps(job)
+        except Exception as error:  # whatever objects raise that cannot be sent
+            raise ValueError(
+                "time_limit: given with what cannot be sent to a process of its own "
+                f"({error}); accepted are a run and static values that can be imported."
+            ) from None
+    return job
+
+
+def _whole(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _check_width(name, values):
+    """Refuse numbers that 32 bits would make other ones, beyond rounding them."""
+    if values.dtype.kind == "i":
+        if not -(2**31) <= values.min() <= values.max() < 2**31:
+            raise ValueError(
+                f"{name}: given {values.min()} … {values.max()}; accepted are integers "
+                "of 32 bits, or jax_enable_x64."
+            )
+        return
+    info, size = np.finfo(np.float32), np.abs(values[np.isfinite(values)])
+    bad = size[(size > info.max) | ((size > 0) & (size < info.tiny))]
+    if bad.size:
+        raise ValueError(
+            f"{name}: given {bad[0]:g} in size, beyond the floats of 32 bits; accepted "
+            f"are 0 and {info.tiny:.2g} … {info.max:.2g}, or jax_enable_x64."
+        )
 
 
 def _home(run):

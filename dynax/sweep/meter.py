@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dynax.sweep.store import DONE
+from dynax.sweep.store import DONE, counts
 
 
 class Worker(NamedTuple):
@@ -21,7 +21,7 @@ class Worker(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a sweep is; as text, one line."""
+    """How far a sweep is; as text, one line. The rate is 0 while it is compiled."""
 
     done: int
     points: int
@@ -33,15 +33,22 @@ class Progress(NamedTuple):
     def __str__(self) -> str:
         left = "" if self.done == self.points else f", {_duration(self.left)} left"
         note = f" ({self.note})" if self.note else ""
+        rate = f", {speed(self.rate)}" if self.rate else ""
         return (
-            f"{self.done:,} of {self.points:,} points ({self.done / self.points:.0%}), "
-            f"{speed(self.rate)}{left}, {self.failed:,} failed{note}"
+            f"{self.done:,} of {self.points:,} points ({self.done / self.points:.0%})"
+            f"{rate}{left}, {self.failed:,} failed{note}"
         )
 
 
 def speed(rate: float) -> str:
     """Points a second, as one says it."""
     return f"{rate:,.0f} points/s" if rate >= 100 else f"{rate:.3g} points/s"
+
+
+def amount(size: float) -> str:
+    """Bytes, as one says it."""
+    power = max(0, min(3, int(np.log2(max(size, 1)) // 10)))
+    return f"{size / 1024**power:,.4g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def _duration(seconds):
@@ -72,6 +79,13 @@ class Meter:
         if not self.mine:
             self.before = self._there()
 
+    def compiling(self, structure: int) -> None:
+        """The structure is done, and the next one, if there is one, is compiled."""
+        left = len(self.job.space.structures) - 1 - structure
+        if left and self.mine:
+            note = f"compiling {structure + 2} of {structure + 1 + left}"
+            self(force=True, note=note)
+
     def add(self, values: Mapping[str, np.ndarray]) -> None:
         self.last = time.monotonic()
         self.mine += len(values["status"])
@@ -79,21 +93,23 @@ class Meter:
         self.batch = int(values["@batch"])
         self()
 
-    def __call__(self, force: bool = False) -> None:
+    def __call__(self, force: bool = False, note: str = "") -> None:
         now = time.monotonic()
         if not force and now - self.spoken < 0.5:
             return
         self.spoken = now
         points = self.job.space.size
         rate = self.mine / max(now - self.begun, 1e-9)
-        done, failed = self.before[0] + self.mine, self.before[1] + self.failed
+        done = min(points, self.before[0] + self.mine)
+        failed = min(done, self.before[1] + self.failed)
         if self.worker.count > 1:
             done, failed = self._there()
             others = (done - self.before[0]) / max(now - self.begun, 1e-9)
             rate = max(rate, others)
         left = (points - done) / rate if rate else float("inf")
         left += self.ahead * sum(self.waits) / max(len(self.waits), 1)
-        state = Progress(done, points, failed, rate, left, self.note)
+        told = "; ".join(filter(None, (self.note, note)))
+        state = Progress(done, points, failed, 0.0 if note else rate, left, told)
         self.store.report(
             self.worker.name,
             done=self.mine,
@@ -108,5 +124,4 @@ class Meter:
 
     def _there(self) -> tuple[int, int]:
         """How many points are in the store, and how many of them failed."""
-        parts = self.store.parts()
-        return sum(p.count for p in parts), sum(p.failed for p in parts)
+        return counts(self.store.parts())

@@ -14,9 +14,10 @@ from typing import Any
 
 import jax
 
-from dynax.sweep.engine import chunks, planned, same_program
+from dynax.sweep.engine import chunks, missing, planned, retry, same_program
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
+from dynax.sweep.program import hushed
 from dynax.sweep.store import Store
 
 
@@ -95,6 +96,8 @@ class Ray:
         sent = ray.put(job)
         with store.lease(Worker().name):
             store.repair()
+            if job.retry:
+                retry(store, job.space, Worker())
             meter = Meter(job, store, Worker(), _Cluster(ray, room), progress)
             meter(force=True)
             queue = self._queue(ray, task, token, sent, job, store, room)
@@ -121,10 +124,10 @@ class Ray:
         # planned on a node that will do the work, not here
         remote = _Remote(ray, task, token, sent, job.space)
         for structure, plan in planned(remote, store, room):
-            done = {p.first for p in store.parts() if p.structure == structure}
-            for first, count in chunks(plan, job.space.block):
-                if first not in done:
-                    yield structure, plan, first, count
+            parts = [p for p in store.parts() if p.structure == structure]
+            spans = list(chunks(plan, job.space.block))
+            for first, count in missing(spans, parts, plan["batch"]):
+                yield structure, plan, first, count
 
     def _needs(self):
         return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
@@ -164,7 +167,8 @@ def _task(token, job, structure, plan, first, count):
     if first is None:
         return executor.plan(structure, plan["workers"])
     same_program(executor, structure, plan)
-    return executor.end(executor.begin(structure, plan, first, count))
+    with hushed():
+        return executor.end(executor.begin(structure, plan, first, count))
 
 
 class _Sent:

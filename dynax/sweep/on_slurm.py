@@ -9,7 +9,7 @@ from typing import Any
 from dynax.sweep.engine import work
 from dynax.sweep.executor import Job
 from dynax.sweep.meter import Progress, Worker
-from dynax.sweep.store import Store
+from dynax.sweep.store import Store, counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +48,14 @@ class Submitit:
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
             jobs = executor.map_array(task, list(range(self.workers)))
         begun = time.monotonic()
-        before = sum(part.count for part in store.parts())
+        before, _ = counts(store.parts())
         try:
             while not all(j.done() for j in jobs):
                 time.sleep(0.5)
-                parts = store.parts()
-                done = sum(part.count for part in parts)
+                done, failed = counts(store.parts())
                 rate = (done - before) / (time.monotonic() - begun)
                 points = job.space.size
                 left = (points - done) / rate if rate else float("inf")
-                failed = sum(part.failed for part in parts)
                 waiting = sum(j.state in ("PENDING", "UNKNOWN") for j in jobs)
                 note = f"{waiting} jobs waiting" if waiting else ""
                 progress(Progress(done, points, failed, rate, left, note))
@@ -83,4 +81,6 @@ class _Task:
         """When Slurm is about to stop the job: queue it again, it goes on by itself."""
         import submitit
 
-        return submitit.helpers.DelayedSubmission(self, index)
+        again = dataclasses.replace(self.job, retry=False)  # what failed is put aside
+        task = dataclasses.replace(self, job=again)
+        return submitit.helpers.DelayedSubmission(task, index)

@@ -14,10 +14,14 @@ dimensions outermost; a point's number is all that its random key depends on.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+
+MOST_AXES = 32  # of an array, those of the space and of an output together
 
 
 class Range(NamedTuple):
@@ -49,12 +53,19 @@ def log_uniform(low: float, high: float) -> Range:
 
 def integers(low: int, high: int) -> Range:
     """low, low + 1, …, high."""
-    return _checked(Range(int(low), int(high), integer=True))
+    return _checked(Range(low, high, integer=True))
 
 
 def _checked(r: Range) -> Range:
     if not (math.isfinite(r.low) and math.isfinite(r.high) and r.low < r.high):
         raise ValueError(f"range: given {r.low} … {r.high}; accepted is low < high.")
+    if r.integer and (r.log or r.low % 1 or r.high % 1):
+        raise ValueError(
+            f"range: given integers {r.low} … {r.high}{', logarithmic' * r.log}; "
+            "accepted are whole numbers, evenly spread."
+        )
+    if r.integer:
+        r = r._replace(low=int(r.low), high=int(r.high))
     if r.log and r.low <= 0:
         raise ValueError(
             f"range: given low = {r.low}; accepted is > 0 for a log range."
@@ -66,15 +77,25 @@ class Static:
     """Python values that shape the program (a class, a width): each is compiled once.
 
     Args:
-        values: anything. The label of a number is the number, of a class or a function
-            its name, of anything else its `str`.
+        values: anything, or a mapping from labels to anything. Without labels, that of
+            a number is the number, of a class or a function its name, of anything else
+            its `str`.
     """
 
-    def __init__(self, values: Sequence[Any]):
-        self.values = list(values)
+    def __init__(self, values: Sequence[Any] | Mapping[str, Any]):
+        self.values = list(values.values() if isinstance(values, Mapping) else values)
         self.labels: list[Any] = [getattr(v, "__name__", str(v)) for v in self.values]
-        if all(_is_number(v) for v in self.values):
+        if isinstance(values, Mapping):
+            self.labels = [str(label) for label in values]
+        elif all(_is_number(v) for v in self.values):
             self.labels = [np.asarray(v).item() for v in self.values]
+        for label in self.labels:
+            if re.search(r" at 0x[0-9a-fA-F]+", str(label)):
+                raise ValueError(
+                    f"Static: given {label[:90]}, whose text differs from one process "
+                    "to the next, so that nothing could be resumed; accepted is a name "
+                    'for each, as in Static({"sgd": optax.sgd(0.1), …}).'
+                )
         if not self.values:
             raise ValueError("Static: given no values; accepted is one or more.")
         if len(set(self.labels)) < len(self.labels):
@@ -126,7 +147,7 @@ class Search:
     Args:
         count: trials in all.
         objective: the output to minimise (its last entry where it is a curve).
-        ranges: name → `Range`, or a sequence of numbers to choose from.
+        ranges: name → `Range`, as of `uniform`, `log_uniform` or `integers`.
         parallel: trials a round. More of them are faster and less well informed.
         maximize: the objective, instead.
         sampler: seed → an `optuna.samplers.BaseSampler`; TPE if not given.
@@ -153,6 +174,7 @@ class Search:
                     f"Search: given {name} = {r!r}; accepted is uniform(…), "
                     "log_uniform(…) or integers(…)."
                 )
+            _checked(r)
         self.count, self.parallel = int(count), min(int(parallel), int(count))
         self.objective, self.maximize = objective, maximize
         self.ranges, self.sampler = dict(ranges), sampler
@@ -193,7 +215,8 @@ def _seed(seed):
 
 
 def _drawn(u, ranges):
-    return Table({name: r.at(u[:, k]) for k, (name, r) in enumerate(ranges.items())})
+    made = {name: _checked(r) for name, r in ranges.items()}
+    return Table({name: r.at(u[:, k]) for k, (name, r) in enumerate(made.items())})
 
 
 class Space:
@@ -224,8 +247,18 @@ class Space:
             self._numeric = {searches[0]: first, **self._numeric}
             self.dims = dict(self._numeric)
             self.shape = {name: len(values) for name, values in self.dims.items()}
+        if len(self.shape) > MOST_AXES:
+            raise ValueError(
+                f"space: given {len(self.shape)} dimensions; accepted are at most "
+                f"{MOST_AXES}."
+            )
         seen: set[str] = set()
         for dim, names in self.names.items():
+            if "status" in (dim, *names):
+                raise ValueError(
+                    "space: given the name 'status', under which a sweep says how each "
+                    "point ended; accepted is another one."
+                )
             twice = seen & set(names) | {n for n in names if n in made and n != dim}
             if twice:
                 raise ValueError(
@@ -305,16 +338,16 @@ class Space:
                 return int if values.ranges[name].integer else float
         return float if self.columns(0, 1)[name].dtype.kind == "f" else int
 
-    def extent(self, name: str) -> tuple[Any, Any]:
-        """The least and the greatest value of a traced argument."""
-        for dim, values in self._numeric.items():
-            if isinstance(values, Search):
-                if name in values.ranges:
-                    return values.ranges[name].low, values.ranges[name].high
+    def values(self, name: str) -> np.ndarray:
+        """Those of a traced argument; of one that is searched the ends of its range."""
+        for dim, given in self._numeric.items():
+            if isinstance(given, Search):
+                if name in given.ranges:
+                    return np.array(given.ranges[name][:2])
                 continue
-            columns = values.columns if isinstance(values, Table) else {dim: values}
+            columns = given.columns if isinstance(given, Table) else {dim: given}
             if name in columns:
-                return columns[name].min(), columns[name].max()
+                return columns[name]
         raise KeyError(name)
 
     def describe(self) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 Each device takes batches one after another and vmaps `run` over the points of a batch.
 The number of batches is an argument of the program and the body of the loop is fenced
 off, so the arithmetic of a batch is the same however many batches, devices or workers
-there are, and there is no communication between devices.
+there are, and there is no communication between devices. `run` is traced once for each
+structure, and what was traced is what runs.
 """
 
-import hashlib
+import contextlib
+import json
+import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,13 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, PartitionSpec as P
 
-from dynax.sweep.provenance import version
+from dynax.sweep.files import digest
+from dynax.sweep.provenance import numerics
 from dynax.sweep.store import RAISED, missing
 
 
 CALL_BYTES = 2**24  # of outputs that one call may hold on a device
+CALLBACK = r"custom_call @\w*callback|is_host_transfer = true"
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OOM"
 
 
@@ -45,11 +52,14 @@ class Point:
         kinds: its traced arguments, `int` or `float` of each.
         seed: of the random key, for a `run` that has an argument `key`.
         keyed: whether it has.
-        platform: of the devices that it is for.
+        device: that it is for.
 
     Attributes:
         outputs: name → shape and dtype.
-        fingerprint: of the programme, and of what makes numbers of it.
+        numerics: what makes numbers of the programme: versions, flags, device.
+        fingerprint: of the programme, with its constants, and of `numerics`.
+        callbacks: whether it calls back to Python, of which the fingerprint knows
+            nothing.
     """
 
     def __init__(
@@ -60,7 +70,7 @@ class Point:
         *,
         seed: int,
         keyed: bool,
-        platform: str,
+        device: Any,
     ):
         self.kinds = {k: jnp.result_type(kind) for k, kind in kinds.items()}
 
@@ -70,11 +80,18 @@ class Point:
             return _outputs(out)
 
         traced = jax.jit(point).trace(*self.like(()))
-        self.call = point
         self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
-        text = f"{platform} {jax.__version__} {version('jaxlib')}\n"
-        text += traced.lower().as_text()
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._traced = jaxpr_as_fun(traced.jaxpr)
+        text = traced.lower().as_text()
+        self.numerics = numerics(device)
+        facts = json.dumps(self.numerics, sort_keys=True)
+        self.fingerprint = digest(facts.encode(), text.encode())
+        self.callbacks = bool(re.search(CALLBACK, text))
+
+    def call(self, index, numbers) -> dict[str, Any]:
+        """`run`, as it was traced, at one point."""
+        given = jax.tree.leaves((index, numbers))
+        return dict(zip(self.outputs, self._traced(*given), strict=True))
 
     def like(self, shape):
         """Shapes and dtypes of the arguments: number of the point, traced arguments."""
@@ -236,6 +253,18 @@ class Program:
         solve(tuple(places.tolist()))
         before(())
         return found, failures
+
+
+@contextlib.contextmanager
+def hushed():
+    """Keep callbacks that raise out of jax's log: the store has a line for each."""
+    log = logging.getLogger("jax._src.callback")
+    kept = lambda record: not record.getMessage().endswith("callback failed")
+    log.addFilter(kept)
+    try:
+        yield
+    finally:
+        log.removeFilter(kept)
 
 
 def wait(tree) -> None:

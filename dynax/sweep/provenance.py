@@ -1,6 +1,7 @@
 """Where, when and with what something was computed."""
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -18,6 +19,23 @@ FLAGS = (
     "JAX_ENABLE_X64",
     "LIBTPU_INIT_ARGS",
     "PJRT_NPROC",
+)
+
+# Options of XLA that change no number, by how they begin.
+NEUTRAL = (
+    "xla_dump",
+    "xla_force_host_platform_device_count",
+    "xla_gpu_force_compilation_parallelism",
+    "xla_hlo_profile",
+)
+SETTINGS = (
+    "jax_debug_infs",
+    "jax_debug_nans",
+    "jax_default_prng_impl",
+    "jax_disable_most_optimizations",
+    "jax_exec_time_optimization_effort",
+    "jax_optimization_level",
+    "jax_threefry_partitionable",
 )
 
 
@@ -41,6 +59,38 @@ def provenance(folder) -> dict[str, Any]:
     }
 
 
+def numerics(device: Any) -> dict[str, Any]:
+    """What the numbers of a programme depend on beside itself, as JSON.
+
+    Versions, the kind of device, and the options of XLA and of jax. What is left out:
+    the model of a CPU, and options of XLA that are known to change no number.
+    """
+    packages = {"jax": jax.__version__, "jaxlib": version("jaxlib")}
+    config = {name: getattr(jax.config, name, None) for name in SETTINGS}
+    return {
+        **packages,
+        "dynax": version("dynax-lab"),
+        "device": f"{device.platform} {device.device_kind}",
+        "XLA_FLAGS": _numeric(os.environ.get("XLA_FLAGS", "")),
+        "LIBTPU_INIT_ARGS": os.environ.get("LIBTPU_INIT_ARGS", "").split(),
+        "jax.config": {k: v if v is None else str(v) for k, v in config.items()},
+    }
+
+
+def _numeric(flags):
+    """The options among XLA_FLAGS, sorted, the last of each, but for neutral ones."""
+    if flags and flags[0] not in "- " and os.path.isfile(flags):
+        with open(flags, encoding="utf-8") as lines:
+            flags = lines.read()
+    last = {word.lstrip("-").partition("=")[0]: word for word in flags.split()}
+    return sorted(w for name, w in last.items() if not name.startswith(NEUTRAL))
+
+
+def model(device: Any) -> str:
+    """The model of a device."""
+    return _cpu() if device.platform == "cpu" else device.device_kind
+
+
 def _machine():
     device = jax.devices()[0]
     usable = getattr(os, "sched_getaffinity", None)
@@ -53,6 +103,7 @@ def _machine():
     }
 
 
+@functools.cache
 def _cpu():
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:

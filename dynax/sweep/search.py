@@ -14,6 +14,7 @@ from dynax.sweep.engine import agree, same_program
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
 from dynax.sweep.points import Range, Search
+from dynax.sweep.program import hushed
 from dynax.sweep.store import DONE, Store, StoreError
 
 
@@ -31,11 +32,11 @@ def search(
     inner = job.space.block // spec.count
     executor = executor or Executor(job)
     worker = Worker()
-    with store.lease(worker.name):
+    with store.lease(worker.name), hushed():
         store.repair()
         study = _study(optuna, spec, job.seed)
         meter = Meter(job, store, worker, executor, progress)
-        there = {part.first: part for part in store.parts()}
+        there = {part.span: part for part in store.parts()}
         rounds = store.rounds()
         executor.trials = {n: np.empty(0) for n in spec.ranges}
         needed = spec.objective, "status"
@@ -51,8 +52,8 @@ def search(
                 n: np.concatenate([v, asked[n]]) for n, v in executor.trials.items()
             }
             first, points = begin * inner, count * inner
-            if first in there:
-                values = {k: store.read(there[first], k) for k in needed}
+            if (part := there.get((first, first + points))) is not None:
+                values = {k: store.read(part, k) for k in needed}
             else:
                 plan = _plan(executor, store, spec.parallel * inner)
                 same_program(executor, 0, plan)

@@ -1,31 +1,44 @@
 """A folder of results that can be killed, resumed, watched and shared at any moment.
 
-    manifest.json         the experiment: space, seed, precision, platform; and, beside
-                          it, where and with what it was begun
+    manifest.json         the experiment: space, seed, precision; and, beside it, where
+                          and with what it was begun
     plans/003.json        of each structure: batch, chunk, outputs, fingerprint
-    rounds/000.npz        of a search: the trials asked for in each round
-    parts/s003-…npz       results of a range of points; never changed once there
+    rounds/000000-….npz   of a search: the trials asked for in each round
+    parts/s003-….npz      results of a range of points; never changed once there
     workers/0-of-4.json   how far each worker is
 
 Every file is written under another name and renamed, so that it is there whole or not
-at all. A part's name holds its length in bytes and a digest of its content.
+at all. The name of a part says which points it holds, the digest of the experiment and
+the fingerprint of the programme that it belongs to, its length, and a digest of all of
+this and of its content, which is checked when it is read.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import os
 import pathlib
 import socket
-import tempfile
 import time
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from dynax.sweep.files import (
+    Place,
+    archive,
+    arrays,
+    create,
+    digest,
+    fields,
+    intact,
+    plain,
+    read_json,
+    replace,
+    sealed,
+    to_json,
+)
 
 
 try:
@@ -35,7 +48,8 @@ except ImportError:  # no such locks on this system
 
 
 DONE, NOT_FINITE, RAISED, TIME_LIMIT, MISSING = 0, 1, 2, 3, -1
-STALE = 3600.0  # seconds after which a file that nobody renamed is litter
+STALE = 24 * 3600.0  # seconds after which a file that nobody renamed is litter
+FORMAT = 2  # of the files in a store
 MEANINGS = {
     MISSING: "not run",
     DONE: "done",
@@ -52,7 +66,9 @@ class StoreError(Exception):
 class Part(NamedTuple):
     """The results of points first … first + count − 1 of a structure.
 
-    `batch` is how many of them ran side by side, `failed` how many have no result.
+    `batch` is how many of them ran side by side, `failed` how many have no result,
+    `skip` how many of the first ones another part holds as well; `program` is the
+    fingerprint of what computed them.
     """
 
     structure: int
@@ -60,18 +76,36 @@ class Part(NamedTuple):
     count: int
     batch: int
     failed: int
-    path: pathlib.Path
+    program: str
+    file: str
+    skip: int = 0
+
+    @property
+    def path(self) -> pathlib.Path:
+        return pathlib.Path(self.file)
 
     @property
     def name(self) -> tuple[int, int]:
         return self.structure, self.first
 
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.first, self.first + self.count
+
 
 class Store:
-    """The folder at `path`; `Store.create` or `Store.open` makes one."""
+    """The folder at `path`; `Store.create` or `Store.open` makes one.
+
+    Attributes:
+        experiment: a digest of what is to be computed, which all parts carry.
+    """
 
     def __init__(self, path: pathlib.Path, manifest: dict[str, Any]):
         self.path, self.manifest = path, manifest
+        given = json.dumps(manifest["experiment"], sort_keys=True)
+        self.experiment = digest(given.encode())
+        self._programs: dict[int, str] = {}
+        self._places: dict[str, dict[str, Place]] = {}
 
     @classmethod
     def create(cls, path, manifest: Mapping[str, Any]) -> "Store":
@@ -82,29 +116,35 @@ class Store:
         """
         path = pathlib.Path(path).absolute()
         file = path / "manifest.json"
-        if not file.exists() and path.is_dir() and any(_foreign(path)):
-            raise StoreError(
-                f"store: given {path}, a folder with other files in it; accepted is a "
-                "new folder, an empty one or a store."
-            )
-        with _explained(path):
+        try:
             for name in ("", "parts", "plans", "rounds", "workers"):
+                if not name:
+                    _refuse_foreign(path)
                 (path / name).mkdir(parents=True, exist_ok=True)
-            create(file, _json(manifest))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"store: given {_short(str(path))}, where no folder can be made "
+                f"({getattr(error, 'strerror', None) or error}); accepted is the path "
+                "of a folder that is there or can be made."
+            ) from error
+        with _explained(path):
+            made = {"format": FORMAT, **manifest}
+            if not create(file, to_json(made)) and read_json(file) is None:
+                replace(file, to_json(made).encode())  # it was never whole
         found = cls.open(path)
         given, there = manifest["experiment"], found.manifest["experiment"]
         for key in given:
-            if _plain(given[key]) != there.get(key):
+            if plain(given[key]) != there.get(key):
                 raise StoreError(
                     f"store: {path} holds another experiment: {key} is "
                     f"{_short(there.get(key))} there, {_short(given[key])} here; "
                     "accepted is the same experiment or another folder."
                 )
-        shown = {k: _plain(manifest[k]) for k in ("dims", "units") if manifest.get(k)}
+        shown = {k: plain(manifest[k]) for k in ("dims", "units") if manifest.get(k)}
         if any(found.manifest.get(k) != names for k, names in shown.items()):
             found.manifest |= shown
             with _explained(path):
-                replace(file, _json(found.manifest).encode())
+                replace(file, to_json(found.manifest).encode())
         return found
 
     @classmethod
@@ -112,104 +152,188 @@ class Store:
         """The store at `path`, as it is.
 
         Raises:
-            StoreError: if there is none.
+            StoreError: if there is none, or one of another format.
         """
         path = pathlib.Path(path).absolute()
-        manifest = _read_json(path / "manifest.json")
+        manifest = read_json(path / "manifest.json")
         if not isinstance(manifest, dict) or "experiment" not in manifest:
             raise StoreError(
-                f"store: given {path}, which holds no sweep; accepted is the folder "
-                "given to `sweep` as its store."
+                f"store: given {_short(str(path))}, which holds no sweep; accepted is "
+                "the folder given to `sweep` as its store."
+            )
+        if manifest.get("format") != FORMAT:
+            raise StoreError(
+                f"store: {path} is of format {manifest.get('format', 1)}; accepted is "
+                f"format {FORMAT}, or the version of dynax that wrote it, or another "
+                "folder."
             )
         return cls(path, manifest)
 
     def plan(self, structure: int) -> dict[str, Any] | None:
-        return _read_json(self.path / "plans" / f"{structure:03}.json")
+        """The plan of a structure; None if there is none that can be read."""
+        plan = read_json(self._plan(structure))
+        needed = {"batch", "first", "chunk", "outputs", "fingerprint"}
+        whole = isinstance(plan, dict) and ("error" in plan or needed <= set(plan))
+        return plan if whole else None
 
     def set_plan(self, structure: int, plan: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of a structure: this one, or that of whoever came first."""
-        file = self.path / "plans" / f"{structure:03}.json"
+        file = self._plan(structure)
         with _explained(self.path):
-            create(file, _json(plan))
+            if not create(file, to_json(plan)) and self.plan(structure) is None:
+                replace(file, to_json(plan).encode())
         return self.plan(structure) or dict(plan)
 
     def drop_plan(self, structure: int) -> None:
         """Forget a plan, as of a structure that could not be compiled."""
-        (self.path / "plans" / f"{structure:03}.json").unlink(missing_ok=True)
+        self._programs.pop(structure, None)
+        self._plan(structure).unlink(missing_ok=True)
+
+    def _plan(self, structure):
+        return self.path / "plans" / f"{structure:03}.json"
+
+    def _program(self, structure):
+        """The fingerprint in the plan, "" if there is none."""
+        if structure not in self._programs:
+            found = (self.plan(structure) or {}).get("fingerprint", "")
+            if not found:
+                return ""
+            self._programs[structure] = found
+        return self._programs[structure]
 
     def parts(self) -> list[Part]:
-        """The whole parts, in order, one for each range; a truncated one is not."""
-        found: dict[tuple[int, int], Part] = {}
-        with (
-            contextlib.suppress(FileNotFoundError),
-            os.scandir(self.path / "parts") as entries,
-        ):
-            for entry in sorted(entries, key=lambda e: e.name):
-                with contextlib.suppress(ValueError, FileNotFoundError):
-                    s, first, count, batch, failed, size, _ = entry.name[1:].split("-")
+        """The whole parts, in order; a truncated one is not.
+
+        Where parts overlap, the later ones skip what those before them hold, and one
+        that adds nothing is left out: no point is counted twice.
+
+        Raises:
+            StoreError: if one belongs to another experiment or programme.
+        """
+        found: list[Part] = []
+        for _, part, experiment in self._listed():
+            if part is not None:
+                if experiment != self.experiment:
+                    raise StoreError(_foreign_part(part.path, "experiment"))
+                known = self._program(part.structure)
+                if part.program != (known or part.program):
+                    raise StoreError(_foreign_part(part.path, "programme"))
+                found.append(part)
+        found.sort(key=lambda p: (p.structure, p.first, -p.count, p.file))
+        useful, end = [], (-1, 0)
+        for part in found:
+            reached = end[1] if end[0] == part.structure else 0
+            skip = max(0, reached - part.first)
+            if skip < part.count:
+                useful.append(part._replace(skip=skip))
+                end = part.structure, part.span[1]
+        return useful
+
+    def torn(self) -> list[str]:
+        """The files of parts that are not as long as they ought to be."""
+        return [name for name, part, _ in self._listed() if part is None]
+
+    def _listed(self) -> Iterator[tuple[str, Part | None, str]]:
+        """(name, part, experiment) of each file of a part; no part if it is torn."""
+        folder = self.path / "parts"
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    *numbers, experiment, program, size, _ = fields(entry.name)
+                    numbers = map(int, numbers)
+                    part = Part(*numbers, program, entry.path)  # pyright: ignore
                     whole = entry.stat().st_size == int(size)
-                    if whole and entry.name.endswith(".npz"):
-                        path = pathlib.Path(entry.path)
-                        numbers = [int(n) for n in (s, first, count, batch, failed)]
-                        part = Part(*numbers, path=path)  # pyright: ignore
-                        found.setdefault(part.name, part)
-        return sorted(found.values())
+                except (ValueError, TypeError, FileNotFoundError):
+                    continue  # no part, or put aside by another worker
+                yield entry.name, part if whole else None, experiment
 
     def write(self, structure: int, first: int, values: Mapping[str, Any]) -> None:
-        """Add the part whose rows are those of `values`, a status among them."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **values)
-        data = buffer.getvalue()
+        """Add the part whose rows are those of `values`, a status among them.
+
+        Its `@program` is the fingerprint of what computed it.
+        """
+        program = values.get("@program", self._program(structure))
+        data = archive(values)
         status = values["status"]
-        facts = f"{first:012}-{len(status):09}-{values['@batch']}"
         failed = np.count_nonzero(status)
-        check = f"{len(data)}-{_digest(data)}"
-        name = f"s{structure:03}-{facts}-{failed}-{check}.npz"
+        facts = (
+            f"s{structure:03}-{first:012}-{len(status):09}-{values['@batch']}-{failed}-"
+            f"{self.experiment}-{program}-{len(data)}"
+        )
         with _explained(self.path):
-            replace(self.path / "parts" / name, data)
+            replace(self.path / "parts" / sealed(facts, data), data)
 
     def read(self, part: Part, name: str) -> np.ndarray:
-        """An array of a part.
+        """An array of a part, which is checked against its digest the first time.
 
         Raises:
             StoreError: if it is not what was written.
         """
+        places = self._places.get(part.file)
         try:
-            with np.load(part.path, allow_pickle=False) as arrays:
-                return arrays[name]
-        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            with open(part.file, "rb") as file:
+                if places is None:
+                    data = file.read()
+                    if not intact(part.path, data):
+                        raise ValueError("the digests differ")
+                    places = arrays(data)
+                    self._places[part.file] = places
+                place = places[name]
+                file.seek(place.offset)
+                data = bytearray(file.read(place.size))
+                return np.ndarray(place.shape, place.dtype, data, order=place.order)
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(
                 f"store: {part.path} does not match its checksum ({error}); run "
                 "the sweep again on this store, and the part is computed anew."
             ) from error
 
+    def set_aside(self, part: Part, why: str) -> None:
+        """Count a part no longer: its file stays, as NAME.why."""
+        with contextlib.suppress(FileNotFoundError):  # done by another worker
+            part.path.rename(part.path.with_suffix(f".{why}"))
+
     def repair(self) -> list[str]:
         """Put aside what is not whole; the names. For a worker, before it starts."""
         aside = []
         # listed first: a part that another worker adds meanwhile is left alone
-        files = sorted((self.path / "parts").glob("s*.npz"))
-        whole = {part.path.name for part in self.parts()}
-        for file in files:
+        files = [*(self.path / "parts").glob("s*.npz"), *self._rounds()]
+        for file in sorted(files):
             with contextlib.suppress(FileNotFoundError):  # put aside by another worker
-                if file.name in whole and _digest(file.read_bytes()) in file.name:
-                    continue
-                file.rename(file.with_suffix(".damaged"))
-                aside.append(file.name)
+                if not intact(file, file.read_bytes()):
+                    file.rename(file.with_suffix(".damaged"))
+                    aside.append(file.name)
         return aside
 
     def add_round(self, number: int, columns: Mapping[str, np.ndarray]):
         """The trials of a round of a search, unless they are there already."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **columns)
+        data = archive(columns)
+        name = sealed(f"{number:06}-{self.experiment}", data)
         with _explained(self.path):
-            create(self.path / "rounds" / f"{number:06}.npz", buffer.getvalue())
+            create(self.path / "rounds" / name, data)
 
     def rounds(self) -> list[dict[str, np.ndarray]]:
+        """The trials asked for, round by round, as far as none is missing.
+
+        Raises:
+            StoreError: if a round is damaged, or of another experiment.
+        """
         found = []
-        for file in sorted((self.path / "rounds").glob("*.npz")):
-            with np.load(file, allow_pickle=False) as arrays:
-                found.append(dict(arrays))
+        for number, file in enumerate(self._rounds()):
+            if not file.name.startswith(f"{number:06}-"):
+                break
+            data = file.read_bytes()
+            if not intact(file, data) or fields(file.name)[1] != self.experiment:
+                raise StoreError(
+                    f"store: {file} does not match its checksum; run the sweep again "
+                    "on this store, and the round is asked for anew."
+                )
+            with np.load(io.BytesIO(data), allow_pickle=False) as there:
+                found.append(dict(there))
         return found
+
+    def _rounds(self):
+        return sorted((self.path / "rounds").glob("*.npz"))
 
     @contextlib.contextmanager
     def lease(self, worker: str) -> Iterator[None]:
@@ -239,9 +363,10 @@ class Store:
                 lock.truncate(0)
                 lock.write(f"process {os.getpid()} on {socket.gethostname()}")
                 lock.flush()
+            present = os.fstat(lock.fileno()).st_mtime  # by the clock of the files
             for file in self.path.glob("**/.tmp-*"):  # of writers that were killed
                 with contextlib.suppress(OSError):
-                    if time.time() - file.stat().st_mtime > STALE:
+                    if present - file.stat().st_mtime > STALE:
                         file.unlink()
             yield
 
@@ -255,17 +380,23 @@ class Store:
         }
         with _explained(self.path):
             file = self.path / "workers" / f"{worker}.json"
-            replace(file, _json(facts).encode(), durable=False)
+            replace(file, to_json(facts).encode(), durable=False)
 
     def workers(self) -> list[dict[str, Any]]:
         """The latest reports; `alive` tells whether its process is still there."""
         found = []
         for file in sorted((self.path / "workers").glob("*-of-*.json")):
-            report = _read_json(file)
+            report = read_json(file)
             if report:
                 report["alive"] = _locked(file.with_suffix(".lock"))
                 found.append(report)
         return found
+
+
+def counts(parts: Iterable[Part]) -> tuple[int, int]:
+    """How many points parts hold, each counted once, and about how many failed."""
+    have = [(p.count - p.skip, p.failed) for p in parts]
+    return sum(n for n, _ in have), sum(min(have) for have in have)
 
 
 def missing(dtype: np.dtype) -> Any:
@@ -275,91 +406,62 @@ def missing(dtype: np.dtype) -> Any:
     return np.iinfo(dtype).min if dtype.kind == "i" else dtype.type(0)
 
 
-def replace(path: pathlib.Path, data: bytes, *, durable: bool = True) -> None:
-    """Write `path` atomically, over whatever is there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(handle)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def create(path: pathlib.Path, data: str | bytes) -> bool:
-    """Write `path` atomically unless it is there; whether this call did."""
-    data = data.encode() if isinstance(data, str) else data
-    if path.exists():
-        return False
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        os.chmod(name, 0o644)
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links, as of mounted buckets
-            try:
-                with open(path, "xb") as file:
-                    file.write(data)
-            except FileExistsError:
-                return False
-        return True
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-
-
 @contextlib.contextmanager
 def _explained(path):
     """Trouble with the disk as one sentence."""
     try:
         yield
     except OSError as error:
+        if not path.is_dir():
+            raise StoreError(
+                f"store: {path} is no longer there, and what was in it is lost; "
+                "accepted is to start the sweep again."
+            ) from error
         raise StoreError(
             f"store: cannot write to {path} ({error.strerror or error}); what is "
             "finished is safe, and the same sweep started again goes on from there."
         ) from error
 
 
-def _digest(data):
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _json(value):
-    return json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
-
-
-def _plain(value):
-    return json.loads(_json(value))
-
-
 def _short(value):
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
     return text if len(text) < 120 else text[:117] + "…"
 
 
-def _read_json(file):
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def _refuse_foreign(path):
+    """Refuse a folder with files that are no store, or parts that nothing describes.
+
+    A store that is just being made by someone else has empty folders only.
+    """
+    folders = "parts", "plans", "rounds", "workers"
+    if not path.is_dir():
+        return
+    left = [p.name for n in folders for p in (path / n).glob("[!.]*")]
+    other = {p.name for p in path.iterdir() if p.name[0] != "."} - set(folders)
+    if read_json(path / "manifest.json") is not None:
+        return
+    if left:
+        raise StoreError(
+            f"store: {path} holds results ({left[0]} …) but no manifest.json that can "
+            "be read, so nobody knows what they are of; accepted is to put the "
+            "manifest back, to delete the folder, or another folder."
+        )
+    if other - {"manifest.json"}:
+        raise StoreError(
+            f"store: given {path}, a folder with other files in it; accepted is a "
+            "new folder, an empty one or a store."
+        )
 
 
-def _foreign(path):
-    """What is in a folder besides a store that is just being made by someone else."""
-    known = {"parts", "plans", "rounds", "workers", "manifest.json"}
-    return [p for p in path.iterdir() if p.name not in known and p.name[0] != "."]
+def _foreign_part(path, what):
+    return (
+        f"store: {path} belongs to another {what} than the rest of this store; "
+        "accepted is to move it away, or another folder."
+    )
 
 
 def _locked(path):

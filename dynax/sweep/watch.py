@@ -5,6 +5,7 @@ long, or the child dies of it, the parent writes them down as bad and starts ano
 child, which runs a bad batch in halves, until the point at fault is alone.
 """
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -24,7 +25,8 @@ def supervise(
     job: Job, store: Store, worker: Worker, progress: Callable[[Progress], object]
 ) -> None:
     """`work` in a child process, as often as it takes."""
-    assert job.time_limit is not None
+    limit = job.time_limit
+    assert limit is not None
     spawn = multiprocessing.get_context("spawn")
     now = _now(store, worker)
     while True:
@@ -48,7 +50,7 @@ def supervise(
                         progress(what)
                     else:
                         ended, error = kind, what
-                elif _overdue(now, job.time_limit):
+                elif _overdue(now, limit):
                     child.kill()
                     ended = "late"
         finally:
@@ -65,11 +67,12 @@ def supervise(
                 f"store: the process that computed for {store.path} died "
                 f"({_death(child.exitcode)}) before its first batch; nothing is lost."
             )
-        text = f"took over {job.time_limit:g} s"
+        text = f"took over {limit:g} s"
         code = TIME_LIMIT
         if ended == "died":
             text, code = f"the process died ({_death(child.exitcode)})", RAISED
-        _note(store, worker, [*at[:3], job.time_limit, code, text])
+        _note(store, worker, [*at[:3], limit, code, text])
+        job = dataclasses.replace(job, retry=False)  # it has put aside what failed
 
 
 def _child(job: Job, path: pathlib.Path, worker: Worker, pipe) -> None:
@@ -77,6 +80,8 @@ def _child(job: Job, path: pathlib.Path, worker: Worker, pipe) -> None:
     try:
         store = Store.open(path)
         executor = Executor(job)
+        if job.retry:
+            _forget(store, worker)
         executor.watch = _Watch(job, store, worker)
         send = lambda p: pipe.send(("progress", p))
         work(job, store, worker, send, executor)
@@ -104,7 +109,7 @@ class _Watch:
             if not lanes:
                 self.now.unlink(missing_ok=True)
                 return
-            entry = [structure, first, list(lanes), time.time()]
+            entry = [structure, first, list(lanes), time.monotonic()]
             replace(self.now, json.dumps(entry).encode(), durable=False)
 
         known = lambda lanes: self.bad.get((structure, first, tuple(lanes)))
@@ -125,7 +130,8 @@ def _read(now):
 
 def _overdue(now, limit):
     at = _read(now)
-    return at is not None and time.time() - at[3] > limit
+    # a clock that all processes of a machine share, and that nobody sets
+    return at is not None and time.monotonic() - at[3] > limit
 
 
 def _note(store, worker, entry):
@@ -133,6 +139,14 @@ def _note(store, worker, entry):
         file.write(json.dumps(entry) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _forget(store, worker):
+    """Drop what this worker, and those of another number of workers, noted as bad."""
+    for file in (store.path / "workers").glob("*.bad"):
+        others = file.stem.partition("-of-")[2] != str(worker.count)
+        if others or file.stem == worker.name:
+            file.unlink(missing_ok=True)
 
 
 def _lines(store):
