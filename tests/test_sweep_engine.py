@@ -718,9 +718,9 @@ def test_memory_is_respected(tmp_path):
 def test_a_point_beyond_the_memory_limit_is_told(tmp_path):
     """And run; control: not of one that fits."""
     told: list[Progress] = []
-    with pytest.warns(UserWarning, match="memory: the limit is 10 KiB, but one point"):
+    with pytest.warns(UserWarning, match="memory: the limit is 10 KiB, one point"):
         sweep(hungry, {"x": [1.0]}, memory=10 * 2**10, progress=told.append)
-    assert "the limit is 10 KiB, but one point needs" in str(told[-1])
+    assert "the limit is 10 KiB, one point needs" in str(told[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sweep(hungry, {"x": [1.0]}, memory=10 * 2**20, progress=told.append)

@@ -15,6 +15,7 @@ from dynax.report import (
     point_said,
     scatter_figure,
     sensitivity_figure,
+    sweep_best,
     sweep_document,
     sweep_figures,
 )
@@ -382,6 +383,10 @@ def test_the_best_leave_out_those_that_half_failed():
     assert found.arguments[0] == {"rate": RATES[4], "decay": 0.1}
     scores = [row["loss"] for row in found.medians]
     assert scores == sorted(scores)
+    rows = sweep_best(grid(fails=mask), count=3)
+    assert rows == [a | b for a, b in zip(found.arguments, found.medians, strict=True)]
+    worst = sweep_best(grid(), "loss", count=1, maximize=True)
+    assert worst[0]["loss"] > scores[-1]
 
 
 def test_what_is_better_is_taken_from_the_name():

@@ -198,6 +198,21 @@ def test_a_damaged_round_is_computed_again(tmp_path, loaded):
     same(sweep(bowl, space(), store).load(), loaded)
 
 
+def test_a_damaged_list_of_trials_is_asked_for_again(tmp_path, loaded):
+    """Never read: it would put wrong labels to the results."""
+    store = tmp_path / "s"
+    sweep(bowl, space(), store)
+    before = {p.name for p in (store / "parts").iterdir()}
+    rounds = sorted((store / "rounds").iterdir())
+    data = bytearray(rounds[1].read_bytes())
+    data[len(data) // 2] ^= 1
+    rounds[1].write_bytes(data)
+    with pytest.raises(StoreError, match="does not match its checksum; run the sweep"):
+        open_sweep(store)
+    same(sweep(bowl, space(), store).load(), loaded)
+    assert {p.name for p in (store / "parts").iterdir()} == before
+
+
 SEARCHING = """
 import sys, time
 from dynax.sweep import sweep

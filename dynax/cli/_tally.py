@@ -1,6 +1,7 @@
 """What is in the store of a sweep, in numbers: read without reading the results."""
 
 import collections
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -14,7 +15,7 @@ import numpy as np
 from dynax.report import point_said
 from dynax.sweep import Progress, open_sweep
 from dynax.sweep.meter import speed
-from dynax.sweep.store import MEANINGS, Store, StoreError
+from dynax.sweep.store import MEANINGS, RAISED, TIME_LIMIT, Store, StoreError
 
 
 FRESH = 60.0  # seconds after which a worker on another host that says nothing is gone
@@ -111,7 +112,11 @@ class Tally:
         lines: list[str] = []
         if not self.said:
             return lines
-        ds = open_sweep(self.store.path)
+        ds = None
+        with contextlib.suppress(
+            ImportError
+        ):  # without xarray, points have numbers only
+            ds = open_sweep(self.store.path)
         for kind, count in self.failures.items():
             lines.append(f"  {count:,} failed: {kind}")
             seen: dict[str, int] = {}
@@ -120,8 +125,8 @@ class Tally:
                     seen.setdefault(text, number)
             for text, number in list(seen.items())[:3]:
                 said = f": {text}" if text else ""
-                given = point_said(ds, number)
-                lines.append(f"    point {number:,} ({given}){said}")
+                given = "" if ds is None else f" ({point_said(ds, number)})"
+                lines.append(f"    point {number:,}{given}{said}")
         return lines
 
 
@@ -173,7 +178,8 @@ def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
     if tally.damaged:
         yield f"  damaged parts: {tally.damaged}, which `resume` computes again"
     yield from tally.lines()
-    if tally.failed and not tally.missing and argv:
+    again = MEANINGS[RAISED] in tally.failures or MEANINGS[TIME_LIMIT] in tally.failures
+    if again and not tally.missing and argv:
         yield f"Next: dynax sweep resume {tally.store.path} --retry-failed"
     if tally.missing and not at_work:
         yield f"Next: dynax sweep resume {tally.store.path}"

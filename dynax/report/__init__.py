@@ -31,7 +31,10 @@ from dynax.report._style import (
     new_figure as new_figure,
 )
 from dynax.report._sweep import sweep_figures as sweep_figures
-from dynax.report._sweep_data import point_said as point_said
+from dynax.report._sweep_data import (
+    point_said as point_said,
+    sweep_best as sweep_best,
+)
 from dynax.report._sweep_heat import heat_map as heat_map
 from dynax.report._sweep_html import sweep_document as sweep_document
 from dynax.report._sweep_lines import (

@@ -294,3 +294,30 @@ def best(ds: xr.Dataset, output: str, count: int, *, maximize: bool | None) -> B
         [int(main.failed.values[place]) for place in at],
         [int(main.run.values[place]) for place in at],
     )
+
+
+def sweep_best(
+    ds: xr.Dataset,
+    output: str | None = None,
+    *,
+    count: int = 10,
+    maximize: bool | None = None,
+) -> list[dict[str, Any]]:
+    """The best settings, the best one first: name → value of arguments and outputs.
+
+    Outputs are medians over the seeds; a curve counts by its last entry. A setting at
+    which half of the points or more failed is left out.
+
+    Args:
+        ds: as `dynax.sweep.open_sweep` returns, finished or not.
+        output: the one that decides; by default a search's objective, a loss, an error.
+        count: of settings, at most.
+        maximize: whether more of it is better; by default as its name suggests.
+    """
+    check("output", output or outputs(ds)[0], outputs(ds))
+    output = output or outputs(ds)[0]
+    if maximize is None:
+        maximize = bool(maximized(ds, output))
+    found = best(ds, output, count, maximize=maximize)
+    rows = zip(found.arguments, found.medians, strict=True)
+    return [arguments | medians for arguments, medians in rows]

@@ -71,7 +71,8 @@ def open_sweep(path):
             }
         data = indexing.LazilyIndexedArray(wrapped)
         variables[name] = ((*shape, *inner), data, attrs)
-    if parts and not outputs:
+    planned = {k for k, plan in enumerate(plans) if plan and "outputs" in plan}
+    if {part.structure for part in parts} - planned:
         raise StoreError(
             f"store: {store.path} has parts, but no plan that can be read; run the "
             "sweep again on this store, and it is made anew."

@@ -223,7 +223,7 @@ def _compute(executor, store, structure, plan, worker, meter):
     if mine or worker.index == 0:
         same_program(executor, structure, plan)
     if mine:
-        _warn(plan, meter)
+        warn(plan, meter)
         executor.program(structure, plan["batch"])
         meter.start(structure)
     # one chunk is computed while the one before it is written
@@ -237,11 +237,10 @@ def _compute(executor, store, structure, plan, worker, meter):
         under_way = coming
 
 
-def _warn(plan, meter):
+def warn(plan: Mapping[str, Any], meter: Meter) -> None:
     """Say that one point alone exceeds the memory limit; it is run all the same."""
     needs, limit = plan.get("memory_bytes", 0), plan.get("memory_limit_bytes", 0)
-    if plan["batch"] == 1 and needs > limit:
-        meter.note = (
-            f"memory: the limit is {amount(limit)}, but one point needs {amount(needs)}"
-        )
-        warnings.warn(meter.note + "; it is run all the same", stacklevel=2)
+    if plan["batch"] == 1 and needs > limit and "memory" not in meter.note:
+        said = f"memory: the limit is {amount(limit)}, one point needs {amount(needs)}"
+        meter.note = "; ".join(filter(None, (meter.note, said)))
+        warnings.warn(f"{said}; it is run all the same", stacklevel=2)

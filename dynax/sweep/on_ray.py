@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from dynax.sweep.engine import chunks, missing, planned, retry, same_program
+from dynax.sweep.engine import chunks, missing, planned, retry, same_program, warn
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
 from dynax.sweep.program import hushed
@@ -100,7 +100,7 @@ class Ray:
                 retry(store, job.space, Worker())
             meter = Meter(job, store, Worker(), _Cluster(ray, room), progress)
             meter(force=True)
-            queue = self._queue(ray, task, token, sent, job, store, room)
+            queue = self._queue(ray, task, token, sent, job, store, room, meter)
             under_way = {}
             while True:
                 while len(under_way) < 2 * room:
@@ -119,11 +119,12 @@ class Ray:
                 meter()
             meter(force=True)
 
-    def _queue(self, ray, task, token, sent, job, store, room):
+    def _queue(self, ray, task, token, sent, job, store, room, meter):
         """(structure, plan, first, count) of every chunk that is missing."""
         # planned on a node that will do the work, not here
         remote = _Remote(ray, task, token, sent, job.space)
         for structure, plan in planned(remote, store, room):
+            warn(plan, meter)
             parts = [p for p in store.parts() if p.structure == structure]
             spans = list(chunks(plan, job.space.block))
             for first, count in missing(spans, parts, plan["batch"]):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dynax.sweep.engine import agree, same_program
+from dynax.sweep.engine import agree, same_program, warn
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
 from dynax.sweep.points import Range, Search
@@ -57,6 +57,7 @@ def search(
             else:
                 plan = _plan(executor, store, spec.parallel * inner)
                 same_program(executor, 0, plan)
+                warn(plan, meter)
                 executor.program(0, plan["batch"])
                 meter.start()
                 values = executor.end(executor.begin(0, plan, first, points))
