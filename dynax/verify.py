@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
@@ -20,16 +20,17 @@ from dynax.flow import (
     AbstractOptimizer,
     AbstractRatedFlow,
     AbstractRatedMap,
-    AbstractRefinableOptimizer,
     LyapunovFlow,
     Minimum,
     is_continuous,
 )
-from dynax.lyapunov import INSIDE, Check, Ledger, Verdict, verdict
+from dynax.lyapunov import INSIDE, Check, Ledger, Status, Verdict, verdict
 from dynax.monitor import (
+    Limit,
     Monitored,
     WithWork,
     iterate,
+    limit_of_map,
     observe_flow,
     rate_of_flow,
     rate_of_map,
@@ -68,14 +69,47 @@ class Result(NamedTuple):
 
     @property
     def status(self) -> str:
-        """The gravest verdict. Parts about which nothing is claimed do not count, and
-        that the map tends to its flow (`limit`) is no certificate of either."""
-        found = {v.status for v in self.verdicts.values()}
-        for status in ("violated", "undecided"):
-            if status in found:
-                return status
-        certified = {v.status for k, v in self.verdicts.items() if k != "limit"}
-        return "holds" if "holds" in certified else "no certificate"
+        """The gravest of what the system rests on; see `summary` for which part holds.
+
+        A map without a certificate rests on its flow's through `limit`; one that has a
+        certificate does not. A `condition` of a proof is no certificate of either.
+        """
+        found = {k: v.status for k, v in self.verdicts.items()}
+        if "violated" in found.values():
+            return "violated"
+        if self._certified(MAP):
+            found.pop("limit", None)
+        if "undecided" in found.values():
+            return "undecided"
+        holds = self._certified(MAP) or self._certified(FLOW)
+        return "holds" if holds else "no certificate"
+
+    @property
+    def summary(self) -> str:
+        """One line: the status, and of which of map and flow it is the status."""
+        status, ofs = self.status, {MAP: "map", FLOW: "flow"}
+        if status in ("violated", "undecided"):
+            names = [k for k, v in self.verdicts.items() if v.status == status]
+            return f"{status}: {', '.join(names)}"
+        if status == "no certificate":
+            return f"{status}: neither of the map nor of the flow"
+        if self._certified(MAP):
+            return "holds: " + " and ".join(
+                w for k, w in ofs.items() if self._certified(k)
+            )
+        return (
+            "holds: flow; the map is not certified, but tends to this flow at first "
+            "order at the states of its run"
+        )
+
+    def _certified(self, names: tuple[str, ...]) -> bool:
+        return any(
+            self.verdicts[k].status == "holds" for k in names if k in self.verdicts
+        )
+
+
+MAP = "map", "map rate"
+FLOW = "pointwise", "flow", "flow rate"
 
 
 def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 0):
@@ -83,14 +117,20 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
 
     condition what the proof asks of the hyper-parameters alone, where it asks anything
     map       every step's balance, signs, contraction (and the bound, with L)
+    limit     (x₊ − x)/ε → ẋ at first order as ε → 0, each leaf by itself, at every
+              state that the map comes to, with the count and the batch it has there
     pointwise V̇ = −D and D ≥ 0 at random states around the start
-    limit     (x₊ − x)/ε → ẋ at first order as ε → 0
     flow      the same along a diffrax solve (Tsit5, rtol = atol = 1e-8), with the
               integrated identity V(T) − V(0) + ∫D = 0; skipped where the field jumps
               (a κ that is not smooth, a mask)
     rates     of a method with a proved rate, given the minimum: V₊ ≤ ρV along the map
               (`map rate`), V̇ ≤ −decay at random states (`flow rate`); what is measured
               over what is proved is in the claim
+
+    An energy that cannot fall or fail is `no certificate`, for the reason in the
+    verdict: one that no motion changes, that does not grow with the loss, or that falls
+    by its clock alone. One with D = 0 at every state is judged as a conserved quantity:
+    V̇ = 0 can fail, and no fall is claimed.
 
     From a start where H = +∞ (outside the constraint set of a Lion-κ) only `map` and
     `limit` are done: the map's ledger has the contraction towards the set.
@@ -108,21 +148,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
             "dynax.AbstractOptimizer."
         )
     tree.check_params(x, "start")
-    batches = system.batches
-
-    @eqx.filter_jit
-    def run(opt, x):
-        _, rows = iterate(
-            opt,
-            f,
-            x,
-            system.learning_rate,
-            steps=None if batches is not None else steps,
-            batches=batches,
-            smoothness=system.smoothness,
-        )
-        return rows
-
+    batches, lr = system.batches, system.learning_rate
     name = type(opt).__name__
     verdicts = {}
     if isinstance(opt, AbstractConditionalOptimizer):
@@ -130,40 +156,73 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
             _condition(opt.condition(), tree.widest(x)),
             f"{name}: its hyper-parameters are those of the proof",
         )
-    ledger = run(opt, x)
+    ledger, limit = _run(opt, f, x, lr, batches, system.smoothness, steps)
     origin = f"round-off model, {tree.widest(x).name}"
     exact = isinstance(opt, AbstractBalancedOptimizer)
     what = "exact energy balance of every step" if exact else "energy of the map"
     verdicts["map"] = verdict(ledger, f"{name}: {what}", origin)
-
-    first = f if batches is None else _first(f, batches)
-    verdicts["limit"] = verdict(
-        _limit(opt, first, x, system.learning_rate),
-        f"{name}: the map tends to the flow at first order",
-        origin,
-    )
+    verdicts["limit"] = _tied(limit, opt, x, origin)
     if system.minimum is not None and batches is None:
         verdicts |= _rates(system, system.minimum, steps, states, seed)
     if isinstance(opt, AbstractLyapunovOptimizer):
-        flow = LyapunovFlow(opt, first, system.learning_rate)
+        first = f if batches is None else _first(f, batches)
+        flow = LyapunovFlow(opt, first, lr)
         start = flow.energy(jnp.zeros((), tree.widest(x)), flow.init(x))
         if not bool(
             start < jnp.inf
         ):  # phase 1 of a constraint: the map's ledger has it
             return Result(verdicts, ledger)
-        rows = _pointwise(flow, x, states, jax.random.key(seed))
+        rows, found = _pointwise(flow, x, states, jax.random.key(seed))
+        *vacuous, conserved = np.asarray(found)
+        what = "V̇ = −D, D ≥ 0"
+        if conserved:
+            what = "H is conserved, no fall is claimed: V̇ = 0"
         verdicts["pointwise"] = verdict(
-            rows, f"{name}: V̇ = −D, D ≥ 0 at {states} random states", origin
+            rows, f"{name}: {what} at {states} random states", origin
         )
-        if system.horizon is not None and is_continuous(opt):
+        if any(vacuous):
+            reason = VACUOUS[vacuous.index(True)]
+            for k in ("pointwise", "map"):
+                if verdicts[k].status != "violated":
+                    verdicts[k] = _because(verdicts[k], "no certificate", reason)
+        elif system.horizon is not None and is_continuous(opt) and not conserved:
             rows, solved = _along(flow, x, system.horizon)
             claim = f"{name}: V falls and V + ∫D is constant along the flow"
             verdicts["flow"] = verdict(
                 rows, claim, "the solver's local error estimates and round-off"
             )
-            if not solved:
-                verdicts["flow"] = _unsolved(verdicts["flow"])
+            if not solved and verdicts["flow"].status == "holds":
+                reason = "the solver did not reach the horizon"
+                verdicts["flow"] = _because(verdicts["flow"], "undecided", reason)
     return Result(verdicts, ledger)
+
+
+@eqx.filter_jit
+def _run(opt, f, x, lr, batches, smoothness, steps) -> tuple[Ledger, Limit]:
+    length = {"steps": steps} if batches is None else {"batches": batches}
+    _, rows = iterate(opt, f, x, lr, smoothness=smoothness, **length)
+    return rows, limit_of_map(opt, f, x, lr, **length)
+
+
+def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
+    """The verdict on the limit, which names leaves."""
+    paths = jax.tree_util.tree_leaves_with_path((x, opt.init(x)))
+    names = ["x" + jax.tree_util.keystr(p[1:]) for p, _ in paths if p[0].idx == 0]
+    names += ["state" + jax.tree_util.keystr(p[1:]) for p, _ in paths[len(names) :]]
+    coarse = np.asarray(limit.coarse)[: len(tree.leaves(x))]
+    k = int(np.argmax(coarse))
+    claim = (
+        f"{type(opt).__name__}: each leaf of the map tends to the flow at first order, "
+        f"all along the run; at its own step {names[k]} is {100 * coarse[k]:.2g} % off"
+    )
+    v = verdict(limit.rows, claim, origin)
+    if v.violations:
+        where = names[int(limit.worst[v.first])]
+        return dataclasses.replace(v, claim=f"{claim}; first broken by {where}")
+    if v.status == "holds" and not coarse[k] < 1:
+        reason = f"the run's own steps of {names[k]} are not the flow's"
+        return _because(v, "undecided", reason)
+    return v
 
 
 def _condition(checks: dict[str, Check], dtype) -> Ledger:
@@ -217,11 +276,8 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
     return verdicts
 
 
-def _unsolved(v: Verdict) -> Verdict:
-    if v.status != "holds":
-        return v
-    claim = f"{v.claim} (the solver did not reach the horizon)"
-    return dataclasses.replace(v, status="undecided", claim=claim)
+def _because(v: Verdict, status: Status, reason: str) -> Verdict:
+    return dataclasses.replace(v, status=status, reason=reason)
 
 
 def _wander(opt, f, x, lr, steps, key):
@@ -242,8 +298,16 @@ def _wander(opt, f, x, lr, steps, key):
     return jax.lax.scan(body, (x, opt.init(x)), jax.random.split(key, steps))[1]
 
 
+VACUOUS = (
+    "no motion changes H",
+    "H does not grow with a loss that the flow changes",
+    "H falls by its clock alone",
+)
+
+
 @eqx.filter_jit
-def _pointwise(flow, x, states, key) -> Ledger:
+def _pointwise(flow, x, states, key) -> tuple[Ledger, Array]:
+    """Rows at random states; whether each of `VACUOUS` is so, and whether D = 0."""
     # not the start itself: m = 0 is a kink of every norm; a first step may only look
     ys = _wander(flow.opt, flow.f, x, flow.lr, states + 2, key)
     ys = tree.map(lambda a: a[2:], ys)
@@ -257,7 +321,11 @@ def _pointwise(flow, x, states, key) -> Ledger:
     allowed = u * jnp.max(jnp.where(known, size, 0))
     allowed = jnp.broadcast_to(allowed.astype(v.dtype), v.shape)
     zero = jnp.zeros_like(v)
-    return Ledger(
+    never = lambda flags: jnp.any(known) & ~jnp.any(known & flags)
+    by_clock = never(dv - at.clock < -allowed) & ~never(at.clock < -allowed)
+    found = [never(size > 0), never(at.pull > u * size), by_clock]
+    found = jnp.stack([*found, never(jnp.abs(d) > allowed)])
+    rows = Ledger(
         # H = +∞ outside dom κ*: nothing is claimed there
         step=jnp.where(known, jnp.arange(states, dtype=jnp.int32), -1),
         energy=jnp.where(known, v, 0),
@@ -274,45 +342,7 @@ def _pointwise(flow, x, states, key) -> Ledger:
             "dissipation": Check(d, allowed),
         },
     )
-
-
-@eqx.filter_jit
-def _limit(opt, f, x, lr) -> Ledger:
-    """‖(y₊ − y)/ε − ẏ‖ must shrink with ε, y = (x, s): at ε/8 and ε/16."""
-    dtype = tree.widest(x)
-
-    x_, s = x, opt.init(x)
-    for _ in range(3):
-        x_, s = opt.step(x_, s, jax.grad(f)(x_), lr)
-    g, t = jax.grad(f)(x_), tree.cast(3 * lr, dtype)
-
-    def error(eps):
-        finer = opt
-        if isinstance(opt, AbstractRefinableOptimizer):
-            finer = opt.refined(lr, eps)
-        delta, after = finer.update(x_, s, g, eps)
-        moved, rate = (delta, tree.sub(after, s)), finer.flow(t, x_, s, g, eps)
-        gap = tree.sub(tree.scale(1 / eps, moved), rate)
-        return tree.vdot(gap, gap) ** 0.5, tree.vdot(rate, rate) ** 0.5
-
-    eps = jnp.asarray(lr, dtype) / 8
-    (coarse, size), (fine, _) = error(eps), error(eps / 2)
-    reach = tree.vdot((x_, s), (x_, s)) ** 0.5
-    noise = 64 * tree.eps(x) * (size + reach / eps)
-    zero = jnp.zeros((), dtype)
-    return Ledger(
-        step=jnp.zeros((), jnp.int32),
-        energy=fine,
-        change=fine - coarse,
-        predicted=-coarse / 2,
-        defect=fine - coarse / 2,
-        scale=size,
-        terms={},
-        phase=jnp.asarray(INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={"first order": Check(0.75 * coarse - fine, noise)},
-    )
+    return rows, found
 
 
 @eqx.filter_jit

@@ -110,6 +110,7 @@ class Verify:
             {
                 "target": self.target,
                 "status": status,
+                "summary": result.summary,
                 "exit_code": CODES[status],
                 "seconds": round(time.monotonic() - begun, 3),
                 "options": dataclasses.asdict(self),
@@ -119,7 +120,8 @@ class Verify:
                 **provenance(pathlib.Path()),
             }
         )
-        out.print(Text(f"\n{status}", COLORS.get(status, "bold yellow")))
+        style = COLORS.get(status, "bold yellow")
+        out.print(Text(f"\n{result.summary}", style))
         rated = dynax.AbstractRatedFlow | dynax.AbstractRatedMap
         if system.minimum is None and isinstance(system.optimizer, rated):
             out.print(

@@ -7,6 +7,7 @@ from dynax.monitor._diffrax import (
     WithWork as WithWork,
     observe_flow as observe_flow,
 )
+from dynax.monitor._limit import Limit as Limit, limit_of_map as limit_of_map
 from dynax.monitor._optax import (
     AuditState as AuditState,
     OptaxState as OptaxState,

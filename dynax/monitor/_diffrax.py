@@ -49,13 +49,19 @@ class WithWork(eqx.Module):
 
 
 class Point(NamedTuple):
-    """A flow at one state: V, ∇V, V̇, D, and the size of the numbers that make up V̇."""
+    """A flow at one state: V, ∇V, V̇, D, and the size of the numbers that make up V̇.
+
+    `clock` is ∂V/∂t, the part of V̇ that no motion makes; `pull` is ∂V/∂f·‖∇f‖‖ẋ‖, the
+    size of what the loss has in it, negative where V falls as f rises.
+    """
 
     energy: Array
     slope: Any
     rate: Array
     dissipation: Array
     power: Array
+    clock: Array
+    pull: Array
 
 
 def observe_flow(flow: LyapunovFlow, t, y, field=None) -> Point:
@@ -79,6 +85,8 @@ def observe_flow(flow: LyapunovFlow, t, y, field=None) -> Point:
         by_t + tree.vdot(slope, field),
         opt.dissipation(t, x, s, grad, lr),
         force * _norm(field),
+        by_t,
+        by_f * _norm(grad) * _norm(field[0]),
     )
 
 

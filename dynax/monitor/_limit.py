@@ -1,0 +1,118 @@
+"""Whether a map tends to its flow: leaf by leaf, at every state of its own run.
+
+    d(ε) = (y₊ − y)/ε − ẏ → 0 as ε → 0,   y = (x, state)
+
+Here d is taken twice at each state that the map comes to, with the gradient, the counts
+and the batch it has there: of the step that the run takes, at its learning rate η, and
+of one that is far finer, ε = η·u^⅙ with u the machine epsilon. A map of first order has
+|d(ε)| ≈ (ε/η)|d(η)|; asked is half an order,
+
+    |d(ε)| ≤ √(ε/η)·|d(η)| + noise,   noise = 16u(|ẏ| + |y|/ε)
+
+of each leaf by itself: in one norm of all, the leaves with large gradients would hide
+what those with small ones do.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from dynax import _tree as tree
+from dynax._types import Params, ScalarLike
+from dynax.flow import AbstractOptimizer, AbstractRefinableOptimizer
+from dynax.lyapunov import INSIDE, Check, Ledger
+
+
+BEGINNING = 3  # steps at which clocks and averages start, and the limit is singular
+AT_REST = 0.01  # of the largest rate that the leaf has in the run
+
+
+class Limit(NamedTuple):
+    """Rows of the check `first order`, each of the leaf that fares worst there.
+
+    `worst` is its number among the leaves of (x, state); `coarse` is Σ|d(η)|/Σ|ẏ| of
+    each leaf, how far the run's own steps are from its flow.
+    """
+
+    rows: Ledger
+    worst: Int[Array, " steps"]
+    coarse: Float[Array, " leaves"]
+
+
+def limit_of_map(
+    opt: AbstractOptimizer,
+    f: Callable,
+    x: Params,
+    lr: ScalarLike,
+    *,
+    steps: int | None = None,
+    batches: PyTree | None = None,
+) -> Limit:
+    """Compare the map with its flow along a run.
+
+    Args:
+        opt: the optimizer.
+        f: loss, f(x), or f(x, batch) with `batches`.
+        x: the start.
+        lr: η, the learning rate of the run.
+        steps, batches: one of them, as in `iterate`.
+    """
+    dtype = tree.widest(x)
+    lr, u = tree.cast(lr, dtype), float(jnp.finfo(dtype).eps)
+    eps = lr * u ** (1 / 6)
+    finer = opt.refined(lr, eps) if isinstance(opt, AbstractRefinableOptimizer) else opt
+
+    def gaps(t, x, state, grad, lr, opt, delta, after):
+        """|d|, |ẏ| and |y| of each leaf."""
+        rate = opt.flow(t, x, state, grad, lr)
+        moved = tree.scale(1 / lr, (delta, tree.sub(after, state)))
+        kinds = tree.sub(moved, rate), rate, (x, state)
+        size = lambda a: jnp.sqrt(tree.vdot(a, a)).astype(dtype)
+        return jnp.stack([jnp.stack([*map(size, tree.leaves(k))]) for k in kinds])
+
+    def body(carry, item):
+        (x, state), (k, batch) = carry, item
+        grad = jax.grad(f)(x, *batch)
+        at = k.astype(dtype) * lr, x, state, grad
+        delta, after = opt.update(x, state, grad, lr)
+        own = gaps(*at, lr, opt, delta, after)
+        fine = gaps(*at, eps, finer, *finer.update(x, state, grad, eps))
+        return (tree.add(x, delta), after), (own, fine)
+
+    length = steps if steps is not None else tree.leaves(batches)[0].shape[0]
+    ks = jnp.arange(length, dtype=jnp.int32)
+    data = () if batches is None else (batches,)
+    _, (own, fine) = jax.lax.scan(body, (x, opt.init(x)), (ks, data))
+    (gap, rate, _), (left, pace, size) = (jnp.moveaxis(a, 1, 0) for a in (own, fine))
+
+    used = (ks >= min(BEGINNING, length - 1))[:, None]
+    noise = 16 * u * (pace + size / eps)
+    margin = (eps / lr) ** 0.5 * gap - left
+    rests = pace <= AT_REST * jnp.max(jnp.where(used, pace, 0), axis=0, keepdims=True)
+    blur = jnp.where(pace > 0, noise / jnp.where(pace > 0, pace, 1), 0)
+    ratio = margin / (noise + jnp.finfo(dtype).tiny)
+    worst = jnp.argmin(jnp.where(jnp.isnan(ratio), -jnp.inf, ratio), axis=1)
+    take = lambda a: jnp.take_along_axis(a, worst[:, None], axis=1)[:, 0]
+    # all leaves at rest: what is seen of them is judged, and no more is asked
+    resolution = jnp.max(jnp.where(rests, 0, blur), axis=1)
+    zero = jnp.zeros_like(take(gap))
+    rows = Ledger(
+        step=jnp.where(used[:, 0], ks, -1),
+        energy=take(left),
+        change=take(left) - take(gap),
+        predicted=-take(gap),
+        defect=take(left),
+        scale=take(pace),
+        terms={},
+        phase=jnp.full(ks.shape, INSIDE),
+        distance=zero,
+        stationarity=zero,
+        checks={"first order": Check(take(margin), take(noise), resolution)},
+    )
+    total = lambda a: jnp.sum(jnp.where(used, a, 0), axis=0)
+    moved = total(rate)
+    coarse = jnp.where(moved > 0, total(gap) / jnp.where(moved > 0, moved, 1), 0)
+    return Limit(rows, worst, coarse)
