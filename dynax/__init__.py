@@ -85,6 +85,8 @@ from dynax.optim import (
     NesterovC as NesterovC,
     NesterovSC as NesterovSC,
     OnlineSubspaceDescent as OnlineSubspaceDescent,
+    Partition as Partition,
+    PartitionState as PartitionState,
     PracticalMuon as PracticalMuon,
     RMSprop as RMSprop,
     ScheduleFree as ScheduleFree,

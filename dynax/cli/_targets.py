@@ -51,7 +51,7 @@ def optimizer_names() -> dict[str, Any]:
         dynax.optim,
         lambda c: inspect.isclass(c) and issubclass(c, dynax.AbstractOptimizer),
     )
-    apart = {"lion-kappa", "online-subspace-descent"}
+    apart = {"lion-kappa", "online-subspace-descent", "partition"}
     apart |= {"cautious-decay-adam", "cautious-decay-lyapunov"}
     found = {k: v for k, v in found.items() if k not in apart}
     return {**found, "cautious-decay": dynax.cautious_decay}

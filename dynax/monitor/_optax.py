@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynax import _tree as tree
-from dynax._types import Scalar, ScalarLike, State, Step as Count
+from dynax._types import Params, Scalar, ScalarLike, State, Step as Count
 from dynax.flow import AbstractOptimizer, Step
 from dynax.lyapunov import Ledger, Tally, merge, tally
 from dynax.monitor._row import observe
@@ -116,7 +116,7 @@ def audit(
     def row(count, params, before, grads, updates, after, value, value_fn):
         dtype = tree.widest(params)
         x_next = optax.apply_updates(params, updates)
-        value_next = value_fn(x_next)
+        value_next = _loss(value_fn, x_next)
         tree.check_scalar(value_next, "value_fn(params)")
         rate = _rate(learning_rate, count)
         step = Step(
@@ -182,6 +182,22 @@ def audit(
         return updates, AuditState(count, inner, ledger, folded)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _loss(value_fn: Callable, x: Params):
+    """f(x), of the parameters as this transformation sees them."""
+    try:
+        return value_fn(x)
+    except Exception as error:
+        masked = lambda a: isinstance(a, optax.MaskedNode)
+        inside = any(map(masked, jax.tree.leaves(x, is_leaf=masked)))
+        given = "masked parts of a tree" if inside else f"{jax.tree.structure(x)}"
+        raise ValueError(
+            f"value_fn: raised an error on the parameters that are audited, {given}; "
+            "accepted is a loss of these. Inside optax.masked, partition or flatten "
+            "they are not the whole tree that the loss takes: audit outside, as "
+            "dx.audit(optax.partition(…), dx.Partition(…), …)."
+        ) from error
 
 
 def _next(count: Count) -> Count:

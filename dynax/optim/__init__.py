@@ -42,6 +42,10 @@ from dynax.optim.online_subspace import (
     OnlineSubspaceDescent as OnlineSubspaceDescent,
     SubspaceState as SubspaceState,
 )
+from dynax.optim.partition import (
+    Partition as Partition,
+    PartitionState as PartitionState,
+)
 from dynax.optim.practical_muon import (
     PracticalMuon as PracticalMuon,
     PracticalMuonState as PracticalMuonState,

@@ -14,6 +14,7 @@ MEMBERS: dict[str, dx.AbstractOptimizer] = {
     "signum": dx.Signum(),
     "sign-sgd": dx.SignSGD(),
     "muon": dx.Muon(),
+    "partition": dx.Partition({"all": dx.Adam()}, lambda p: "all"),
     "muon-newton-schulz": dx.Muon(factor="newton-schulz"),
     "practical-muon": dx.PracticalMuon(),
     "distributed-lion": dx.DistributedLion(),

@@ -1,0 +1,228 @@
+"""One optimizer for some of the parameters, another for the rest: one map, one H."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from dynax import _tree as tree
+from dynax._types import Params, ScalarLike, State
+from dynax.flow import (
+    AbstractBalancedOptimizer,
+    AbstractConditionalOptimizer,
+    AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
+    Step,
+    is_continuous,
+)
+from dynax.lyapunov import Check, Ledger
+from dynax.optim._relatives import check_optimizer, condition_of, refine
+
+
+class PartitionState(NamedTuple):
+    """The states of the parts by label; the other leaves are masked, as in optax."""
+
+    parts: dict[str, State]
+
+
+class Partition(
+    AbstractBalancedOptimizer,
+    AbstractConditionalOptimizer,
+    AbstractRefinableOptimizer,
+    AbstractSwitchedOptimizer,
+):
+    r"""x = (x₁, x₂, …), each part with an optimizer and a learning rate εᵢ = ρᵢε.
+
+    Certificate: with Hᵢ = f + Kᵢ of the parts, H = f + Σ Kᵢ,
+        flow  Ḣ = −Σ ρᵢDᵢ,     ẋᵢ = ρᵢ·(the flow of part i at ρᵢε)
+        map   H₊ − H = r − Σ (what part i spends),  r = f(x₊) − f(x) − ⟨g, x₊ − x⟩
+    The map's line is an equality for any vector g: ⟨g, x₊ − x⟩ is the sum of those of
+    the parts, each of which has a balance that holds for any gᵢ. All the coupling of
+    the parts by f is in the one r, ≤ (L/2)‖x₊ − x‖² if f is L-smooth and g = ∇f(x).
+
+    Source: sums of the parts' balances. Twin: optax.partition.
+
+    Args:
+        optimizers: by label, each with a balance.
+        labels: as optax's `param_labels`: a tree of labels (or a prefix of one) like
+            the parameters, or a function that makes it.
+        rates: ρ by label, 1 unless named; 0 freezes a part.
+    """
+
+    optimizers: dict[str, AbstractBalancedOptimizer]
+    labels: PyTree[str] | Callable[[Params], PyTree[str]]
+    rates: dict[str, ScalarLike] = eqx.field(default_factory=dict)
+
+    def __check_init__(self):
+        for opt in self.optimizers.values():
+            check_optimizer(opt, AbstractBalancedOptimizer)
+        unknown = set(self.rates) - set(self.optimizers)
+        if unknown or not self.optimizers:
+            raise ValueError(
+                f"rates: given {sorted(unknown)}; accepted are the labels of "
+                f"optimizers, {sorted(self.optimizers)}."
+            )
+
+    @property
+    def continuous(self):
+        return all(map(is_continuous, self.optimizers.values()))
+
+    def condition(self) -> dict[str, Check]:
+        return _prefixed({k: condition_of(opt) for k, opt in self.optimizers.items()})
+
+    def refined(self, lr, finer) -> "Partition":
+        optimizers = {
+            k: refine(opt, self._rate(k, lr), self._rate(k, finer))
+            for k, opt in self.optimizers.items()
+        }
+        return Partition(optimizers, self.labels, self.rates)
+
+    def init(self, x):
+        tree.check_params(x)
+        parts = self._cut(x, x)
+        return PartitionState({k: self.optimizers[k].init(p) for k, (p,) in parts})
+
+    def update(self, x, state, grad, lr):
+        moves = {}
+        for k, (x_, g) in self._cut(x, x, grad):
+            moves[k] = self.optimizers[k].update(
+                x_, state.parts[k], g, self._rate(k, lr)
+            )
+        return _joined(moves)
+
+    def flow(self, t, x, state, grad, lr):
+        moves = {}
+        for k, (x_, g) in self._cut(x, x, grad):
+            rho = self.rates.get(k, 1.0)
+            rate = self.optimizers[k].flow(t, x_, state.parts[k], g, lr * rho)
+            moves[k] = tree.scale(rho, rate)
+        return _joined(moves)
+
+    def energy(self, t, x, state, value, lr):
+        h = tree.cast(value, tree.widest(x))
+        zero = jnp.zeros_like(h)
+        for k, (x_,) in self._cut(x, x):
+            lr_ = self._rate(k, lr)
+            part = self.optimizers[k].energy(t, x_, state.parts[k], zero, lr_)
+            h = h + part.astype(h.dtype)
+        return h
+
+    def dissipation(self, t, x, state, grad, lr):
+        total = jnp.zeros((), tree.widest(x))
+        for k, (x_, g) in self._cut(x, x, grad):
+            lr_, rho = self._rate(k, lr), tree.cast(self.rates.get(k, 1.0), total.dtype)
+            part = self.optimizers[k].dissipation(t, x_, state.parts[k], g, lr_)
+            total = total + rho * part.astype(total.dtype)
+        return total
+
+    def balance(self, step: Step, smoothness: ScalarLike | None = None) -> Ledger:
+        """The parts' rows, drawn up with f at rest, and once the change of f."""
+        dtype = tree.widest(step.x)
+        zero = jnp.zeros((), dtype)
+        rows = {}
+        for k, (x, x_next, grad) in self._cut(step.x, step.x, step.x_next, step.grad):
+            part = step._replace(
+                x=x,
+                x_next=x_next,
+                grad=grad,
+                state=step.state.parts[k],
+                state_next=step.state_next.parts[k],
+                lr=self._rate(k, step.lr),
+                value=zero,
+                value_next=zero,
+            )
+            rows[k] = _sized(self.optimizers[k].balance(part))
+        each = [tree.map(lambda a: _as(a, dtype), row) for row in rows.values()]
+        total = lambda entry: sum(map(entry, each[1:]), entry(each[0]))
+        rise = step.value_next.astype(dtype) - step.value.astype(dtype)
+        residual = rise + total(lambda row: row.terms["residual"])
+        noise = total(lambda row: row.checks["balance"].tolerance)
+        checks = {"balance": Check(-jnp.abs(total(lambda row: row.defect)), noise)}
+        if smoothness is not None:
+            delta = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
+            bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(delta, delta)
+            f = jnp.abs(step.value) + jnp.abs(step.value_next)
+            rounding = 32 * tree.eps(step.x) * f.astype(dtype) + noise
+            checks["theorem"] = Check(bound - residual, rounding)
+        terms = _prefixed({k: row.terms for k, row in rows.items()})
+        terms = {k: v for k, v in terms.items() if not k.endswith(".residual")}
+        return each[0]._replace(
+            energy=step.value.astype(dtype) + total(lambda row: row.energy),
+            change=rise + total(lambda row: row.change),
+            predicted=rise + total(lambda row: row.predicted),
+            defect=total(lambda row: row.defect),
+            scale=total(lambda row: row.scale),
+            terms={"residual": residual, **terms},
+            phase=jnp.min(jnp.stack([row.phase for row in each])),
+            distance=jnp.max(jnp.stack([row.distance for row in each])),
+            stationarity=total(lambda row: row.stationarity),
+            checks=checks | _prefixed({k: row.checks for k, row in rows.items()}),
+        )
+
+    def _rate(self, label: str, lr: ScalarLike) -> ScalarLike:
+        return lr * self.rates[label] if label in self.rates else lr
+
+    def _cut(self, x: Params, *trees: PyTree) -> list[tuple[str, tuple]]:
+        """(label, trees with all but the leaves of that label masked)."""
+        labels = self._labels(x)
+        if labels is None:
+            return [(label, trees) for label in self.optimizers]
+
+        def only(label, t):
+            keep = lambda name, a: a if name == label else optax.MaskedNode()
+            return tree.map(keep, labels, t)
+
+        return [(k, tuple(only(k, t) for t in trees)) for k in self.optimizers]
+
+    def _labels(self, x: Params) -> PyTree[str] | None:
+        if not tree.leaves(x):  # optax maps over a state by a tree without arrays
+            return None
+        labels = self.labels(x) if callable(self.labels) else self.labels
+        try:
+            labels = jax.tree.broadcast(labels, x)
+        except ValueError as error:
+            raise ValueError(
+                f"labels: given {jax.tree.structure(labels)}; accepted is a tree of "
+                f"labels that is a prefix of the parameters, {jax.tree.structure(x)}."
+            ) from error
+        unknown = {str(k) for k in tree.leaves(labels)} - set(self.optimizers)
+        if unknown:
+            raise ValueError(
+                f"labels: given {sorted(unknown)}; accepted are those of optimizers, "
+                f"{sorted(self.optimizers)}."
+            )
+        return labels
+
+
+def _joined(moves: Mapping[str, tuple[Any, State]]) -> tuple[Any, PartitionState]:
+    """The parts' moves of x as one tree, and their states."""
+    masked = lambda a: isinstance(a, optax.MaskedNode)
+    pick = lambda *entries: next((a for a in entries if not masked(a)), entries[0])
+    whole = jax.tree.map(pick, *(move for move, _ in moves.values()), is_leaf=masked)
+    return whole, PartitionState({k: state for k, (_, state) in moves.items()})
+
+
+def _prefixed(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{k}.{name}": v for k, part in parts.items() for name, v in part.items()}
+
+
+def _sized(row: Ledger) -> Ledger:
+    """Each check beside the size of its own part, not of the whole."""
+    positive = row.scale > 0
+    scale = jnp.where(positive, row.scale, 1)
+
+    def sized(check: Check) -> Check:
+        if check.resolution is not None:
+            return check
+        blur = jnp.where(positive, check.tolerance / scale, jnp.inf)
+        return check._replace(resolution=blur)
+
+    return row._replace(checks={k: sized(check) for k, check in row.checks.items()})
+
+
+def _as(a, dtype):
+    return a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
