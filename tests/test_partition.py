@@ -112,6 +112,10 @@ def test_a_part_at_rate_zero_is_frozen():
     np.testing.assert_array_equal(end["b"], x["b"])
     assert not np.array_equal(end["w"], x["w"])
     assert dx.verdict(state.tally, "frozen").status == "holds"
+    leaking = dx.audit(twin(), opt, 1e-2, read=lambda s: opt.init(x))
+    _, state = train(leaking, f, x, steps=2)
+    found = dx.verdict(state.tally, "leaking").checks["rest.still"]
+    assert found["violations"] == 2
 
 
 def split(tx):

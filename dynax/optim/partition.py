@@ -135,7 +135,8 @@ class Partition(
                 value=zero,
                 value_next=zero,
             )
-            rows[k] = _sized(self.optimizers[k].balance(part))
+            row = _sized(self.optimizers[k].balance(part))
+            rows[k] = _at_rest(row, part) if k in self.rates else row
         each = [tree.map(lambda a: _as(a, dtype), row) for row in rows.values()]
         total = lambda entry: sum(map(entry, each[1:]), entry(each[0]))
         rise = step.value_next.astype(dtype) - step.value.astype(dtype)
@@ -222,6 +223,23 @@ def _sized(row: Ledger) -> Ledger:
         return check._replace(resolution=blur)
 
     return row._replace(checks={k: sized(check) for k, check in row.checks.items()})
+
+
+def _at_rest(row: Ledger, part: Step) -> Ledger:
+    """At the rate 0 one thing is claimed, and exactly: x does not move."""
+    frozen = jnp.asarray(part.lr) == 0
+    zero = jnp.zeros_like(row.scale)
+    moved = [
+        jnp.max(jnp.abs(tree.wide(b) - tree.wide(a)), initial=0).astype(zero.dtype)
+        for a, b in zip(*map(tree.leaves, (part.x, part.x_next)), strict=True)
+    ]
+    farthest = jnp.max(jnp.stack([zero, *moved]))
+    checks = {
+        k: c._replace(margin=jnp.where(frozen, jnp.inf, c.margin))
+        for k, c in row.checks.items()
+    }
+    still = Check(jnp.where(frozen, -farthest, jnp.inf), zero, zero)
+    return row._replace(checks={**checks, "still": still})
 
 
 def _as(a, dtype):
