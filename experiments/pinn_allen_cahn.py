@@ -167,9 +167,7 @@ def trained(config, how, seed, truth, single, tell) -> dict:
         "function": u,
         "u": values(u, truth),
         "records": records,
-        "certificate": pinn.Trained(out.model, out.carry, records).certificate(
-            how.annealing
-        ),
+        "certificate": how.certificate(out, over),
         "compiling": compiling,
     }
 

@@ -149,7 +149,7 @@ def _measure(config: Config, progress) -> dict:
             "error": pde.relative_l2(u, truth).overall,
             "seconds": seconds,
             "compiling": first - seconds * BLOCK / int(out.carry.cycle),
-            "certificate": out.certificate(how.annealing),
+            "certificate": how.certificate(out, over),
             "records": out.records,
         }
         if k == 0:

@@ -323,7 +323,7 @@ def discover(problem: Problem, data, noise, seed, cycles) -> dict:
         out = pinn.train(how, model, over, draw, cycles)
         found["places"] = [term for term, _ in verdict.places]
     estimate = standard_errors(how, out.model, over, batch)
-    certificate = out.certificate(how.annealing)
+    certificate = how.certificate(out, over)
     sure = bool(estimate.identified.all())
     said = certificate.reason if sure else "errors above half of the coefficients"
     return found | {

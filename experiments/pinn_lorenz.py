@@ -145,7 +145,7 @@ def _measure(config: Config, progress) -> dict:
             u = how.objective.ansatz(PDE, out.model.network, over)
             cases[name, seed] = {
                 "error": pde.relative_l2(u, truth).overall,
-                "certificate": out.certificate(how.annealing),
+                "certificate": how.certificate(out, over),
                 "records": out.records,
                 "u": np.asarray(_path(u, jnp.asarray(truth.t))),
                 "seconds": seconds,
@@ -206,7 +206,7 @@ def of_flax() -> dict:
     truth = pde.reference(PDE, np.linspace(0, 0.5, 101))
     return {
         "error": pde.relative_l2(u, truth).overall,
-        "certificate": out.certificate(how.annealing),
+        "certificate": how.certificate(out, over),
     }
 
 

@@ -3,7 +3,9 @@
 The oracles are closed forms and scipy; none is a solver of dynax.
 """
 
+import dataclasses
 import itertools
+import json
 from typing import ClassVar
 
 import equinox as eqx
@@ -15,7 +17,8 @@ from jax.scipy.special import erf
 
 from dynax import pde
 from dynax.pde.evolve import evolutions, exactly
-from dynax.pinn.estimate import estimate_error
+from dynax.pinn import Certificate
+from dynax.pinn.estimate import ErrorEstimate, estimate_error
 
 
 class Pulse(pde.AbstractPDE):
@@ -229,7 +232,11 @@ class Growing(Sheet):
 def test_without_a_classical_method_it_says_so():
     still = lambda t, x: jnp.prod(jnp.sin(np.pi * x))[None]
     found = estimate_error(Sheet(), still, 0.0, 0.5)
-    assert "a guess" in found.method and found.doubt == np.inf and found.growth is None
+    assert (
+        "no growth is known" in found.method
+        and found.doubt == np.inf
+        and found.growth is None
+    )
     np.testing.assert_allclose(found.relative, 0.5 * 2 * np.pi**2, rtol=1e-6)
     declared = estimate_error(Growing(), still, 0.0, 0.5)
     np.testing.assert_allclose(declared.relative, 10**0.5 * found.relative)
@@ -281,3 +288,40 @@ def test_unknown_problems_are_refused():
 
     with pytest.raises(ValueError, match="evolution"):
         estimate_error(Steady(), lambda t, x: x[:1], 0.0, 1.0)
+
+
+RESIDUAL = Certificate(
+    "solved", "min w > 0.99", 1e4, 1e4, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1e-3, 9
+)
+
+
+def of(relative, start=0.0, residual=1e-4, doubt=0.0, method="ETDRK4"):
+    none = np.zeros(1)
+    known = relative, none, none, start, residual, doubt, None, method, None
+    return ErrorEstimate(*known)
+
+
+@pytest.mark.parametrize(
+    "estimate, status, word",
+    [
+        (of(2e-3), "solved", "estimated error 2.0e-03"),
+        (of(2e-3, doubt=7e-3), "solved", "estimated"),
+        (of(0.15), "not solved", "multiplies it by 1.5e+03"),
+        (of(0.15, residual=0.0), "not solved", "between the points"),
+        (of(0.15, start=0.1), "not solved", "the start is off"),
+        (of(0.15, residual=0.1), "not solved", "the residual makes it"),
+        (of(2e-3, doubt=9e-3), "undecided", "known to 9.0e-03 only"),
+        (of(0.02, doubt=0.015), "undecided", "known to"),
+        (of(2e-3, doubt=np.inf, method="no growth is known"), "undecided", "no growth"),
+        (of(np.nan), "undecided", "its effect"),
+        (None, "undecided", "without uₜ"),
+    ],
+)
+def test_what_is_made_of_an_estimate(estimate, status, word):
+    found = RESIDUAL.judged(estimate, 1e-2)
+    assert found.status == status and word in found.reason
+    assert found.holds == (status == "solved")
+    json.dumps(found.to_dict())
+    refused = dataclasses.replace(RESIDUAL, status="not solved", reason="min w = 0")
+    again = refused.judged(estimate, 1e-2)
+    assert again.status == "not solved" and again.reason == "min w = 0"

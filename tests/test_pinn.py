@@ -78,7 +78,7 @@ def solved():
 
 def test_a_solved_window_has_a_certificate(solved):
     how, over, out = solved
-    certificate = out.certificate(how.annealing)
+    certificate = how.certificate(out, over)
     assert certificate.holds and certificate.strength == certificate.final == 1e5
     assert certificate.min_weight > 0.99 and certificate.unseen_min_weight > 0.99
     # ΣL < 0.01/ε over 8 chunks and |error| ≤ ∫|r|
@@ -101,7 +101,7 @@ def test_in_blocks_or_at_once_it_is_the_same(solved):
 def test_too_few_cycles_have_none():
     how, over, key = training(), window(Decay()), jax.random.key(0)
     out = pinn.train(how, start(Decay(), key), over, key, 2, block=2)
-    certificate = out.certificate(how.annealing)
+    certificate = how.certificate(out, over)
     assert certificate.status == "not solved" and "ε reached" in certificate.reason
 
 
@@ -109,7 +109,7 @@ def test_the_test_at_a_small_strength_is_no_certificate():
     """The same network passes min w > δ at ε = 1e-3 with an error of order one."""
     how, over, key = training(levels=(1e-2, 1e5)), window(Decay(2.0)), jax.random.key(0)
     out = pinn.train(how, start(Decay(2.0), key), over, key, 1, block=1)
-    assert not out.certificate(how.annealing).holds
+    assert not how.certificate(out, over).holds
     weak = training(levels=(1e-3,))
     out = pinn.train(weak, start(Decay(2.0), key), over, key, 5, block=5)
     first = float(jnp.exp(out.records.log_min[0]))
@@ -129,7 +129,7 @@ def test_fixed_points_are_checked_on_unseen_ones():
     how = training(objective={"times": 2, "chunks": 2}, sampler=two)
     over, key = window(Decay(3.0)), jax.random.key(0)
     out = pinn.train(how, start(Decay(3.0), key), over, key, 150, block=50)
-    certificate = out.certificate(how.annealing)
+    certificate = how.certificate(out, over)
     assert certificate.min_weight > 0.99 and certificate.strength == 1e5
     assert certificate.status == "not solved" and "unseen" in certificate.reason
     assert error(how, out, over, 3.0) > 0.01
@@ -138,7 +138,7 @@ def test_fixed_points_are_checked_on_unseen_ones():
 def test_a_residual_that_is_not_a_number_is_a_status():
     how, over, key = training(), window(Broken()), jax.random.key(0)
     out = pinn.train(how, start(Broken(), key), over, key, 60, block=20)
-    certificate = out.certificate(how.annealing)
+    certificate = how.certificate(out, over)
     assert certificate.status == "diverged"
     assert all(jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(out.carry.params))
 
@@ -217,12 +217,12 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
         for a, b in zip(*carries, strict=True):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(found.records.loss, once.records.loss)
-    told = [str(found.certificate(how.annealing)) for found in (out, once, again)]
+    told = [str(how.certificate(found, over)) for found in (out, once, again)]
     assert told[0] == told[1] == told[2] and "after 8 cycles" in told[0]
-    certificate = none.certificate(how.annealing)
+    certificate = how.certificate(none, over)
     assert not certificate.holds and certificate.reason == "no cycle was run"
     on = pinn.train(how, start(Decay(), key), over, key, 8, carry=once.carry)
-    assert on.records.cycle.size == 0 and str(on.certificate(how.annealing)) == told[0]
+    assert on.records.cycle.size == 0 and str(how.certificate(on, over)) == told[0]
 
 
 class Faster(Decay):

@@ -9,6 +9,9 @@ of the relative residual in the sizes that the solution itself has by then, n th
 of chunks; `start` and `walls` are relative errors as well (`dynax.pinn.account`). So a
 certificate at ε says that each of these is below √(−ln δ/(nε)), whatever the units.
 And the state kept as it is must fail: else the test could not have seen an error.
+
+A small residual is not yet a small error: the equation may multiply it. So the error is
+estimated (`dynax.pinn.estimate`), and must be below `rtol` beyond doubt.
 """
 
 import dataclasses
@@ -17,8 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dynax.pinn.estimate import ErrorEstimate
 
-Status = Literal["solved", "not solved", "empty test", "diverged"]
+
+Status = Literal["solved", "not solved", "undecided", "empty test", "diverged"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Certificate:
 
     Args:
         status: "solved", "not solved", "diverged"; "empty test" if doing nothing, u
-            kept at its initial state, would pass at the last ε.
+            kept at its initial state, would pass at the last ε; "undecided" if the
+            residual passes, but nobody knows what error that means.
         reason: in words.
         strength, final: ε reached, and the last ε of the annealing.
         min_weight: exp(−ε Σ_{k≤n} L_k), on the points last trained on before they were.
@@ -39,6 +45,9 @@ class Certificate:
         start, walls: relative errors there, on unseen points; NaN as above.
         tolerance: √(−ln δ/(nε)) of the last ε.
         cycles: how many were run.
+        estimate: of the error; None where training diverged, and of an equation
+            without uₜ.
+        rtol: what the estimate must be below.
     """
 
     status: Status
@@ -54,6 +63,8 @@ class Certificate:
     walls: float
     tolerance: float
     cycles: int
+    estimate: ErrorEstimate | None = None
+    rtol: float = math.nan
 
     @property
     def holds(self) -> bool:
@@ -108,6 +119,16 @@ class Certificate:
             int(carry.cycle),
         )
 
+    def judged(self, estimate: ErrorEstimate | None, rtol: float) -> "Certificate":
+        """The verdict of the residual and of an estimated error together."""
+        status, reason = self.status, self.reason
+        if status == "solved":
+            status, more = _judged(estimate, rtol)
+            reason = f"{reason}; {more}" if status == "solved" else more
+        return dataclasses.replace(
+            self, status=status, reason=reason, estimate=estimate, rtol=rtol
+        )
+
     def __str__(self) -> str:
         text = (
             f"{self.status.upper()} after {self.cycles} cycles: {self.reason}\n"
@@ -120,7 +141,41 @@ class Certificate:
                 f"residual {math.sqrt(self.unseen_loss):.1e}, start {self.start:.1e}, "
                 f"walls {self.walls:.1e}; {self.tolerance:.1e} is asked for"
             )
+        if self.estimate is not None:
+            text += f"\n  {self.estimate}"
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Numbers, texts and lists."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.estimate is not None:
+            known = self.estimate._replace(end=None)._asdict()
+            arrays = {k: v.tolist() for k, v in known.items() if hasattr(v, "tolist")}
+            given["estimate"] = known | arrays
+        return given
+
+
+def _judged(e: ErrorEstimate | None, rtol: float) -> tuple[Status, str]:
+    if e is None:
+        return "undecided", "of an equation without uₜ nobody estimates the error"
+    if e.relative + e.doubt <= rtol:
+        return "solved", f"estimated error {e.relative:.1e} ≤ {rtol:g}"
+    if not math.isfinite(e.relative) or not math.isfinite(e.doubt):
+        return "undecided", f"the residual passes, but of its effect {e.method}"
+    if e.relative - e.doubt <= rtol:
+        text = f"the estimated error, {e.relative:.1e}, is known to {e.doubt:.1e} only"
+        return "undecided", text
+    text = f"estimated error {e.relative:.1e} > {rtol:g}: "
+    known = e.start + e.residual
+    if e.start > rtol:
+        text += f"the start is off by {e.start:.1e}"
+    elif e.relative > 3 * known:
+        text += (
+            f"the residual is small, {known:.1e}, but the equation multiplies it by "
+            f"{e.relative / known:.2g}, or more of it lies between the points"
+            if known > 0
+            else "the residual lies between the points"
+        )
+    else:
+        text += f"the residual makes it, {known:.1e} alone"
+    return "not solved", text

@@ -40,7 +40,8 @@ class ErrorEstimate(NamedTuple):
         start: ‖e(t₀)‖ over the field's size, of the worst field.
         residual: Δt·‖r‖ over the field's size: what the residual would make of a
             window alone.
-        doubt: how wrong `relative` may be: the error of the method.
+        doubt: how wrong `relative` may be: the error of the method, from the first
+            window on.
         growth: what the equation makes of a small error: relative/(start + residual);
             None where nothing is known of it.
         method: in words.
@@ -57,6 +58,15 @@ class ErrorEstimate(NamedTuple):
     method: str
     end: State | np.ndarray | None
 
+    def __str__(self) -> str:
+        text = f"estimated error {self.relative:.1e}"
+        if np.isfinite(self.doubt):
+            text += f" ± {self.doubt:.0e}"
+        text += f": start {self.start:.1e}, residual {self.residual:.1e}"
+        if self.growth is not None:
+            text += f", together × {self.growth:.2g}"
+        return f"{text} ({self.method})"
+
 
 def estimate_error(
     pde: AbstractPDE, u: Callable, t0, t1, start: Start | np.ndarray | None = None
@@ -70,14 +80,20 @@ def estimate_error(
     Args:
         pde: the equation, its coefficients numbers.
         u: (t, x) → fields; compiled once where it is a module or `eqx.Partial`.
-        t0, t1: the window.
+        t0, t1: the window; u is called with numbers of the type of t0.
         start: the true state at t0, x → fields, or the `end` of the window before;
             `pde.initial` unless given.
     """
+    if "t" not in pde.needs.split():
+        raise ValueError(
+            f"pde: given {type(pde).__name__}, which needs {pde.needs!r}; accepted is "
+            'an equation of evolution, which needs "t".'
+        )
+    dtype = getattr(t0, "dtype", jnp.result_type(float))
     t0, t1 = float(t0), float(t1)
     start = pde.initial if start is None else start
     t = np.linspace(t0, t1, TIMES[len(pde.lower)])
-    seen = _seen(pde, u, None if isinstance(start, State) else start, t[[0, -1]])
+    seen = _seen(pde, u, None if isinstance(start, State) else start, t[[0, -1]], dtype)
     best = None
     if not isinstance(start, np.ndarray):
         with exactly():
@@ -85,9 +101,9 @@ def estimate_error(
             begin = start if isinstance(start, State) else widen(start)
             runs = evolutions(widen(pde), begin, t)
         while (run := _next(runs)) is not None:
-            found = _compared(pde, u, t, run, seen)
+            found, enough = _compared(pde, u, t, run, seen, start, dtype)
             best = found if best is None or found.doubt < best.doubt else best
-            if found.doubt <= max(found.relative / 10, 1e-9):
+            if enough:
                 break
     return _guessed(pde, t, seen) if best is None else best
 
@@ -100,14 +116,9 @@ class Seen(NamedTuple):
     start: np.ndarray
 
 
-def _seen(pde, u, start, window) -> Seen:
-    if "t" not in pde.needs.split():
-        raise ValueError(
-            f"pde: given {type(pde).__name__}, which needs {pde.needs!r}; accepted is "
-            'an equation of evolution, which needs "t".'
-        )
+def _seen(pde, u, start, window, dtype) -> Seen:
     function = callable(start) and not isinstance(start, np.ndarray)
-    at = jnp.asarray(window, jnp.result_type(float))
+    at = jnp.asarray(window, dtype)
     found = _look(pde, u, start if function else None, at)
     found = Seen(*(np.asarray(a, np.float64) for a in found))
     return found._replace(start=start) if isinstance(start, np.ndarray) else found
@@ -115,7 +126,8 @@ def _seen(pde, u, start, window) -> Seen:
 
 @eqx.filter_jit
 def _look(pde, u, start, window):
-    t, x = pde.sample(jax.random.key(0), 64, 16 if pde.lower else 1, *window)
+    count = 64, 16 if pde.lower else 1
+    t, x = pde.sample(jax.random.key(0), *count, *window, window.dtype)
     mean = lambda a: jnp.sqrt(jnp.mean(a**2, (0, 1)))
 
     def at(t, x):
@@ -131,34 +143,37 @@ def _look(pde, u, start, window):
     return (window[1] - window[0]) * mean(rate), mean(values), mean(off)
 
 
-def _compared(pde, u, t, run, seen: Seen) -> ErrorEstimate:
-    """A classical solution beside u."""
+def _compared(pde, u, t, run, seen: Seen, start, dtype) -> tuple[ErrorEstimate, bool]:
+    """A classical solution beside u, and whether a finer one would tell no more."""
     inside = np.flatnonzero(run.weights)
     k = -(-len(t) * len(inside) // SEEN)
     inside = inside[:: k + (k % 2 == 0)]  # grids are even: an odd stride meets all
     weights = run.weights[inside] / run.weights[inside].sum()
-    dtype = jnp.result_type(float)
     given = _values(u, jnp.asarray(t, dtype), jnp.asarray(run.x[inside], dtype))
     y = run.u[:, inside]
     off = mean_square(np.asarray(given, np.float64) - y, weights)
-    size = np.sqrt(np.mean(mean_square(y, weights) ** 2, 0))
-    share = lambda a: _share(pde, a, size)
-    absolute = np.max(off, 0)
-    relative, start, residual, doubt = (
-        float(np.max(share(a))) for a in (absolute, off[0], seen.residual, run.doubt)
+    absolute, size = np.max(off, 0), np.sqrt(np.mean(mean_square(y, weights) ** 2, 0))
+    # what was in doubt at the start grows as the error does
+    before = getattr(start, "doubt", 0.0) + 0 * absolute
+    least = np.where(before > 0, np.maximum(off[0], before), 1)
+    grown = before * np.maximum(1, absolute / least)
+    relative, at_start, residual, own, doubt = (
+        float(np.max(_share(pde, a, size)))
+        for a in (absolute, off[0], seen.residual, run.doubt, run.doubt + grown)
     )
-    growth = relative / (start + residual) if start + residual > 0 else None
-    return ErrorEstimate(
+    known = at_start + residual
+    found = ErrorEstimate(
         relative,
-        share(absolute),
+        _share(pde, absolute, size),
         absolute,
-        start,
+        at_start,
         residual,
         doubt,
-        growth,
+        relative / known if known > 0 else None,
         run.method,
-        run.end,
+        run.end._replace(doubt=run.doubt + grown),
     )
+    return found, own <= max(relative / 10, (doubt - own) / 10, 1e-9)
 
 
 def _guessed(pde, t, seen: Seen) -> ErrorEstimate:
@@ -171,7 +186,7 @@ def _guessed(pde, t, seen: Seen) -> ErrorEstimate:
     relative, start, residual = (
         float(np.max(share(a))) for a in (absolute, seen.start, seen.residual)
     )
-    known = f"declared growth {growth:.3g}" if growth else "no growth known: a guess"
+    known = f"{growth:.3g} declared" if growth else "no growth is known: declare one"
     return ErrorEstimate(
         relative,
         share(absolute),
@@ -180,14 +195,18 @@ def _guessed(pde, t, seen: Seen) -> ErrorEstimate:
         residual,
         0.0 if growth else np.inf,
         growth,
-        f"Δt·residual, {known}",
+        f"no classical method serves, and {known}"
+        if growth is None
+        else f"Δt·residual, times a growth of {known}",
         absolute,
     )
 
 
 def _share(pde, a, size):
     """a/size, each field on its own; 0/0 is 0."""
-    typical = np.broadcast_to(np.asarray(pde.sizes or 1.0, float), size.shape)
+    typical = np.broadcast_to(
+        np.asarray(1.0 if pde.sizes is None else pde.sizes), size.shape
+    )
     least = FLOOR * np.max(size / typical) * typical
     with np.errstate(divide="ignore", invalid="ignore"):
         share = a / np.maximum(size, least)

@@ -126,7 +126,7 @@ def march(
     home = None if folder is None else pathlib.Path(folder)
     windows, models, trained, certificates, spent = [], [], [], [], []
     ansatz, count = training.objective.ansatz, len(edges) - 1
-    state = _start(handover, model.pde, dtype)
+    state, true = _start(handover, model.pde, dtype), model.pde.initial
     for k in range(count):
         t0, t1 = (jnp.asarray(e, dtype) for e in edges[k : k + 2])
         window = measured(model.pde, Window(t0, t1, state), dtype)
@@ -151,7 +151,9 @@ def march(
         windows.append(window)
         models.append(model)
         trained.append(found)
-        certificates.append(found.certificate(training.annealing))
+        certificates.append(training.certificate(found, window, true))
+        estimate = certificates[-1].estimate
+        true = None if estimate is None else estimate.end
         spent.append(time.process_time() - began)
         if not (certificates[-1].holds or anyway):
             break

@@ -33,6 +33,7 @@ from dynax.pinn.account import Account, account
 from dynax.pinn.balancing import AbstractBalance
 from dynax.pinn.causal import Annealing, AnnealState, Chunks
 from dynax.pinn.certificate import Certificate
+from dynax.pinn.estimate import estimate_error
 from dynax.pinn.interpolant import AbstractInterpolant
 from dynax.pinn.objective import Batch, Blocks, Losses, Model, Objective, Window
 
@@ -95,11 +96,6 @@ class Trained(NamedTuple):
     carry: Carry
     records: Record
 
-    def certificate(self, annealing: Annealing) -> Certificate:
-        """Whether the window is solved, in words and numbers."""
-        carry = jax.device_get(self.carry)
-        return Certificate.of(carry.last, carry, annealing)
-
 
 class Training(eqx.Module):
     """How a window is trained.
@@ -116,6 +112,7 @@ class Training(eqx.Module):
         balance: of the blocks' weights λ while training; None: the objective's own.
         sampler: (key, pde, window, dtype, residual) → points; None for the
             objective's own; `residual` (t, x) → ρ, for adaptive sampling.
+        rtol: what a certificate promises: a relative error of each field below it.
     """
 
     objective: Objective
@@ -126,6 +123,36 @@ class Training(eqx.Module):
     unseen: int | None = eqx.field(static=True, default=None)
     balance: AbstractBalance | None = None
     sampler: Callable | None = eqx.field(static=True, default=None)
+    rtol: float = eqx.field(static=True, default=1e-2)
+
+    def solution(self, model: Model, window: Window) -> Callable:
+        """u(t, x) of a model on a window."""
+        return eqx.Partial(_of, self.objective.ansatz, model, window)
+
+    def certificate(self, out: Trained, window: Window, start=None) -> Certificate:
+        """Whether the window is solved, in words and numbers.
+
+        Args:
+            out, window: of this training.
+            start: the true state at t₀, x → fields, or the `end` of the estimate for
+                the window before. Unless given it is what the window starts from; of
+                an interpolant at t = 0, the equation's own initial state.
+        """
+        carry = jax.device_get(out.carry)
+        certificate = Certificate.of(carry.last, carry, self.annealing)
+        if certificate.status == "diverged":
+            return certificate
+        pde, dtype = out.model.pde, tree.leaves(out.carry.params)[0].dtype
+        window = measured(pde, window, dtype)
+        if start is None:
+            start = window.initial
+            if isinstance(start, AbstractInterpolant) and float(window.t0) == 0:
+                start = pde.initial
+        estimate = None
+        if "t" in pde.needs.split():
+            u = self.solution(out.model, window)
+            estimate = estimate_error(pde, u, window.t0, window.t1, start)
+        return certificate.judged(estimate, self.rtol)
 
     def split(self, model: Model) -> tuple[PyTree, PyTree]:
         """(what is trained, the rest)."""
@@ -393,6 +420,10 @@ class Training(eqx.Module):
             return (y, state), None
 
         return lax.scan(body, (carry.params, carry.state), length=self.inner)[0]
+
+
+def _of(ansatz, model: Model, window: Window, t, x):
+    return ansatz(model.pde, model.network, window)(t, x)
 
 
 def solve(

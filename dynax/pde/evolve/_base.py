@@ -18,11 +18,13 @@ class State(NamedTuple):
         torus: the grid, if it is a periodic one of the method of modes.
         x: the nodes, (m, d).
         u: the fields, (m, c).
+        doubt: how wrong each may be, (c,), as of an evolution.
     """
 
     torus: Torus | None
     x: np.ndarray
     u: np.ndarray
+    doubt: np.ndarray | float = 0.0
 
 
 Start = Callable | State

@@ -149,7 +149,8 @@ def _is_plain(pde: AbstractPDE, t) -> bool | None:
 
 
 def _sizes(pde: AbstractPDE) -> np.ndarray:
-    return np.broadcast_to(np.asarray(pde.sizes or 1.0, float), (len(pde.fields),))
+    given = np.asarray(1.0 if pde.sizes is None else pde.sizes, float)
+    return np.broadcast_to(given, (len(pde.fields),))
 
 
 @eqx.filter_jit
