@@ -68,7 +68,11 @@ class AbstractLyapunovOptimizer(AbstractOptimizer):
 
 
 class Step(NamedTuple):
-    """Everything observed of one step: what a balance is drawn up from."""
+    """Everything observed of one step: what a balance is drawn up from.
+
+    `delta` is the displacement as the optimizer returned it, before x₊ = x + δ was
+    rounded to the dtype of x. None: it is read off, x₊ − x, and known to that rounding.
+    """
 
     index: Scalar
     x: Params
@@ -79,6 +83,14 @@ class Step(NamedTuple):
     state_next: State
     value: Scalar
     value_next: Scalar
+    delta: Params | None = None
+
+    @property
+    def displacement(self) -> Params:
+        """δ as kept, or as read off."""
+        if self.delta is not None:
+            return self.delta
+        return tree.sub(tree.wide(self.x_next), tree.wide(self.x))
 
 
 class AbstractBalancedOptimizer(AbstractLyapunovOptimizer):

@@ -92,9 +92,12 @@ class Ledger(NamedTuple):
     checks: dict[str, Check]
 
     def finite(self) -> Bool[Array, "..."]:
-        """Whether the row is made of numbers (a margin of +∞ means: not applicable)."""
+        """Whether the row is made of numbers (a margin of +∞ means: not applicable).
+
+        A margin of −∞ is an overflow, not a violation.
+        """
         flags = [jnp.isfinite(n) for n in (self.energy, self.change, self.defect)]
-        flags += [~jnp.isnan(c.margin + c.tolerance) for c in self.checks.values()]
+        flags += [c.margin + c.tolerance > -jnp.inf for c in self.checks.values()]
         return jnp.all(jnp.stack(flags), axis=0)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynax.optim import _lion_balance
+from dynax.optim._lion_block import weights
 
 
 pep = pytest.importorskip("PEPit", reason="extra `certify`")
@@ -20,7 +20,7 @@ def worst_case(L, beta1, beta2, eps, lam, c_factor=1.0, residual_factor=1.0):
     from PEPit.functions import ConvexFunction, SmoothFunction
     from PEPit.point import Point
 
-    w = _lion_balance.weights(eps, lam, beta1, beta2, jnp.float64)
+    w = weights(eps, lam, beta1, beta2, jnp.float64)
     a, b = float(w.a), float(w.c) * (1 - beta2) / (eps * (beta2 - beta1))
     c = float(w.c) * c_factor
     p = pep.PEP()

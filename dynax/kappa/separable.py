@@ -158,7 +158,11 @@ class LogCosh(AbstractBoxed):
 
     def _phi_conjugate(self, y):
         y = jnp.clip(y, -1, 1)
-        return (_entropy(y) + _entropy(-y)) / (2 * _as(self.scale, y))
+        small = jnp.abs(y) < 0.5  # there the two entropies cancel to second order
+        z = jnp.where(small, y, 0)
+        near = 2 * z * jnp.arctanh(z) + jnp.log1p(-z * z)
+        far = _entropy(y) + _entropy(-y)
+        return jnp.where(small, near, far) / (2 * _as(self.scale, y))
 
     def _grad_conjugate(self, y):
         edge = 1 - float(jnp.finfo(y.dtype).eps)

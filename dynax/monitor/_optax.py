@@ -129,6 +129,7 @@ def audit(
             state_next=read(after),
             value=jnp.asarray(value).astype(dtype),
             value_next=jnp.asarray(value_next).astype(dtype),
+            delta=updates,
         )
         return observe(claim, step, smoothness)
 

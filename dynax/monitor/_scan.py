@@ -56,7 +56,8 @@ def iterate(
         data = () if batches is None else (batch,)
         value, grad = value_and_grad(x, *data)
         rate = _rate(learning_rate, k)
-        x_next, state_next = opt.step(x, state, grad, rate)
+        delta, state_next = opt.update(x, state, grad, rate)
+        x_next = tree.add(x, delta)
         out = None
         if audited:
             seen = Step(
@@ -69,6 +70,7 @@ def iterate(
                 state_next,
                 value.astype(dtype),
                 f(x_next, *data).astype(dtype),
+                delta,
             )
             out = observe(opt, seen, smoothness)
         return (k + 1, x_next, state_next), out

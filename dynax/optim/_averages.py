@@ -5,6 +5,7 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
+from dynax.lyapunov import Check
 from dynax.optim._common import require
 
 
@@ -36,16 +37,29 @@ def times(a: Params, b: Params) -> Params:
     return tree.map(lambda a, b: a * b, a, b)
 
 
-def excess(seen: Params, due: Params, size: Params, roundings: float = 8) -> Array:
-    """The largest |seen − due| beyond that many roundings of `size`."""
+def stored(
+    seen: Params, due: Params, size: Params, old: Params, new: Params, k: float = 8
+) -> Check:
+    """That an average is what it should be: |seen − due| ≤ k·u·size + u(|old| + |new|).
 
-    def entry(a, b, s):
+    u is the unit round-off of what is stored, and how well β is known: the optimizer
+    may hold it as an array. Judged entry by entry.
+    """
+
+    def entry(a, b, s, old, new):
         u = float(jnp.finfo(a.dtype).eps) / 2
-        return jnp.max(tree.wide(jnp.abs(a - b) - roundings * u * s), initial=0)
+        allowed = k * u * s + u * (jnp.abs(old) + jnp.abs(new))
+        allowed = tree.wide(allowed + jnp.finfo(a.dtype).tiny)
+        far = jnp.max(tree.wide(jnp.abs(a - b)) - allowed, initial=0)
+        return far, jnp.sum(allowed), jnp.sum(tree.wide(jnp.abs(b)))
 
-    none = jnp.zeros((), tree.widest(seen))  # of a tree without arrays
-    parts = [none, *tree.leaves(tree.map(entry, seen, due, size))]
-    return jnp.max(jnp.stack([a.astype(none.dtype) for a in parts]))
+    rows = zip(*map(tree.leaves, (seen, due, size, old, new)), strict=True)
+    none = jnp.zeros(3, tree.widest(seen))  # of a tree without arrays
+    leaves = [jnp.stack(entry(*row)).astype(none.dtype) for row in rows]
+    far, allowed, total = jnp.stack([none, *leaves], 1)
+    allowed, total, far = jnp.sum(allowed), jnp.sum(total), jnp.max(far)
+    blur = jnp.where(total > 0, allowed / jnp.where(total > 0, total, 1), jnp.inf)
+    return Check(-far, jnp.zeros_like(far), blur)
 
 
 def check_betas(**betas: ScalarLike) -> None:

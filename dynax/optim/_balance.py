@@ -4,16 +4,22 @@ Such a step says g = A(s, s₊) and x₊ − x = B(s, s₊). With r = f(x₊) �
 
     H₊ − H = r − Σ (what is spent),     H = f + K(s),
 
-holds for every f and any vector g: ⟨g, x₊ − x⟩ + K₊ − K + Σ spent vanishes. That
-sum is drawn up from what was observed; f has cancelled in it. Tolerance: k·u·Σ|aᵢ||bᵢ|
-of all its products, k = `rounding_depth`, differences counted as their two parts (this
-covers u|x₊| in the stored x₊).
+holds for every f and any vector g: ⟨g, δ⟩ + K₊ − K + Σ spent vanishes, δ = x₊ − x.
+That sum is drawn up from what was observed, leaf by leaf, so that a leaf of small
+gradients is judged by its own size; f has cancelled in it.
+
+Tolerance: (k·u + 8u_s)·Σ|aᵢ||bᵢ| of all its products, differences counted as their two
+parts, and the smallest normal number for every product. k = `rounding_depth`, u is the
+unit round-off of the sums, u_s that of the parameters, in which the optimizer computes.
+δ is the step as the optimizer returned it; rounding x + δ to the dtype of x adds the
+term `rounding` ⟨g, x₊ − x − δ⟩. Where δ is read off the stored x₊ it is a difference.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._reduce import rounding_depth
@@ -47,6 +53,7 @@ def ledger(
     *,
     more: Mapping[str, Scalar] | None = None,
     unsigned: Sequence[str] = (),
+    joint: str | None = None,
 ) -> Ledger:
     """The row of one step. A product (c, a, b) is c⟨a, b⟩.
 
@@ -58,34 +65,49 @@ def ledger(
         smoothness: a Lipschitz constant of ∇f, for r ≤ (L/2)‖x₊ − x‖².
         more: what is spent and is no product.
         unsigned: see `spent`.
+        joint: the name of the check that all that is spent is ≥ 0 together.
     """
     dtype = tree.widest(step.x)
-    work, reach = _product(1.0, step.grad, Change(step.x_next, step.x))
+    moved = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
+    delta = tree.wide(step.displacement)
+    given = Change(step.x_next, step.x) if step.delta is None else delta
     falls = {name: _product(*product) for name, product in spent.items()}
-    defect, size = work, reach
-    for value, magnitude in [*falls.values(), *(_product(*p) for p in change)]:
-        defect, size = defect + value, size + magnitude
-    terms = {name: value for name, (value, _) in falls.items()} | dict(more or {})
-    u = tree.eps((step.x, step.state)) / 2
-    noise = rounding_depth(tree.size(step.x)) * u * size
+    products = [_product(1.0, step.grad, given), *falls.values()]
+    products += [_product(*p) for p in change]
+    defects, sizes = (
+        sum(column[1:], column[0]) for column in zip(*products, strict=True)
+    )
+    work = tree.vdot(step.grad, moved)
+    rounding = tree.vdot(step.grad, tree.sub(moved, delta))
+    terms = {name: jnp.sum(value) for name, (value, _) in falls.items()}
+    terms |= dict(more or {})
+    u, u_s = float(jnp.finfo(dtype).eps) / 2, tree.eps((step.x, step.state)) / 2
+    lost = tree.size(step.x) * len(products) * float(jnp.finfo(dtype).tiny)
+    noises = (rounding_depth(tree.size(step.x)) * u + 8 * u_s) * sizes + lost
+    noise, worst = jnp.sum(noises), jnp.argmax(jnp.abs(defects) / noises)
     f, f_next = step.value.astype(dtype), step.value_next.astype(dtype)
     residual = f_next - f - work
     total = tree.total(list(terms.values()), dtype)
-    checks = {"balance": Check(-jnp.abs(defect), noise)}
+    scale = jnp.abs(work) + tree.total([jnp.abs(v) for v in terms.values()], dtype)
+    seen = jnp.where(scale > 0, noise / jnp.where(scale > 0, scale, 1), jnp.inf)
+    checks = {"balance": Check(-jnp.abs(defects[worst]), noises[worst], seen)}
     checks |= {k: Check(v, noise) for k, v in terms.items() if k not in unsigned}
+    if joint is not None:
+        checks[joint] = Check(total, noise)
     if smoothness is not None:
-        delta = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
-        bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(delta, delta)
-        rounding = 64 * u * (jnp.abs(f) + jnp.abs(f_next)) + noise
-        checks["theorem"] = Check(bound - residual, rounding)
+        bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(moved, moved)
+        checks["theorem"] = Check(
+            bound - residual, 64 * u_s * (jnp.abs(f) + jnp.abs(f_next)) + noise
+        )
+    defect = jnp.sum(defects)
     return Ledger(
         step=step.index,
         energy=f + energy,
-        change=residual - total + defect,
-        predicted=residual - total,
+        change=residual + rounding - total + defect,
+        predicted=residual + rounding - total,
         defect=defect,
-        scale=jnp.abs(work) + tree.total([jnp.abs(v) for v in terms.values()], dtype),
-        terms={"residual": residual, **terms},
+        scale=scale,
+        terms={"residual": residual, **terms, "rounding": rounding},
         phase=jnp.asarray(INSIDE),
         distance=jnp.zeros((), dtype),
         stationarity=jnp.sqrt(tree.vdot(step.grad, step.grad)),
@@ -93,11 +115,20 @@ def ledger(
     )
 
 
-def _product(c, a, b) -> tuple[Scalar, Scalar]:
-    """c⟨a, b⟩ and |c|⟨|a|, |b|⟩."""
+def _product(c, a, b) -> tuple[Array, Array]:
+    """c⟨a, b⟩ and |c|⟨|a|, |b|⟩ of each leaf; 0 first, for a tree without arrays."""
     (a, size_a), (b, size_b) = _sized(a), _sized(b)
-    c = tree.cast(c, tree.widest(a, b))
-    return c * tree.vdot(a, b), jnp.abs(c) * tree.vdot(size_a, size_b)
+    dtype = tree.widest(a, b)
+
+    def leaf(a, b):
+        return jnp.sum(a.astype(dtype) * b.astype(dtype))
+
+    value, size = (
+        tree.cast(c, dtype)
+        * jnp.stack([jnp.zeros((), dtype), *tree.leaves(tree.map(leaf, *pair))])
+        for pair in ((a, b), (size_a, size_b))
+    )
+    return value, jnp.abs(size)
 
 
 def _sized(a):

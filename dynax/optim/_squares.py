@@ -11,9 +11,9 @@ from jaxtyping import Array
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, Step
-from dynax.lyapunov import Check, Ledger
+from dynax.lyapunov import Ledger
 from dynax.optim import _balance
-from dynax.optim._averages import excess
+from dynax.optim._averages import square, stored
 
 
 class SquaresState(NamedTuple):
@@ -79,8 +79,10 @@ class AbstractSquares(AbstractBalancedOptimizer):
         spent: dict[str, _balance.Product] = {"descent": (lr, step.grad, direction)}
         row = _balance.ledger(step, jnp.zeros_like(lr), [], spent, smoothness)
         due = tree.map(self.accumulate, step.state.v, step.grad)
-        far = excess(step.state_next.v, due, due)  # a sum of squares: nothing cancels
-        return row._replace(checks=row.checks | {"v": Check(-far, jnp.zeros_like(far))})
+        # a sum of squares: nothing cancels, and its size is itself
+        given = step.state.v, tree.map(square, step.grad)
+        check = stored(step.state_next.v, due, due, *given)
+        return row._replace(checks=row.checks | {"v": check})
 
     def _ahead(self, state: SquaresState, grad: Params) -> Params:
         entry = lambda v, g: self.scaled(self.accumulate(v, g), g)

@@ -22,10 +22,10 @@ from dynax.optim._averages import (
     average,
     check_betas,
     check_sizes,
-    excess,
     or_one,
     sqrt,
     square,
+    stored,
     times,
 )
 from dynax.optim._balance import Change
@@ -206,15 +206,15 @@ class Adam(
             smoothness,
             more=spent,
             unsigned=(*spent,),
+            joint="dissipation",
         )
-        noise = row.checks["balance"].tolerance
-        total = tree.total([*spent.values()], noise.dtype)
-        checks = {"dissipation": Check(total, noise)}
-        due = self.advance(before, step.grad)
         size = self.advance(*tree.map(jnp.abs, (before, step.grad)))
-        for name in ("m", "v"):
-            seen = [getattr(state, name) for state in (after, due, size)]
-            checks[name] = Check(-excess(*seen), jnp.zeros_like(noise))
+        due = self.advance(before, step.grad)
+        given = {"m": step.grad, "v": tree.map(square, step.grad)}
+        checks = {
+            name: stored(*(getattr(s, name) for s in (after, due, size, before)), g)
+            for name, g in given.items()
+        }
         return row._replace(checks=row.checks | checks)
 
     def kinetic(self, state: AdamState, lr: ScalarLike) -> Scalar:

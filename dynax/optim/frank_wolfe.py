@@ -88,7 +88,7 @@ class FrankWolfe(
         """
         dtype = tree.widest(step.x)
         rho, lr = tree.cast(self.radius, dtype), tree.cast(step.lr, dtype)
-        g, delta = step.grad, tree.sub(step.x_next, step.x)
+        g, delta = step.grad, step.displacement
         y, y_next = (tree.scale(1 / self.radius, a) for a in (step.x, step.x_next))
         per = jnp.where(lr > 0, 1 / (rho * jnp.where(lr > 0, lr, 1)), 0)
         v = tree.add(y, tree.scale(per, delta))
@@ -108,15 +108,20 @@ class FrankWolfe(
         u = tree.eps(step.x) / 2
         depth = rounding_depth(tree.size(step.x)) * u
         size = lambda a: tree.map(jnp.abs, a)
-        a, b = tree.vdot(size(g), size(step.x)), tree.vdot(size(g), size(step.x_next))
-        sums = jnp.abs(best) + jnp.abs(star) + jnp.abs(star_next) + jnp.abs(star_v)
-        noise = depth * (sums + 4 * a + 4 * b)
-        reach = tree.vdot(size(step.x_next), tree.map(jnp.ones_like, step.x))
+        a, b = tree.vdot(size(g), size(step.x)), tree.vdot(size(g), size(delta))
+        ones = tree.map(jnp.ones_like, step.x)
+        reach = tree.vdot(size(delta), ones) + lr * tree.vdot(size(step.x), ones)
+        if step.delta is None:  # known to the rounding of x₊
+            b = b + tree.vdot(size(g), size(step.x_next))
+            reach = reach + tree.vdot(size(step.x_next), ones)
+        sums = jnp.abs(best) + jnp.abs(star) + 4 * a
+        noise = depth * (lr * (sums + jnp.abs(star_v)) + 4 * b)
+        v_known, off = depth * (1 + far_v) + 8 * u * per * reach, depth * (2 + 2 * far)
         checks = {
             "balance": Check(-jnp.abs(defect), noise),
-            "domain": Check(-far_v, depth * (1 + far_v) + 8 * u * per * reach),
-            "gap": Check(jnp.where(far > 0, jnp.inf, gap), noise),
-            "contraction": Check((1 - lr) * far - far_next, depth * (2 + 2 * far)),
+            "domain": Check(-far_v, v_known, v_known),
+            "gap": Check(jnp.where(far > 0, jnp.inf, gap), depth * sums),
+            "contraction": Check((1 - lr) * far - far_next, off, off / (1 + far)),
         }
         if smoothness is not None:
             bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(delta, delta)

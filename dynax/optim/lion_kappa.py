@@ -16,6 +16,7 @@ from dynax.flow import AbstractBalancedOptimizer, AbstractSwitchedOptimizer, Ste
 from dynax.kappa import L1, AbstractArrayKappa, AbstractKappa
 from dynax.lyapunov import Ledger
 from dynax.optim import _lion_balance
+from dynax.optim._lion_block import Block, Weights, over, star, weights
 
 
 class LionState(NamedTuple):
@@ -154,9 +155,9 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
         h = tree.cast(value, tree.widest(x))
         for lam, (x_, m) in self._parts(x, x, state.m):
             w = self._weights(lr, lam, h.dtype)
-            s = _lion_balance.star(self.kappa.conjugate(tree.scale(lam, x_)), w.lam)
+            s = star(self.kappa.conjugate(tree.scale(lam, x_)), w.lam)
             gap = s + self.kappa.value(m) - w.lam * tree.vdot(m, x_)
-            h = h + _lion_balance.over(s, w.lam) + w.c * gap
+            h = h + over(s, w.lam) + w.c * gap
         return h
 
     def dissipation(self, t, x, state, grad, lr):
@@ -166,7 +167,7 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
             w = self._weights(lr, lam, total.dtype)
             m_tilde, y = self._average(self.beta1, m, g), tree.scale(lam, x_)
             v, p = self.kappa.grad(m_tilde), self.kappa.grad_conjugate(y)
-            p = tree.map(lambda p, w=w: _lion_balance.star(p, w.lam), p)
+            p = tree.map(lambda p, w=w: star(p, w.lam), p)
             d1 = tree.vdot(tree.sub(m_tilde, p), tree.sub(v, y))
             # (1/ε_c)(m̃ − m) = −γ(g + m): nothing is divided by ε_c
             gamma = tree.cast((1 - self.beta2) / lr, w.c.dtype)
@@ -184,23 +185,25 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
             smoothness,
         )
 
-    def blocks(self, step: Step) -> list[_lion_balance.Block]:
+    def blocks(self, step: Step) -> list[Block]:
         """The step, cut where λ changes: at most a decayed and an undecayed part."""
-        trees = step.x, step.x_next, step.state.m, step.state_next.m, step.grad
+        memory = step.state.m, step.state_next.m
+        trees = step.x, step.x_next, step.displacement, *memory, step.grad
         dtype = tree.widest(step.x)
         return [
-            _lion_balance.Block(
+            Block(
                 self._weights(self._implicit(step.lr, lam, dtype), lam, dtype),
                 self.beta1,
                 self.beta2,
                 tree.eps(step.x),
+                step.delta is None,
                 *part,
             )
             for lam, part in self._parts(step.x, *trees)
         ]
 
-    def _weights(self, eps, lam, dtype) -> _lion_balance.Weights:
-        return _lion_balance.weights(eps, lam, self.beta1, self.beta2, dtype)
+    def _weights(self, eps, lam, dtype) -> Weights:
+        return weights(eps, lam, self.beta1, self.beta2, dtype)
 
     def _implicit(self, lr, lam, dtype) -> Array:
         """The implicit ε of a step `lr`; NaN, hence `undecided`, where ελ ≥ 1."""

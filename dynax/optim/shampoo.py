@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRefinableOptimizer, Step
-from dynax.lyapunov import Check, Ledger
+from dynax.lyapunov import Ledger
 from dynax.optim import _balance
-from dynax.optim._averages import check_sizes, excess, sqrt, square
+from dynax.optim._averages import check_sizes, sqrt, square, stored
 from dynax.optim._common import over, require
 from dynax.optim._kronecker import (
     Factors,
@@ -146,11 +146,20 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
             smoothness,
         )
         due = self._summed(step.state, step.grad)
-        size = self._summed(*tree.map(jnp.abs, (step.state, step.grad)))
-        seen, due, size = ((s.sums, s.squares) for s in (step.state_next, due, size))
+        absolute = tree.map(jnp.abs, (step.state, step.grad))
+        size = self._summed(*absolute)
+        fresh = step.state._replace(
+            sums=grams(absolute[1], step.state.sums),
+            squares=tree.map(
+                lambda g, v: None if v is None else square(g),
+                step.grad,
+                step.state.squares,
+            ),
+        )
         longest = max((a.size for a in tree.leaves(step.x)), default=0)
-        far = excess(seen, due, size, 8 + longest**0.5)
-        sums = Check(-far, jnp.zeros_like(far))
+        both = lambda s: (s.sums, s.squares)
+        states = step.state_next, due, size, step.state, fresh
+        sums = stored(*map(both, states), 8 + longest**0.5)
         return row._replace(checks=row.checks | {"sums": sums})
 
     def _summed(self, state: ShampooState, grad: Params) -> ShampooState:

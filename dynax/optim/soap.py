@@ -163,6 +163,7 @@ class SOAP(
         inside = step._replace(
             x=sandwich(step.x, bases),
             x_next=sandwich(step.x_next, bases),
+            delta=None if step.delta is None else sandwich(step.delta, bases),
             state=step.state.adam,
             state_next=turned,
             grad=grad,
@@ -174,9 +175,11 @@ class SOAP(
         u = tree.eps(after.adam.m)
         rounding = jnp.full_like(jump, 8 * tree.size(step.x) ** 0.5 * u)
         checks = {k: c for k, c in row.checks.items() if k not in ("m", "v")}
-        checks["m"] = Check(-_apart(seen, turned.m), rounding)
-        checks["v"] = Check(-_apart(_sums(after.adam.v), _sums(turned.v)), rounding)
-        checks["orthogonal"] = Check(-_defect(after.bases, jump.dtype), rounding)
+        checks["m"] = Check(-_apart(seen, turned.m), rounding, rounding)
+        far = _apart(_sums(after.adam.v), _sums(turned.v))
+        checks["v"] = Check(-far, rounding, rounding)
+        far = _defect(after.bases, jump.dtype)
+        checks["orthogonal"] = Check(-far, rounding, rounding)
         return row._replace(
             change=row.change + jump,
             predicted=row.predicted + jump,
