@@ -146,7 +146,7 @@ CLAIMS = {
     "14a": ("FISTA, V₊ ≤ V", "map", ["FISTA"]),
     "14b": ("TMM, V₊ ≤ (1 − √(μ/L))²V", "map", ["TMM"]),
     "14c": (
-        "gradient descent, V₊ ≤ (1 − μ/L)V",
+        "gradient descent, V₊ ≤ (1 − μ/L)²V",
         "map",
         ["gradient descent", "gradient descent, μ = 0"],
     ),
@@ -159,7 +159,7 @@ CLAIMS = {
         ["step 2/(k+2)"],
     ),
     "14h": (
-        "gradient flow, V̇ ≤ −μV − B‖∇f‖²",
+        "gradient flow, V̇ ≤ −2μV − B‖∇f‖²",
         "flow",
         ["gradient flow, μ > 0", "gradient flow"],
     ),

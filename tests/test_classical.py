@@ -253,6 +253,7 @@ MAPS = {
         lambda L: 0.5 / L,
     ),
     "gradient-convex": (lambda mu: dx.GradientDescent(), laws.convex, lambda L: 1 / L),
+    "heavy": (lambda mu: dx.HeavyBall(2 * mu**0.5, mu), laws.convex, lambda L: 2 / L),
     "nesterov-sc": (dx.NesterovSC, laws.convex, lambda L: L**-0.5),
     "nesterov-sc-half": (dx.NesterovSC, laws.convex, lambda L: (4 * L) ** -0.5),
     "nesterov-c": (lambda mu: dx.NesterovC(), laws.convex, lambda L: L**-0.5),
@@ -402,6 +403,8 @@ WRONG_FLOWS = {
 WRONG_MAPS = {
     "gradient": (faster(dx.GradientDescent(1.0)), ray, 0.01),
     "gradient: ε > 2/L": (dx.GradientDescent(), ray, 2.1),
+    "heavy": (faster(dx.HeavyBall(0.5, 1.0)), ray, 0.5),  # β = 1 − αL: attained
+    "heavy: β² > (1 − αμ)(1 − αL)": (dx.HeavyBall(0.4, 1.0), ray, 0.5),
     "nesterov-sc": (faster(dx.NesterovSC()), ray, 0.01),
     "nesterov-sc: μ": (dx.NesterovSC(1.1), ray, 0.05),
     "nesterov-c: h² > 1/L": (dx.NesterovC(), ray, 2.0**0.5),

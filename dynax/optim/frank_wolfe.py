@@ -34,7 +34,8 @@ class FrankWolfe(
         flow  H = f + δ_C(x),  Ḣ = −⟨g, x − s⟩, the Frank–Wolfe gap, ≥ 0
               V = H − H*,  V̇ ≤ −V  for convex f
         map   f₊ − f = r − γ⟨g, x − s⟩,  r ≤ (L/2)‖x₊ − x‖² for L-smooth f
-              f(x_k) − f* ≤ 2L·diam(C)²/(k+2)  for convex f and γ = `open_loop`(k)
+              f(x_k) − f* ≤ 2L·diam(C)²/(k+2)  for convex f, γ = `open_loop`(k), k ≥ 1
+              (x₀ may be as bad as it likes; the first step, γ = 1, forgets it)
 
     The same map as Lion-κ with β₁ = β₂ = 0, λ = 1/ρ, ε = γρ.
 

@@ -27,13 +27,17 @@ class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRate
     The map's line is an equality for any vector g. If f is L-smooth and g = ∇f(x),
     r ≤ (L/2)‖x₊ − x‖², hence f(x₊) ≤ f(x) − ε(1 − εL/2)‖g‖².
 
-    Rates, f μ-strongly convex (μ ≥ 0: convex):
-        V = B(f − f*) + ½‖x − x*‖²
-        flow  B = (1 − e^{−μt})/μ,      V̇ ≤ −μV − B‖∇f‖²
-        map   B = (1 − (1 − με)ᵏ)/μ,    V₊ ≤ (1 − με)V    for ε ≤ 1/L, f L-smooth
-    At μ = 0, B = t or kε: f − f* ≤ ‖x₀ − x*‖²/2t.
+    Rates, f μ-strongly convex, for the map L-smooth too:
+        μ > 0   V = ½‖x − x*‖²
+            flow  V̇ ≤ −2μV
+            map   V₊ ≤ (1 − με)²V                        for ε ≤ 2/(L + μ)
+        μ = 0   V = B(f − f*) + ½‖x − x*‖²,   so that f − f* ≤ ‖x₀ − x*‖²/2B
+            flow  B = t,     V̇ ≤ −B‖∇f‖²
+            map   B = kε,    V₊ ≤ V                      for ε ≤ 1/L
+    At μ > 0 both are attained, by f = ½μ‖x‖²: no weight of f in V could grow there.
 
-    Source: d'Aspremont, Scieur, Taylor, Acceleration Methods, arXiv:2101.09545, §4.
+    Source: μ > 0: Taylor, Hendrickx, Glineur, arXiv:1705.04398; μ = 0: d'Aspremont,
+    Scieur, Taylor, Acceleration Methods, arXiv:2101.09545, §4.
 
     Args:
         strong_convexity: μ ≥ 0, used by the rates only.
@@ -71,29 +75,27 @@ class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRate
 
     def lyapunov(self, t, x, state, f, minimum, lr):
         del state, lr
-        mu, t = scalars(x, self.strong_convexity, t)
-        return self._potential(_saturating(mu, mu * t, t), x, f, minimum)
+        return self._potential(t, x, f, minimum)
 
     def decay(self, t, x, state, f, minimum, lr):
-        mu, t_ = scalars(x, self.strong_convexity, t)
-        fall = _saturating(mu, mu * t_, t_) * square(jax.grad(f)(x))
-        return mu * self.lyapunov(t, x, state, f, minimum, lr) + fall
+        (mu,) = scalars(x, self.strong_convexity)
+        fall = self._weight(t, x) * square(jax.grad(f)(x))
+        return 2 * mu * self.lyapunov(t, x, state, f, minimum, lr) + fall
 
     def potential(self, k, x, state, f, minimum, lr):
         del state
-        mu, k, lr = scalars(x, self.strong_convexity, k, lr)
-        exponent = -k * jnp.log1p(-jnp.minimum(mu * lr, 1 - tree.eps(x)))
-        return self._potential(_saturating(mu, exponent, k * lr), x, f, minimum)
+        k, lr = scalars(x, k, lr)
+        return self._potential(k * lr, x, f, minimum)
 
     def factor(self, k, lr):
         del k
-        return jnp.asarray(1 - self.strong_convexity * lr)
+        return jnp.asarray(1 - self.strong_convexity * lr) ** 2
 
-    def _potential(self, weight, x, f, minimum):
+    def _weight(self, time, x):
+        """B."""
+        mu, time = scalars(x, self.strong_convexity, time)
+        return jnp.where(mu > 0, 0, time)
+
+    def _potential(self, time, x, f, minimum):
         off = combine((1.0, x), (-1.0, minimum.x))
-        return weight * gap(f, x, minimum) + square(off) / 2
-
-
-def _saturating(mu, exponent, limit):
-    """(1 − e^{−exponent})/μ, or its limit at μ = 0."""
-    return jnp.where(mu > 0, -jnp.expm1(-exponent) / jnp.where(mu > 0, mu, 1), limit)
+        return self._weight(time, x) * gap(f, x, minimum) + square(off) / 2

@@ -1,8 +1,10 @@
 """The heavy ball in its own units: a time step and a damping."""
 
+import jax.numpy as jnp
+
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow
+from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap
 from dynax.optim import _balance
 from dynax.optim._common import (
     VelocityState,
@@ -10,12 +12,13 @@ from dynax.optim._common import (
     combine,
     gap,
     positive,
+    require,
     scalars,
     square,
 )
 
 
-class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow):
+class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
     r"""Flow: ẋ = v,  v̇ = −γv − ∇f(x).   Map, h = learning_rate is the time step:
 
         v₊ = (v − hg)/(1 + γh),   x₊ = x + hv₊
@@ -31,20 +34,30 @@ class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow):
 
     Rate of the flow, f μ-strongly convex and γ ≤ 3√(μ/2), λ = 2γ/3:
         V = f − f* + ½‖v + λ(x − x*)‖² − (λ²/4)‖x − x*‖²,   V̇ ≤ −λV
-    γ = 2√μ gives (4/3)√μ; γ = 3√(μ/2) the best, √2·√μ. Of the map no rate is claimed:
-    see `Momentum` for why.
+    γ = 2√μ gives (4/3)√μ; γ = 3√(μ/2) the best, √2·√μ.
+
+    Rate of the map, f L-smooth and μ-strongly convex (½‖∇f‖² ≥ μ(f − f*) is enough);
+    α = βh² the gradient step, ρ = 1 − αμ:
+        V = f − f* + (β/2ρ)‖v‖²,   V₊ ≤ ρV    if β² ≤ (1 − αμ)(1 − αL), so α ≤ 1/L
+    αg = βd − d₊ with d = hv turns f₊ ≤ f + ⟨g, d₊⟩ + (L/2)‖d₊‖² into
+        f₊ + (1/2α − L/2)‖d₊‖² ≤ f + (β²/2α)‖d‖² − (α/2)‖g‖²,
+    and αμ(f − f*) ≤ (α/2)‖g‖². No faster rate of the map is claimed: see `Momentum`.
 
     Source: Polyak 1964; the rate for γ = 3√(μ/2): Aujol, Dossal, Rondepierre,
-    hal-02545245; the maps' balance: derived here.
+    hal-02545245; f − f* ≤ ρᵏ(f₀ − f*) of the map: Ghadimi, Feyzmahdavian, Johansson,
+    arXiv:1412.7457 (V: above); the maps' balance: derived here.
 
     Args:
         damping: γ > 0.
+        strong_convexity: μ ≥ 0, used by the rate of the map only.
     """
 
     damping: ScalarLike = 1.0
+    strong_convexity: ScalarLike = 0.0
 
     def __check_init__(self):
         positive("damping", self.damping)
+        require("strong_convexity", self.strong_convexity, "μ ≥ 0", lambda v: v >= 0)
 
     def init(self, x):
         tree.check_params(x)
@@ -88,3 +101,19 @@ class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow):
     def decay(self, t, x, state, f, minimum, lr):
         (rate,) = scalars(x, 2 * self.damping / 3)
         return rate * self.lyapunov(t, x, state, f, minimum, lr)
+
+    def potential(self, k, x, state, f, minimum, lr):
+        del k
+        (weight,) = scalars(x, self._beta(lr) / self._rho(lr))
+        return gap(f, x, minimum) + weight / 2 * square(state.v)
+
+    def factor(self, k, lr):
+        del k
+        return jnp.asarray(self._rho(lr))
+
+    def _beta(self, lr):
+        return 1 / (1 + self.damping * lr)
+
+    def _rho(self, lr):
+        """1 − αμ."""
+        return 1 - self._beta(lr) * lr**2 * self.strong_convexity
