@@ -221,7 +221,7 @@ class LevenbergMarquardt(
             aux = residual(flat)[1]
         if form == "dual":
             return r, aux, _forms.dual(J, r)
-        if not self.sketches(rows):
+        if self.sketch is None or not self.sketches(rows):
             return r, aux, _forms.primal(J, J.T @ r)
         key = jax.random.fold_in(jax.random.key(0), steps)
         return r, aux, _forms.primal(_forms.count_sketch(key, J, self.sketch), J.T @ r)

@@ -191,23 +191,43 @@ def integrate(
     counts: Int[Array, " saves"],
     n: int,
     points: int,
+    odd: bool = False,
 ) -> Float[Array, "saves *points c"]:
     """All fields after each gap, from the initial state.
 
     Args:
         n: points along each axis, computed with.
         points: the same, returned; of a finer grid if n is no multiple of it.
+        odd: continue the initial state oddly beyond the upper walls, and compute on the
+            periodic box of twice the size, on twice as many points: the solution that
+            vanishes at the walls, of an equation that keeps odd states odd.
     """
-    box, d = (pde.lower, pde.upper), len(pde.lower)
-    torus, stride = Torus(*box, (n,) * d), -(-n // points)
-    fine = Torus(*box, (stride * points,) * d)
+    d, upper = len(pde.lower), pde.upper
+    stride, twice = -(-n // points), 1 + odd
+    if odd:
+        upper = tuple(2 * b - a for a, b in zip(pde.lower, upper, strict=True))
+    torus = Torus(pde.lower, upper, (twice * n,) * d)
+    fine = torus._replace(n=(twice * stride * points,) * d)
     k, x = jnp.asarray(torus.waves()), jnp.asarray(torus.points())
-    u = jax.vmap(pde.initial)(x.reshape(-1, d))
+    start = oddly(pde) if odd else pde.initial
+    u = jax.vmap(start)(x.reshape(-1, d))
     u = jnp.moveaxis(u.reshape(*torus.n, -1), -1, 0)
 
     def save(u):
         grid = fine.to_grid(torus.resize(pde.recover(k, u), fine.n))
-        return jnp.moveaxis(grid[:, *(slice(None, None, stride),) * d], 0, -1)
+        cut = slice(None, stride * points, stride)
+        return jnp.moveaxis(grid[:, *(cut,) * d], 0, -1)
 
-    start = torus.to_modes(pde.evolved(u))
-    return etdrk4(*split(pde, torus), start, gaps, counts, save)
+    begun = torus.to_modes(pde.evolved(u))
+    return etdrk4(*split(pde, torus), begun, gaps, counts, save)
+
+
+def oddly(pde: AbstractSemilinear) -> Callable[[Array], Array]:
+    """u(0, x) within the box; beyond its upper walls continued oddly."""
+
+    def start(x):
+        upper = jnp.asarray(pde.upper, x.dtype)
+        sign = jnp.prod(jnp.where(x > upper, -1.0, 1.0)).astype(x.dtype)
+        return sign * pde.initial(jnp.where(x > upper, 2 * upper - x, x))
+
+    return start

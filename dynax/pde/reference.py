@@ -4,12 +4,12 @@ A run is kept together with its distance from two cheaper ones: with half the st
 with 2/3 of the modes. Where these converge, at orders 4 and ≥ 2, each distance is more
 than the error it stands for, the first by 15 times. Unless told, steps and modes are
 doubled, the worse first, until both distances are below half the accuracy asked for.
+
+Before that `_scheme` looks whether a scheme solves the problem that the class states.
 """
 
-import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dynax import _digest
 from dynax.pde import _cache
 from dynax.pde._base import (
     AbstractExact,
@@ -29,10 +30,13 @@ from dynax.pde._base import (
     AbstractSemilinear,
     Function,
 )
-from dynax.pde.etdrk4 import Torus, integrate, split
+from dynax.pde._float64 import float64, widened
+from dynax.pde._scheme import scheme
+from dynax.pde.derivatives import Derivatives
+from dynax.pde.etdrk4 import Torus, integrate, oddly, split
 
 
-FORMAT = 1  # of what is cached; raised when a recipe gives other numbers than before
+FORMAT = 2  # of what is cached; raised when a recipe gives other numbers than before
 POINTS = 1, 512, 128, 32  # along each axis, in 0, 1, 2, 3 dimensions
 MODES = 1, 192, 96, 48  # along each axis, that refinement starts from
 WORK = 2**28  # modes times steps of the largest run that is tried unasked
@@ -78,7 +82,8 @@ def reference(
 
     In closed form where one is known; else by ETDRK4 (`AbstractSemilinear`), or by a
     Runge–Kutta method of order 8 with tolerance 1e-13 (`AbstractODE`). It is computed
-    on the CPU, whatever else there is, and x64 may be off.
+    on the CPU, whatever else there is, and x64 may be off. Between walls a start that
+    is not odd about them is continued oddly.
 
     Args:
         pde: the equation, its coefficients numbers.
@@ -92,14 +97,11 @@ def reference(
             and leave it there.
 
     Raises:
-        TypeError: no method here solves this equation.
-        ValueError: an argument that means nothing.
+        TypeError: no method here solves this equation: it has none, or inherits one
+            that is not its own (`equation`, `boundary` or `initial` say another thing).
+        ValueError: an argument that means nothing, or a start that is not 0 on the
+            walls, or not periodic, to the accuracy.
     """
-    if not isinstance(pde, AbstractExact | AbstractSemilinear | AbstractODE):
-        raise TypeError(
-            f"pde: given {type(pde).__name__}; accepted is an AbstractExact, "
-            "AbstractSemilinear or AbstractODE."
-        )
     t = np.linspace(0, pde.horizon, max(times, 0)) if isinstance(times, int) else times
     t = np.asarray(t, np.float64)
     if t.ndim != 1 or not t.size or not t[0] >= 0 < t[-1] or not np.all(np.diff(t) > 0):
@@ -118,7 +120,7 @@ def reference(
         settings = t, points, accuracy, modes, step
         if not cache:
             return _solve(pde, *settings)
-        name = f"{type(pde).__name__}-{_digest(pde, *settings)}"
+        name = f"{type(pde).__name__}-{_identity(pde, *settings)}"
         found = _cache.read(name)
         solution = _solve(pde, *settings) if found is None else _unpacked(found)
         if found is None:
@@ -162,19 +164,23 @@ def _values(u, t, x):
 def _solve(pde, t, points, accuracy, modes, step) -> Reference:
     made_by = {"equation": type(pde).__name__, "coefficients": _coefficients(pde)}
     axes = Torus(pde.lower, pde.upper, (points,) * len(pde.lower)).axes()
-    if isinstance(pde, AbstractExact):
+    kind = scheme(pde, t, accuracy)
+    if kind == "closed form":
         x = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
         at = jax.vmap(jax.vmap(pde.exact, (None, 0)), (0, None))
         u = at(jnp.asarray(t), jnp.asarray(x.reshape(-1, x.shape[-1])))
         u = np.asarray(u).reshape(t.size, *x.shape[:-1], -1)
         recipe = made_by | {"method": "closed form"}
         return Reference(t, axes, u, float(np.finfo(u.dtype).eps), recipe)
-    if isinstance(pde, AbstractODE):
+    if kind == "Runge–Kutta":
         u = _integrate(pde, t, TOLERANCE)
         error = _distance(u, _integrate(pde, t, 10 * TOLERANCE))
         recipe = made_by | {"method": "Dopri8", "tolerance": TOLERANCE}
         return Reference(t, (), u, error, recipe)
-    u, error, used = _refined(pde, t, points, accuracy, modes, step)
+    u, error, used = _refined(pde, kind == "odd", t, points, accuracy, modes, step)
+    if unseen := _between(pde, kind == "odd", used["modes"]):
+        error += unseen
+        used["errors"] |= {"start": unseen}
     if not error <= accuracy and (modes is None or step is None):
         warnings.warn(
             f"accuracy: given {accuracy:g}; reached {error:.1e} with {used}.",
@@ -184,7 +190,7 @@ def _solve(pde, t, points, accuracy, modes, step) -> Reference:
     return Reference(t, axes, u, error, made_by | {"method": "ETDRK4"} | used)
 
 
-def _refined(pde: AbstractSemilinear, t, points, accuracy, modes, step):
+def _refined(pde: AbstractSemilinear, odd, t, points, accuracy, modes, step):
     """u, the sum of its distances from the cheaper runs, and how it was made."""
     gaps = np.diff(t, prepend=0.0)
     after = gaps[gaps > 0]
@@ -195,8 +201,8 @@ def _refined(pde: AbstractSemilinear, t, points, accuracy, modes, step):
 
     @functools.cache
     def run(n, m):
-        u = integrate(pde, jnp.asarray(gaps), jnp.asarray(m * pairs), n, points)
-        return np.asarray(u)
+        counts = jnp.asarray(m * pairs)
+        return np.asarray(integrate(pde, jnp.asarray(gaps), counts, n, points, odd))
 
     n, m, kept = modes or MODES[len(pde.lower)], 2, None
     while True:
@@ -207,6 +213,8 @@ def _refined(pde: AbstractSemilinear, t, points, accuracy, modes, step):
         if kept is not None and kept[1] < min(error, 1e-3):
             return kept  # finer and worse: that is round-off
         used = {"modes": n, "steps": m * int(pairs.sum())}
+        if odd:
+            used["continued"] = "oddly beyond the walls, in as many modes again"
         used["errors"] = {"half the steps": by_steps, "2/3 of the modes": by_modes}
         kept = u, error, used
         finer = []  # steps come first: with too few, the modes needed are not seen
@@ -218,6 +226,27 @@ def _refined(pde: AbstractSemilinear, t, points, accuracy, modes, step):
         if best == [n, m] or best[0] ** len(pde.lower) * best[1] * pairs.sum() > WORK:
             return kept
         n, m = best
+
+
+def _between(pde: AbstractSemilinear, odd, n) -> float:
+    """What is unknown of a rough start: its relative L2 distance, between the points,
+    from the trigonometric polynomial through them; 0 if nowhere above 1 % of its range.
+
+    Where the start jumps, solutions converge too slowly for `self_error` to be told by
+    the distance of two of them.
+    """
+    start = oddly(pde) if odd else pde.initial
+    upper = [b + odd * (b - a) for a, b in zip(pde.lower, pde.upper, strict=True)]
+    torus = Torus(pde.lower, tuple(upper), ((1 + odd) * n,) * len(upper))
+    half = np.subtract(upper, pde.lower) / torus.n / 2
+    given = lambda x: jax.vmap(start)(jnp.asarray(x.reshape(-1, len(upper))))
+    grid = lambda x: given(x).T.reshape(-1, *torus.n)
+    x, turn = torus.points(), np.exp(1j * np.tensordot(half, torus.waves(), 1))
+    known, between = (np.asarray(grid(at)) for at in (x, x + half))
+    through = torus.to_grid(torus.to_modes(jnp.asarray(known)) * turn[None])
+    off = np.asarray(through) - between
+    rough = np.max(np.abs(off)) > 1e-2 * np.ptp(between)
+    return float(np.linalg.norm(off) / np.linalg.norm(between)) if rough else 0.0
 
 
 @eqx.filter_jit
@@ -244,22 +273,6 @@ def _distance(u, v) -> float:
     return float(distance) if np.isfinite(distance) else np.inf
 
 
-@contextlib.contextmanager
-def float64():
-    """Numbers of 64 bits, on the CPU, in this thread."""
-    try:
-        cpu = jax.local_devices(backend="cpu")[0]
-    except RuntimeError:  # $JAX_PLATFORMS leaves it out
-        cpu = None
-    with jax.enable_x64(True), jax.default_device(cpu):
-        yield
-
-
-def widened(a):
-    a = np.asarray(a)
-    return jnp.asarray(a, np.float64) if np.issubdtype(a.dtype, np.floating) else a
-
-
 def _coefficients(pde) -> dict[str, Any]:
     values = {f.name: getattr(pde, f.name) for f in dataclasses.fields(pde)}
     return {
@@ -268,30 +281,34 @@ def _coefficients(pde) -> dict[str, Any]:
     }
 
 
-def _digest(pde, t, *settings) -> str:
-    """Of everything that a solution depends on; of the code of the equation it knows
-    what that makes of a few random numbers."""
-    kind = type(pde)
-    about = [FORMAT, kind.__module__, kind.__qualname__, _coefficients(pde)]
+def _identity(pde, t, *settings) -> str:
+    """A digest of everything that a solution depends on."""
+    kind, d, c = type(pde), len(pde.lower), len(pde.fields)
+    about = [FORMAT, kind.__module__, kind.__qualname__, pde.boundary, pde.horizon]
     text = json.dumps([*about, pde.lower, pde.upper, t.tolist(), *settings])
-    digest = hashlib.sha256(text.encode())
-    random, d, c = np.random.RandomState(0), len(pde.lower), len(pde.fields)
-    x = jnp.asarray(random.uniform(pde.lower, pde.upper, (7, d)))
-    seen = [jax.vmap(pde.initial)(x)]
-    if isinstance(pde, AbstractExact):
-        seen.append(jax.vmap(pde.exact, (None, 0))(jnp.asarray(t[-1]), x))
-    elif isinstance(pde, AbstractODE):
-        seen.append(pde.field(jnp.asarray(random.uniform(1, 2, (7, c)))))
-    else:
-        torus = Torus(pde.lower, pde.upper, (8,) * d)
-        grid = jnp.asarray(random.uniform(1, 2, (c, *torus.n)))
-        linear, nonlinear = split(pde, torus)
-        u = torus.to_modes(pde.evolved(grid))
-        seen += [linear * u, nonlinear(u), pde.recover(jnp.asarray(torus.waves()), u)]
-    for values in map(np.asarray, seen):
-        size = max(np.max(np.abs(values)), np.finfo(float).tiny)
-        digest.update((np.round(values / size, 6) + 0.0).tobytes())
-    return digest.hexdigest()[:24]
+    ones = lambda *shape: jnp.ones(shape, np.float64)
+
+    def code(pde, x, u):
+        """All of the equation's own functions that a reference may call."""
+        one = u.reshape(c, -1)[:, 0]
+        names = {*pde.needs.split(), "u", "t"}
+        same = Derivatives(dict.fromkeys(sorted(names), one))
+        seen = [pde.initial(x), pde.equation(jnp.sum(x), x, same)]
+        if isinstance(pde, AbstractExact):
+            seen.append(pde.exact(jnp.sum(x), x))
+        if isinstance(pde, AbstractODE):
+            seen.append(pde.field(one))
+        if isinstance(pde, AbstractSemilinear):
+            torus = Torus(pde.lower, pde.upper, u.shape[1:])
+            linear, nonlinear = split(pde, torus)
+            v = torus.to_modes(pde.evolved(u))
+            rest = nonlinear(v), pde.recover(jnp.asarray(torus.waves()), v)
+            seen += [linear * v, *rest]
+        return seen
+
+    lowered = eqx.filter_jit(code).lower(pde, ones(d), ones(c, *(8,) * max(d, 1)))
+    made = _digest.program(lowered.as_text())
+    return _digest.short(repr([text, _digest.numbers(pde=pde), made]))
 
 
 def _packed(solution: Reference) -> dict[str, np.ndarray]:

@@ -5,13 +5,12 @@ computed in float64 on the CPU, each with a bound of its own error, by Fourier m
 (`modes`) or by the method of lines (`lines`).
 """
 
-import contextlib
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from dynax.pde._base import AbstractPDE
+from dynax.pde._float64 import exactly as exactly
 from dynax.pde.evolve import lines, modes
 from dynax.pde.evolve._base import (
     Evolution as Evolution,
@@ -19,15 +18,6 @@ from dynax.pde.evolve._base import (
     State as State,
     mean_square as mean_square,
 )
-from dynax.pde.reference import float64
-
-
-@contextlib.contextmanager
-def exactly():
-    """In float64 on the CPU, and with JAX's own rules of promotion."""
-    types, ranks = jax.numpy_dtype_promotion, jax.numpy_rank_promotion
-    with float64(), types("standard"), ranks("allow"):
-        yield
 
 
 def evolutions(pde: AbstractPDE, start: Start, t: np.ndarray) -> Iterator[Evolution]:

@@ -9,19 +9,17 @@ is the distance from half the steps plus the upper half of the modes.
 from collections.abc import Iterator
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dynax.pde._base import AbstractPDE, AbstractSemilinear
-from dynax.pde.derivatives import LETTERS, Derivatives
+from dynax.pde._scheme import CHECKED, misfit
 from dynax.pde.etdrk4 import Torus, etdrk4, split
 from dynax.pde.evolve._base import Evolution, Start, State, mean_square, values
 
 
 POINTS = 0, 128, 64, 32  # of the first grid, along each axis, in 1, 2, 3 dimensions
 WORK = 2**25  # points times steps of the largest run
-CHECKED = 24  # points along each axis, where the equation is checked
 
 
 def box(pde: AbstractPDE, start: Start, t: np.ndarray) -> Torus | None:
@@ -41,7 +39,7 @@ def box(pde: AbstractPDE, start: Start, t: np.ndarray) -> Torus | None:
     u = sampled(pde, start, torus)
     size = np.sqrt(np.mean(u**2, 0))
     size = jnp.asarray(np.where(size > 0, size, max(size.max(), 1e-300)))
-    off, even = map(float, _misfit(pde, torus, jnp.asarray(t), size))
+    off, even = map(float, misfit(pde, torus, jnp.asarray(t), size))
     if not off < 1e-5:
         return None
     if walls:
@@ -118,40 +116,3 @@ def _integrate(pde, u, torus, gaps, counts):
 
     start = torus.to_modes(pde.evolved(u))
     return etdrk4(*split(pde, torus), start, gaps, counts, save)
-
-
-@eqx.filter_jit
-def _misfit(pde, torus, t, size):
-    """How far `equation` is from uₜ − L u − N(u), and L u + N(u) of an odd state from
-    odd, each as a share of the terms."""
-    d = len(torus.n)
-    k, x = jnp.asarray(torus.waves()), torus.points()
-    phase = 2 * np.pi * (x - torus.lower) / np.subtract(torus.upper, torus.lower)
-    odd = sum(a * np.prod(np.sin(m * phase), -1) for m, a in ((1, 0.8), (2, 0.5)))
-    mixed = 1 + 0.1 * odd + 0.07 * np.prod(np.cos(phase + 0.4), -1)
-    linear, nonlinear = split(pde, torus)
-    size = size.reshape(-1, *(1,) * d)
-    modes = lambda shape: torus.to_modes(pde.evolved(size * jnp.asarray(shape)[None]))
-
-    u = modes(mixed)
-    terms = linear * u, nonlinear(u)
-    full = {"u": pde.recover(k, u), "t": pde.recover(k, terms[0] + terms[1])}
-    for name in {*pde.needs.split()} - {*full}:
-        full[name] = full["u"]
-        for letter in name:
-            full[name] = 1j * k[LETTERS.index(letter)] * full[name]
-    flat = lambda a: torus.to_grid(a).reshape(a.shape[0], -1).T
-    flat, points = {w: flat(a) for w, a in full.items()}, jnp.asarray(x.reshape(-1, d))
-    at = lambda t, x, d: pde.equation(t, x, Derivatives(d))
-    r = jax.vmap(jax.vmap(at, (None, 0, 0)), (0, None, None))(t, points, flat)
-    largest = lambda a, axis=None: jnp.max(jnp.abs(a), axis)
-    linear_, rest = (largest(torus.to_grid(a), range(1, d + 1)) for a in terms)
-    scale = linear_ + rest
-
-    u = modes(odd)
-    v = mirrored = torus.to_grid(linear * u + nonlinear(u))
-    for axis in range(1, d + 1):
-        mirrored = jnp.roll(jnp.flip(mirrored, axis), 1, axis)
-    tiny = jnp.finfo(v.dtype).tiny
-    off = largest(r[..., : len(scale)], (0, 1)) / (scale + tiny)
-    return largest(off), largest(v - (-1) ** d * mirrored) / (largest(v) + tiny)
