@@ -77,6 +77,8 @@ def main(argv=None):
         print(f"StoreError: {error}", flush=True)
         raise SystemExit(2) from None
     print("worker", *which_worker() if worker is None else worker, flush=True)
+    if given.distributed:
+        jax.distributed.shutdown()  # which a new Python does at its end by itself
 
 
 if __name__ == "__main__":

@@ -3,17 +3,12 @@
 The oracle is a sweep that nothing happened to, compared bit by bit.
 """
 
-import contextlib
-import multiprocessing
-import pathlib
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-import jax
 import numpy as np
 import pytest
 
@@ -21,11 +16,9 @@ from dynax.sweep import Local, Worker, open_sweep, sweep
 from dynax.sweep.store import Store
 from tests import sweep_worker
 from tests.sweep_worker import BATCH, CHUNK, POINTS, SEEDS, run, space
-from tests.sweeping import environment
+from tests.sweeping import Child
 
 
-ROOT = pathlib.Path(__file__).parents[1]
-SCRIPT = [sys.executable, str(ROOT / "tests" / "sweep_worker.py")]
 PARTS = POINTS * SEEDS // CHUNK
 
 
@@ -33,14 +26,9 @@ PARTS = POINTS * SEEDS // CHUNK
 COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
 
 
-def start(store, *options, **extra):
-    return subprocess.Popen(
-        [*SCRIPT, str(store), *options],
-        env=environment(JAX_COMPILATION_CACHE_DIR=COMPILED.name, **extra),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(store, *options, **env):
+    env = {**env, "JAX_COMPILATION_CACHE_DIR": COMPILED.name}
+    return Child(sweep_worker.main, (str(store), *options), env)
 
 
 def parts(store):
@@ -56,8 +44,8 @@ def until(there, process, timeout=120):
 
 
 def finish(process, code=0, timeout=120):
-    out, err = process.communicate(timeout=timeout)
-    assert process.returncode == code, (process.returncode, out, err[-3000:])
+    out = process.communicate(timeout=timeout)
+    assert process.returncode == code, (process.returncode, out[-3000:])
     return out
 
 
@@ -80,19 +68,9 @@ def undisturbed(tmp_path_factory):
     return found
 
 
-def work(compiled, *argv):
-    jax.config.update("jax_compilation_cache_dir", compiled)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    with contextlib.redirect_stdout(None):
-        sweep_worker.main(argv)
-
-
 def test_kill_9_twenty_times(tmp_path, undisturbed):
     """At random moments: of starting and compiling, of computing and writing."""
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.test_sweep_crash"])
     store, chance, counts, seconds = tmp_path / "store", random.Random(7), [], 0.0
-    argv = COMPILED.name, str(store), "--slow", "0.02"
     for number in range(20):
         there = parts(store)
         if there > PARTS // 2:  # take some away, so that there is work left
@@ -100,19 +78,18 @@ def test_kill_9_twenty_times(tmp_path, undisturbed):
                 part.path.unlink()
             there = parts(store)
         begun = time.monotonic()
-        process = processes.Process(target=work, args=argv)
-        process.start()
+        process = start(store, "--slow", "0.02")
         if number % 2:  # by the clock, mostly before there is a part
-            process.join(chance.uniform(0, seconds))
+            process.process.join(chance.uniform(0, seconds))
         else:
             more = there + chance.randrange(1, 5)
-            while parts(store) < more and process.exitcode is None:
+            while parts(store) < more and process.poll() is None:
                 time.sleep(0.01)
             seconds = time.monotonic() - begun
             time.sleep(chance.uniform(0, 0.05))
         process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL, "done before it could be killed"
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "done before it could be killed"
         counts.append(parts(store))
     assert max(counts) > 4, "control: nothing was ever finished before a kill"
     finish(start(store))
@@ -131,7 +108,7 @@ def test_two_processes_race_for_a_new_store(tmp_path, undisturbed):
     both = [start(store, "--slow", "0.05") for _ in range(2)]
     outs = [p.communicate(timeout=120) for p in both]
     assert sorted(p.returncode for p in both) == [0, 2], outs
-    loser = outs[[p.returncode for p in both].index(2)][0]
+    loser = outs[[p.returncode for p in both].index(2)]
     assert "worker 0 of 1 is already at work" in loser
     same(open_sweep(store).load(), undisturbed)
 
