@@ -283,6 +283,14 @@ def test_lost_plans_are_made_anew(tmp_path, loaded):
         found = sweep(run, SPACE, store, dims=DIMS, chunk=chunk, batch=batch)
         assert found.attrs["done"] == 70 and found.attrs["complete"]
         same(found.load(), loaded)
+    plans[0].unlink()
+
+    def changed(kind, rate, size, seed):
+        return run(kind, rate, size, seed, scale=2.0)
+
+    with pytest.raises(StoreError, match="holds results of another `run`"):
+        sweep(renamed(changed), SPACE, store, **OPTIONS)
+    same(sweep(run, SPACE, store, **OPTIONS).load(), loaded)
     parts = Store.open(store).parts()
     assert any(p.skip for p in parts) and len({p.count for p in parts}) > 2, "control"
 

@@ -139,6 +139,9 @@ def agree(executor: Planner, store: Store, structure: int, workers: int):
         store.drop_plan(structure)
     plan = executor.plan(structure, workers)
     _check_names(plan["outputs"], executor.space, dims)
+    for part in store.parts():  # of a plan that was lost
+        if part.structure == structure and part.program != plan["fingerprint"]:
+            raise _another(plan, part.program, plan["fingerprint"])
     plan = store.set_plan(structure, plan)
     for other in range(len(executor.space.structures)):
         there = store.plan(other)
@@ -195,18 +198,21 @@ def same_program(executor: Executor, structure: int, plan) -> None:
     point = executor.point(structure)
     if point.fingerprint == plan["fingerprint"]:
         return
-    there, here = plan.get("numerics") or {}, point.numerics
+    there = plan.get("numerics") or {}
     differ = [
-        f"{k} is {there.get(k)} there, {v} here"
-        for k, v in here.items()
-        if there.get(k) != v
+        f"{name} is {there.get(name)} there, {here} here"
+        for name, here in point.numerics.items()
+        if there.get(name) != here
     ]
-    raise StoreError(
+    raise _another(plan, plan["fingerprint"], point.fingerprint, "; ".join(differ))
+
+
+def _another(plan, there, here, why=""):
+    return StoreError(
         "store: it holds results of another `run`: the programme for "
-        f"{plan['structure'] or 'this experiment'} has the fingerprint "
-        f"{plan['fingerprint']} there, {point.fingerprint} here "
-        f"({'; '.join(differ) or 'the code or its data has changed'}); accepted is the "
-        "same or another folder."
+        f"{plan['structure'] or 'this experiment'} has the fingerprint {there} there, "
+        f"{here} here ({why or 'the code or its data has changed, or is not pure'}); "
+        "accepted is the same or another folder."
     )
 
 
