@@ -8,6 +8,7 @@ are written anew here; ρ is what the classes say.
 
 import math
 
+import numpy as np
 import pytest
 
 import dynax as dx
@@ -129,15 +130,16 @@ def test_nesterov_sc(mu, L, share):
 
 @pytest.mark.parametrize("mu", [0.02, 0.1, 0.5, 0.9])
 def test_nesterov_sc_has_room(mu):
-    """The exact worst case at h² = 1/L, as its docstring states it."""
+    """The exact worst case at h² = 1/L, as its docstring states it: left by ½μ‖x‖²,
+    where x₊ = (1−r)(x + rz), z₊ = (1−r)z, and by no other f."""
     r = math.sqrt(mu)
-    sigma = (r + math.sqrt(mu + 4)) / 2
-    exact = (sigma * (1 - r)) ** 2
-    assert nesterov_sc(mu, 1.0, 1.0) == pytest.approx(exact, abs=ACCURACY)
+    exact = ((r + math.sqrt(mu + 4)) / 2 * (1 - r)) ** 2
+    on_the_bowl = (1 - r) * np.array([[1, r], [0, 1]])
+    assert np.linalg.norm(on_the_bowl, 2) ** 2 == pytest.approx(exact, rel=1e-12)
+    assert nesterov_sc(mu, 1.0, 1.0) <= exact + ACCURACY
     room = float(dx.NesterovSC(mu).factor(0, 1.0)) / exact
-    assert room == pytest.approx(
-        {0.02: 1.01, 0.1: 1.07, 0.5: 1.71, 0.9: 7.79}[mu], 0.01
-    )
+    stated = {0.02: 1.01, 0.1: 1.07, 0.5: 1.71, 0.9: 7.79}[mu]
+    assert room == pytest.approx(stated, rel=0.01)
 
 
 def test_controls_too_long_a_step():
