@@ -124,11 +124,13 @@ class Partition(
         dtype = tree.widest(step.x)
         zero = jnp.zeros((), dtype)
         rows = {}
-        for k, (x, x_next, grad) in self._cut(step.x, step.x, step.x_next, step.grad):
+        moves = step.x, step.x_next, step.grad, step.displacement
+        for k, (x, x_next, grad, delta) in self._cut(step.x, *moves):
             part = step._replace(
                 x=x,
                 x_next=x_next,
                 grad=grad,
+                delta=None if step.delta is None else delta,
                 state=step.state.parts[k],
                 state_next=step.state_next.parts[k],
                 lr=self._rate(k, step.lr),
@@ -141,12 +143,12 @@ class Partition(
         total = lambda entry: sum(map(entry, each[1:]), entry(each[0]))
         rise = step.value_next.astype(dtype) - step.value.astype(dtype)
         residual = rise + total(lambda row: row.terms["residual"])
-        noise = total(lambda row: row.checks["balance"].tolerance)
-        checks = {"balance": Check(-jnp.abs(total(lambda row: row.defect)), noise)}
+        checks = {"balance": _worst([row.checks["balance"] for row in each])}
         if smoothness is not None:
             delta = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
             bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(delta, delta)
             f = jnp.abs(step.value) + jnp.abs(step.value_next)
+            noise = total(lambda row: row.checks["balance"].tolerance)
             rounding = 32 * tree.eps(step.x) * f.astype(dtype) + noise
             checks["theorem"] = Check(bound - residual, rounding)
         terms = _prefixed({k: row.terms for k, row in rows.items()})
@@ -223,6 +225,15 @@ def _sized(row: Ledger) -> Ledger:
         return check._replace(resolution=blur)
 
     return row._replace(checks={k: sized(check) for k, check in row.checks.items()})
+
+
+def _worst(checks: list[Check]) -> Check:
+    """The one with the least margin beside its tolerance, as blurred as any of them."""
+    margin, tolerance, blur = (
+        jnp.stack(column) for column in zip(*checks, strict=True)
+    )
+    k = jnp.argmin(margin / jnp.where(tolerance > 0, tolerance, 1))
+    return Check(margin[k], tolerance[k], jnp.max(blur))
 
 
 def _at_rest(row: Ledger, part: Step) -> Ledger:
