@@ -45,6 +45,20 @@ def digest(tree: PyTree) -> str:
     return short(repr(numbers(_=tree)))
 
 
+def coarse(tree: PyTree) -> PyTree:
+    """Floating arrays to half of their digits: the rest may be another machine's."""
+
+    def rounded(a):
+        if not eqx.is_inexact_array(a):
+            return a
+        half = int(-np.log10(jnp.finfo(a.dtype).eps) / 2)
+        a = np.asarray(a)
+        size = float(np.max(np.abs(a), initial=0)) or 1.0
+        return np.round(a / size, half) + 0.0, float(f"{size:.{half}g}")
+
+    return jax.tree.map(rounded, tree)
+
+
 def short(data: bytes | str) -> str:
     data = data.encode() if isinstance(data, str) else data
     return hashlib.sha256(data).hexdigest()[:16]

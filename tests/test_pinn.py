@@ -232,7 +232,7 @@ class Faster(Decay):
         return 2 * jnp.ones(1, x.dtype)
 
 
-def commented():
+def commented(size=1.0):
     """The same equation in another class, with other comments."""
 
     class Decay(pde.AbstractODE):
@@ -244,7 +244,7 @@ def commented():
             return -self.rate * u  # as above
 
         def initial(self, x):
-            return jnp.ones(1, x.dtype)
+            return jnp.full(1, size, x.dtype)
 
     return Decay()
 
@@ -258,7 +258,12 @@ def other_runs():
     return {
         "model.pde.rate is 1.0 there, 2.0": (how, start(Decay(2.0), key), over, key),
         "equation is Decay there, Broken": (how, start(Broken(), key), over, key),
-        "window.initial.value is": (how, model, window(Faster()), key),
+        "window.initial.value[1] is 1.0 there, 2.0": (
+            how,
+            model,
+            window(Faster()),
+            key,
+        ),
         "window.t1 is 1.0 there, 2.0 here": (how, model, longer, key),
         "training.annealing.levels is": (high, model, over, key),
         "patience is 40 there, 41": (training(patience=41), model, over, key),
@@ -335,8 +340,9 @@ def test_a_march_goes_on_where_it_was_stopped(tmp_path):
     for problem, at, said in (
         (Decay(2.0), edges, "model.pde.rate is 1.0 there, 2.0 here"),
         (Faster(), edges, "equation is Decay there, Faster here"),
-        (Decay(), [0.0, 0.5, 1.5], "window.t1 is 1.0 there, 1.5 here"),
-        (Decay(), [0.0, 0.6], "window.t1 is 0.5 there, 0.6 here"),
+        (Decay(), [0.0, 0.5, 1.5], "edges is .*1.0. there, .*1.5. here"),
+        (commented(2.0), edges, "program of the handover is"),
+        (Decay(), [0.0, 0.6], "edges is .*0.5. there, .*0.6. here"),
     ):
         with pytest.raises(ValueError, match=f"^folder: given .*{said}"):
             pinn.march(how, start(problem, key), key, at, 150, folder=tmp_path)

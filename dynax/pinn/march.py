@@ -13,13 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from dynax import _tree as tree
+from dynax import _digest, _tree as tree
 from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
 from dynax.pinn.certificate import Certificate
 from dynax.pinn.interpolant import interpolate
 from dynax.pinn.objective import Model, Window
-from dynax.pinn.train import Trained, Training, measured, train, warn_if_hopeless
+from dynax.pinn.train import (
+    Trained,
+    Training,
+    begin,
+    go_on,
+    identity,
+    measured,
+    warn_if_cut,
+    warn_if_hopeless,
+)
 
 
 class Solution(eqx.Module):
@@ -40,7 +49,7 @@ class Solution(eqx.Module):
     until: Scalar
 
     def __call__(self, t, x):
-        starts = self.windows.t0
+        starts: Any = self.windows.t0
         ends = jnp.stack([starts[0], self.until])
         slack = 8 * jnp.finfo(starts.dtype).eps * jnp.max(jnp.abs(ends))
         inside = (t >= ends[0] - slack) & (t <= ends[1] + slack)
@@ -123,7 +132,6 @@ def march(
     params, _ = training.split(model)
     dtype = tree.leaves(params)[0].dtype
     warn_if_hopeless(model.pde, dtype, float(edges[-1] - edges[0]))
-    home = None if folder is None else pathlib.Path(folder)
     windows, models, trained, certificates, spent = [], [], [], [], []
     ansatz, count = training.objective.ansatz, len(edges) - 1
     state, true = _start(handover, model.pde, dtype), model.pde.initial
@@ -136,17 +144,17 @@ def march(
             progress((k + share) / count, f"window {k + 1} of {count}, {text}")
 
         key_k = jax.random.fold_in(key, k)
-        found = train(
-            training,
-            model,
-            window,
-            key_k,
-            cycles,
-            block=block,
-            seconds=seconds,
-            progress=tell,
-            checkpoints=None if home is None else Checkpoints(home / f"{k + 1}"),
-        )
+        now, checkpoints = begin(training, model, window, key_k), None
+        if folder is not None:
+            if k == 0:
+                run = identity(training, model, window, now)
+                run |= _handing(handover, ansatz, model, window)
+            run["edges"] = f"{edges[: k + 2].tolist()}"
+            checkpoints = Checkpoints(pathlib.Path(folder) / f"{k + 1}", run=run)
+        warn_if_cut(training, window)
+        _, static = training.split(model)
+        blocks = block, seconds, tell, checkpoints
+        found = go_on(training, static, window, now, cycles, *blocks)
         model = found.model
         windows.append(window)
         models.append(model)
@@ -176,3 +184,14 @@ def _start(handover, pde, dtype):
 def _end(handover, ansatz, model, window):
     u = ansatz(model.pde, model.network, window)
     return handover(model.pde, u, window.t1)
+
+
+def _handing(handover, ansatz, model: Model, window: Window) -> dict[str, str]:
+    """What makes the windows' initial states, to tell a march from any other on disk.
+
+    Not the states: another machine may round them otherwise.
+    """
+    start = _start.lower(handover, model.pde, window.t0.dtype)  # pyright: ignore
+    end = _end.lower(handover, ansatz, model, window)  # pyright: ignore
+    made = _digest.program(start.as_text() + end.as_text())
+    return {"program of the handover": made["program"]}

@@ -438,7 +438,8 @@ def solve(
 
 
 @eqx.filter_jit
-def _begin(training, model, window, key):
+def begin(training: Training, model: Model, window: Window, key) -> Carry:
+    """`Training.init`, compiled."""
     return training.init(model, window, key)
 
 
@@ -519,15 +520,25 @@ def train(
     window = measured(model.pde, window, dtype)
     warn_if_hopeless(model.pde, dtype, float(window.t1 - window.t0))
     warn_if_cut(training, window)
-    now: Any = _begin(training, model, window, key) if carry is None else carry
-    first, rows = int(now.cycle), _rows(now, 0)
+    now = begin(training, model, window, key) if carry is None else carry
     if checkpoints is not None:
-        run = _run(training, model, static, window, now)
-        checkpoints = dataclasses.replace(checkpoints, run={**checkpoints.run, **run})
-        if done := checkpoints.steps():
-            now, rows = checkpoints.read(
-                done[-1], (now, _rows(now, max(done[-1] - first, 0)))
-            )
+        run = {**checkpoints.run, **identity(training, model, window, now)}
+        at = window._replace(initial=_digest.coarse(window.initial), scale=None)
+        run |= _digest.numbers(window=at)
+        run |= {} if carry is None else {"carry": _digest.digest(carry)}
+        checkpoints = dataclasses.replace(checkpoints, run=run)
+    blocks = block, seconds, progress, checkpoints
+    return go_on(training, static, window, now, cycles, *blocks)
+
+
+def go_on(
+    training, static, window, now: Any, cycles, block, seconds, progress, checkpoints
+) -> Trained:
+    """`train` from a carry, or from the checkpoints of what it began."""
+    first, rows = int(now.cycle), _rows(now, 0)
+    if checkpoints is not None and (done := checkpoints.steps()):
+        rows = _rows(now, max(done[-1] - first, 0))
+        now, rows = checkpoints.read(done[-1], (now, rows))
     parts, begun = [rows], time.process_time()
     while int(now.cycle) < cycles and not bool(now.done):
         used = time.process_time() - begun
@@ -556,17 +567,14 @@ def _joined(parts) -> Record:
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
-def _run(training: Training, model: Model, static, window: Window, carry: Carry):
-    """What a training is, to tell it from any other on disk."""
-    model = Model(eqx.combine(carry.params, static).network, model.pde)
-    start = window._replace(scale=None)  # it follows from the rest
+def identity(training: Training, model: Model, window: Window, carry: Carry):
+    """What trains, from where: all but the window's numbers."""
+    _, static = training.split(model)
     lowered = _go.lower(training, static, window, carry, 1)  # pyright: ignore
     return {
         "equation": type(model.pde).__name__,
         "method": type(training.method).__name__,
-        **_digest.numbers(window=start, training=training, model=model),
-        **_digest.numbers(key=carry.key),
-        "carry": _digest.digest(carry),
+        **_digest.numbers(training=training, model=model, key=carry.key),
         **_digest.program(lowered.as_text()),
     }
 
