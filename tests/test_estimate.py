@@ -18,7 +18,7 @@ from jax.scipy.special import erf
 from dynax import pde
 from dynax.pde.evolve import evolutions, exactly
 from dynax.pinn import Certificate
-from dynax.pinn.estimate import ErrorEstimate, estimate_error
+from dynax.pinn.estimate import TIMES, ErrorEstimate, estimate_error
 
 
 class Pulse(pde.AbstractPDE):
@@ -209,6 +209,32 @@ def test_what_the_equation_multiplies():
     assert found.doubt < found.relative / 10
 
 
+class Unstable(pde.AbstractPDE):
+    """u̇ = λ(u − cos t) − sin t, from 1: cos t, from which all else runs away."""
+
+    needs: ClassVar = "u t"
+    horizon: ClassVar = 1.0
+
+    def equation(self, t, x, d):
+        return d.t - 14 * (d.u - jnp.cos(t)) + jnp.sin(t)
+
+    def initial(self, x):
+        return jnp.ones(1, x.dtype)
+
+
+def test_an_unstable_problem_is_refused_for_that_reason():
+    """The residual is 0, the start off by 1e-7, and the end by 0.12."""
+    given = lambda t, x: (jnp.cos(t) + 1e-7 * jnp.exp(14 * t))[None]
+    found = estimate_error(Unstable(), given, 0.0, 1.0)
+    np.testing.assert_allclose(found.absolute, 1e-7 * np.exp(14), rtol=1e-3)
+    verdict = RESIDUAL.judged(found, 1e-2)
+    assert verdict.status == "not solved"
+    assert "the equation multiplies it by 1.2e+06" in verdict.reason
+    assert estimate_error(Unstable(), lambda t, x: jnp.cos(t)[None], 0.0, 1.0).doubt < (
+        1e-2
+    )
+
+
 class Sheet(pde.AbstractPDE):
     """Walls in two dimensions: no classical method here serves."""
 
@@ -325,3 +351,45 @@ def test_what_is_made_of_an_estimate(estimate, status, word):
     refused = dataclasses.replace(RESIDUAL, status="not solved", reason="min w = 0")
     again = refused.judged(estimate, 1e-2)
     assert again.status == "not solved" and again.reason == "min w = 0"
+
+
+MEMBERS = {  # (equation, end, points along each axis of the reference)
+    "heat": (pde.Heat(), 1.0, 1024),
+    "advection": (pde.Advection(3.0), 1.0, 1024),
+    "Burgers": (pde.Burgers(0.02), 0.5, 1024),
+    "KdV": (pde.KdV(), 0.3, 1024),
+    "Allen–Cahn": (pde.AllenCahn(), 0.2, 2048),
+    "KS": (pde.KuramotoSivashinsky(), 0.5, 1024),
+    "chaotic KS": (pde.ChaoticKuramotoSivashinsky(), 0.2, 1024),
+    "wave": (pde.Wave(), 0.5, 192),
+    "vortices": (pde.NavierStokes(), 0.1, 128),
+    "Gray–Scott": (pde.GrayScott(), 20.0, 128),
+    "Lorenz": (pde.Lorenz(), 3.0, 1),
+    "Lotka–Volterra": (pde.LotkaVolterra(), 8.0, 1),
+    "pendulum": (pde.Pendulum(), 8.0, 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEMBERS)
+def test_estimate_beside_truth(name):
+    """The reference, all fields wrong by a share that grows to 1e-3 at the end."""
+    problem, end, points = MEMBERS[name]
+    d = len(problem.lower)
+    t = np.linspace(0, end, TIMES[d])
+    truth = pde.reference(problem, t, points, accuracy=1e-6)
+    table, times = jnp.asarray(truth.u), jnp.asarray(t)
+
+    def given(t, x):
+        k = jnp.argmin(abs(times - t))
+        at = [
+            jnp.round((x[i] - a) / (b - a) * points).astype(int) % points
+            for i, (a, b) in enumerate(zip(problem.lower, problem.upper, strict=True))
+        ]
+        return table[(k, *at)] * (1 + 1e-3 * t / end)
+
+    found = estimate_error(problem, given, 0.0, end)
+    rms = np.sqrt(np.mean(truth.u**2, tuple(range(1, d + 1))))
+    true = np.max(1e-3 * (t / end)[:, None] * rms, 0) / np.sqrt(np.mean(rms**2, 0))
+    np.testing.assert_allclose(found.per_field, true, rtol=0.1)
+    assert found.doubt < found.relative / 5

@@ -297,7 +297,11 @@ def test_a_march_is_solved_and_continuous():
     assert out.holds and out.reached == 1.5 and str(out).startswith("SOLVED")
     times = jnp.linspace(0, 1.5, 61)
     found = jax.jit(jax.vmap(lambda t: out.solution(t, jnp.zeros(0))[0]))(times)
-    assert jnp.max(jnp.abs(found - jnp.exp(-times))) < 1e-3
+    off = float(jnp.max(jnp.abs(found - jnp.exp(-times))))
+    estimates = [c.estimate for c in out.certificates]
+    worst = max(float(e.absolute[0]) for e in estimates)
+    assert off < 1e-3 and 0.5 * worst < off < 1.01 * worst
+    assert estimates[0].start == 0 < estimates[1].start  # what was handed over
     at = [
         float(out.solution(jnp.asarray(t), jnp.zeros(0))[0]) for t in (0.5 - 1e-12, 0.5)
     ]
