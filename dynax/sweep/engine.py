@@ -62,17 +62,20 @@ def missing(spans: list[Span], parts: list[Part], batch: int) -> Iterator[Span]:
 
 def retry(store: Store, space: Space, worker: Worker) -> None:
     """Put aside the parts of this worker's share in which points failed."""
-    parts = store.parts()
+    mine = {}
     for structure in range(len(space.structures)):
         plan = store.plan(structure)
-        if plan is None or "error" in plan:
-            continue
-        mine = share(plan, structure, space.block, worker)
-        for part in parts:
-            low, high = part.span
-            ours = any(at < high and low < at + count for at, count in mine)
-            if part.structure == structure and part.failed and ours:
-                store.set_aside(part, "retried")
+        if plan is not None and "error" not in plan:
+            mine[structure] = share(plan, structure, space.block, worker)
+
+    def ours(part):
+        low, high = part.span
+        return any(a < high and low < a + n for a, n in mine.get(part.structure, ()))
+
+    # again, as a part put aside may have covered another one
+    while failed := [part for part in store.parts() if part.failed and ours(part)]:
+        for part in failed:
+            store.set_aside(part, "retried")
 
 
 def work(

@@ -50,6 +50,7 @@ except ImportError:  # no such locks on this system
 DONE, NOT_FINITE, RAISED, TIME_LIMIT, MISSING = 0, 1, 2, 3, -1
 STALE = 24 * 3600.0  # seconds after which a file that nobody renamed is litter
 FORMAT = 2  # of the files in a store
+FOLDERS = "parts", "plans", "rounds", "workers"
 MEANINGS = {
     MISSING: "not run",
     DONE: "done",
@@ -117,9 +118,8 @@ class Store:
         path = pathlib.Path(path).absolute()
         file = path / "manifest.json"
         try:
-            for name in ("", "parts", "plans", "rounds", "workers"):
-                if not name:
-                    _refuse_foreign(path)
+            _refuse_foreign(path)
+            for name in FOLDERS:
                 (path / name).mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise StoreError(
@@ -437,11 +437,10 @@ def _refuse_foreign(path):
 
     A store that is just being made by someone else has empty folders only.
     """
-    folders = "parts", "plans", "rounds", "workers"
     if not path.is_dir():
         return
-    left = [p.name for n in folders for p in (path / n).glob("[!.]*")]
-    other = {p.name for p in path.iterdir() if p.name[0] != "."} - set(folders)
+    left = [p.name for n in FOLDERS for p in (path / n).glob("[!.]*")]
+    other = {p.name for p in path.iterdir() if p.name[0] != "."} - set(FOLDERS)
     if read_json(path / "manifest.json") is not None:
         return
     if left:
