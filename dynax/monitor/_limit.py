@@ -61,7 +61,7 @@ def limit_of_map(
         steps, batches: one of them, as in `iterate`.
     """
     dtype = tree.widest(x)
-    lr, u = tree.cast(lr, dtype), float(jnp.finfo(dtype).eps)
+    lr, u = tree.cast(lr, dtype), tree.eps(x)
     eps = lr * u ** (1 / 6)
     finer = opt.refined(lr, eps) if isinstance(opt, AbstractRefinableOptimizer) else opt
 
