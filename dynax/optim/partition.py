@@ -245,8 +245,9 @@ def _at_rest(row: Ledger, part: Step) -> Ledger:
         for a, b in zip(*map(tree.leaves, (part.x, part.x_next)), strict=True)
     ]
     farthest = jnp.max(jnp.stack([zero, *moved]))
+    aside = lambda a, value: jnp.where(frozen, value, a)
     checks = {
-        k: c._replace(margin=jnp.where(frozen, jnp.inf, c.margin))
+        k: Check(aside(c.margin, jnp.inf), c.tolerance, aside(c.resolution, 0))
         for k, c in row.checks.items()
     }
     still = Check(jnp.where(frozen, -farthest, jnp.inf), zero, zero)
