@@ -46,7 +46,7 @@ from dynax.newton import LevenbergMarquardt
 
 TARGET = 1e-3
 PEERS = {"jinns": peers.jinns, "deepxde": peers.deepxde}
-LEVELS = 1.0, 10.0, 100.0, 1e3, 1e4
+LEVELS = 0.14, 1.4, 14.0, 140.0, 1400.0
 
 
 def make(pde, width, depth, times, points, hard=False):
