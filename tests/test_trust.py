@@ -91,7 +91,7 @@ class Broken(eqx.Module):
 
 
 def deformations(n, seed=0):
-    """F = U diag(σ) Vᵀ(I + γe₁e₂ᵀ): crushed, equal and nearly equal stretches, tiny γ."""
+    """F = U diag(σ) Vᵀ(I + γe₁e₂ᵀ): crushed, equal and nearly equal σ, tiny γ."""
     rng = np.random.default_rng(seed)
     size = rng.uniform(0.3, 1.5, (n, 1)) * np.ones((n, 3))
     spread = rng.choice([0.0, 1e-7, 1e-3, 0.3], (n, 1)) * rng.normal(size=(n, 3))
