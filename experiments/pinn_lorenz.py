@@ -215,7 +215,8 @@ def march(config, edges, cycles, progress, done):
     levels = np.asarray([1.0, 1e2, 1e4, 1e6, 3e7])
     levels = levels / (edges[1] - edges[0]) ** 2
     how, start = training(32, levels, cycles, width=32)
-    how = dataclasses.replace(how, sampler=Gauss(32, 1))
+    # how wrong it is in the end is for the claim to say
+    how = dataclasses.replace(how, sampler=Gauss(32, 1), rtol=0.1)
     key = jax.random.key(0)
     tell = lambda share, text: progress(done + (1 - done) * share * 0.99, text)
     model = pinn.Model(start(key), PDE)

@@ -17,7 +17,7 @@ Trefethen, SIAM J. Sci. Comput. 26 (2005), §3.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -60,10 +60,10 @@ class Torus(NamedTuple):
             [2 * np.pi / s * c for s, c in zip(sides, periods, strict=True)]
         )
 
-    def mask(self) -> np.ndarray:
-        """The modes up to 2/3 of the highest wave number along each axis: squares of
-        what they hold alias to none of them."""
-        return self._within(self._periods(), 1 / 3)
+    def mask(self, part: float = 1 / 3) -> np.ndarray:
+        """The modes below a part of n along each axis. Those up to 2/3 of the highest
+        wave number, n/3: squares of what they hold alias to none of them."""
+        return self._within(self._periods(), part)
 
     def to_grid(self, modes: Array) -> Array:
         return jnp.fft.irfftn(modes, self.n, axes=range(1, 1 + len(self.n)))
@@ -144,8 +144,8 @@ def etdrk4(
     u: Modes,
     gaps: Float[Array, " saves"],
     counts: Int[Array, " saves"],
-    save: Callable[[Array], Array] = lambda u: u,
-) -> Array:
+    save: Callable[[Array], Any] = lambda u: u,
+) -> Any:
     """u after each of the gaps in time, each walked in its count of equal steps.
 
     Args:

@@ -132,7 +132,7 @@ def _is_plain(pde: AbstractPDE, t) -> bool | None:
     """Whether M = 1; None where the method does not serve: F is not affine in uₜ, M
     cannot be solved with, or there is more than one dimension."""
     names, c, d = pde.needs.split(), len(pde.fields), len(pde.lower)
-    highest = {"periodic": 8, "zero": 2}.get(pde.boundary, 0)
+    highest = {"periodic": 8, "zero": 2}.get(str(pde.boundary), 0)
     strange = [w for w in names if w != "t" and ("t" in w or len(w) > highest)]
     if d > 1 or "t" not in names or (d == 1 and strange):
         return None

@@ -107,7 +107,7 @@ def evolutions(pde, start: Start, t: np.ndarray, torus: Torus) -> Iterator[Evolu
 def _integrate(pde, u, torus, gaps, counts):
     """All fields at the times, (nt, c, *n), and the size of their upper modes."""
     k = jnp.asarray(torus.waves())
-    upper = torus.mask() & ~torus._within(torus._periods(), 1 / 6)
+    upper = torus.mask() & ~torus.mask(1 / 6)
 
     def save(u):
         u = pde.recover(k, u)
