@@ -159,12 +159,18 @@ def scene(name: str, config: Config, other: Any, steps: int | None = None) -> Sc
         body = one(ZeroStress(), x)
         start = mpm.at_rest(body, _single(x), _single(velocity), _single(spin))
         return Scene(solver, body, start, steps)
-    low = mpm.bodies.box((0.25, 0.17, 0.25), (0.75, 0.4, 0.75), spacing)
-    high = mpm.bodies.box((0.3, 0.45, 0.3), (0.7, 0.85, 0.7), spacing)
+    low = _block((0.25, 0.17, 0.25), (0.75, 0.4, 0.75), spacing)
+    high = _block((0.3, 0.45, 0.3), (0.7, 0.85, 0.7), spacing)
     bodies = one(ZeroStress(), high), one(other, low)
     x = np.concatenate([high, low])
     start = mpm.at_rest(bodies, _single(x), _single([0.0, -2.0, 0.0]))
     return Scene(solver, bodies, start, steps)
+
+
+def _block(low, high, spacing):
+    """A box of about these corners, of whole cells."""
+    sides = np.rint(np.subtract(high, low) / spacing) * spacing
+    return mpm.bodies.box(low, low + sides, spacing)
 
 
 def _single(a):

@@ -3,6 +3,8 @@ one for the stress and one for the return of Drucker and Prager, by which pressu
 holds and friction flows.
 """
 
+import math
+
 import _learned_laws as laws
 import numpy as np
 from _learned_laws import Config
@@ -12,7 +14,10 @@ from dynax import Claim, material as mat
 
 TITLE = "The law of sand from one motion"
 SOURCE = laws.SOURCE
-MATERIAL = laws.Material("sand", mat.sand(), mat.jelly())
+SAND = mat.Elastoplastic(
+    mat.Hencky(1e6, 0.2), mat.DruckerPrager(math.radians(25.0))
+)  # as published: the cone, not the pyramid of mat.sand()
+MATERIAL = laws.Material("sand", SAND, mat.jelly())
 SINGLE = {"single": 150}  # the return, which a rollout from rest learns too late
 SIZES = {
     "quick": laws.quick(),

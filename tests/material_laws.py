@@ -37,7 +37,7 @@ def stored(law):
 
     def point(law, F, alpha, dF):
         tau, slope = jax.jvp(lambda F: law.kirchhoff(F, alpha), (F,), (dF,))
-        out = {"stress": tau, "slope": slope, "stiffness": law.stiffness(F)}
+        out = {"stress": tau, "slope": slope, "stiffness": law.stiffness(F, alpha)}
         if isinstance(law, mat.AbstractHyperelastic):
             energy, P = jax.value_and_grad(law.energy)(F, alpha)
             out |= {"energy": energy, "derived": P @ F.T}

@@ -30,7 +30,8 @@ def maxwell(d):
 
 
 def icnn(d):
-    return mat.ICNN(KEY, 1e5, width=8, d=d)
+    del d
+    return mat.ICNN(KEY, 1e5, width=8)
 
 
 def gsm(d):
@@ -65,16 +66,37 @@ def test_laws(name, d):
     check_all(measured(LAWS[name](d), d))
 
 
-@pytest.mark.parametrize("make", [icnn, lambda d: mat.sand()])
-def test_in_the_plane_the_same(make):
-    F, _, _ = states(2)
-    law = make(2)
-    stress = jax.jit(jax.vmap(lambda F: law.kirchhoff(F, law.init(F))))(jnp.asarray(F))
-    derived = jax.jit(
-        jax.vmap(lambda F: mat.AbstractHyperelastic.kirchhoff(law, F, law.init(F)))
-    )(jnp.asarray(F))
-    assert size(stress - derived) <= 1e-10 * size(stress)
-    assert size(stress[0]) <= 1e-10 * size(stress)
+PLANE = {
+    **{k: v for k, v in LAWS.items() if k not in ("St. Venant–Kirchhoff",)},
+    "Drucker–Prager": lambda d: mat.Elastoplastic(
+        mat.Hencky(1e6, 0.2), mat.DruckerPrager(0.4)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_the_plane_is_space_with_a_third_stretch_of_one(name):
+    """Along a path that yields and flows: stress, energy and what is remembered."""
+    law = PLANE[name](2)
+    steps = np.random.default_rng(3).normal(size=(6, 2, 2)) * 0.06
+
+    def path(d):
+        def step(now, H):
+            F, alpha = now
+            F, alpha = law.update(F + H @ F, alpha, jnp.asarray(0.02))
+            tau = law.kirchhoff(F, alpha)
+            return (F, alpha), (tau, law.energy(F, alpha), law.stiffness(F, alpha))
+
+        move = np.zeros((6, d, d))
+        move[:, :2, :2] = steps
+        eye = jnp.eye(d)
+        return jax.lax.scan(step, (eye, law.init(eye)), jnp.asarray(move))[1]
+
+    (tau, energy, speed), (whole, exact, fast) = jax.jit(lambda: (path(2), path(3)))()
+    np.testing.assert_allclose(tau, whole[:, :2, :2], rtol=0, atol=1e-12 * size(whole))
+    np.testing.assert_allclose(energy, exact, rtol=1e-11)
+    assert np.all(speed <= 1.02 * fast)  # of waves in the plane only
+    assert size(whole[:, :2, 2]) == 0
 
 
 def test_nclaw_is_neither_symmetric_nor_isotropic():
@@ -138,7 +160,7 @@ def test_dtype_and_structure_follow_the_inputs(name):
     plain = lambda tree: jax.tree.map(lambda a: (a.shape, a.dtype), tree)
     assert plain(after) == plain((F, alpha))
     assert plain(jax.eval_shape(law.kirchhoff, F, alpha)) == plain(F)
-    assert plain(jax.eval_shape(law.stiffness, F)) == plain(scalar)
+    assert plain(jax.eval_shape(law.stiffness, F, alpha)) == plain(scalar)
     if isinstance(law, mat.AbstractHyperelastic):
         assert plain(jax.eval_shape(law.energy, F, alpha)) == plain(scalar)
 
@@ -170,9 +192,8 @@ def test_small_strains_obey_hooke(name):
     tau = jax.jit(law.kirchhoff)(jnp.eye(3) + h * H)
     np.testing.assert_allclose(tau / h, hooke, atol=1e-5 * E)
     np.testing.assert_allclose(law.lame(np.float64), (lam, mu), rtol=1e-14)
-    np.testing.assert_allclose(
-        jax.jit(law.stiffness)(jnp.eye(3)), lam + 2 * mu, rtol=1e-12
-    )
+    stiffness = float(jax.jit(law.stiffness)(jnp.eye(3)))
+    assert 0 <= stiffness / (lam + 2 * mu) - 1 <= 0.011
 
 
 def test_a_stretched_bar():
@@ -191,27 +212,72 @@ def test_a_stretched_bar():
         np.testing.assert_allclose(tau[:, 0, 0], expected[name], atol=1e-13)
 
 
-def test_waves_are_not_faster_than_said():
-    """m·(DP[m⊗Fᵀn] Fᵀn), waves of random directions n in space, is under M."""
+class Fibre(mat.AbstractHyperelastic):
+    """Stiff along (1, 1, 1)."""
+
+    rubber: mat.NeoHookean = mat.NeoHookean(1e5, 0.3)
+
+    def energy(self, F, alpha=()):
+        stretch = jnp.sum(jnp.sum(F, 1) ** 2) / 3
+        return self.rubber.energy(F) + 1e6 / 8 * (stretch - 1) ** 2
+
+
+WAVES = {
+    **CLASSICAL,
+    "nearly incompressible": lambda *_: mat.NeoHookean(1e5, 0.49),
+    "water": lambda *_: mat.water(),
+    "Maxwell": lambda *_: maxwell(3),
+    "ICNN": lambda *_: icnn(3),
+    "fibre": lambda *_: Fibre(),
+    "NCElastic": lambda *_: mat.NCElastic(KEY),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_waves_are_not_faster_than_said(name):
+    """The largest m·(DP[m⊗Fᵀn] Fᵀn) of 2000 directions n, from differences of P."""
+    law = WAVES[name](1e5, 0.3)
     F, _, _ = states(3)
-    rng = np.random.default_rng(1)
-    m, n = rng.normal(size=(2, 1, 30, 3))
-    m, n = (a / np.linalg.norm(a, axis=-1, keepdims=True) for a in (m, n))
-    back = np.einsum("aji,xbj->abi", F, n)
+    big = np.array([np.eye(3) * s for s in (1.5, 0.7)])
+    big = np.concatenate([big, [np.diag([1.5, 1.0, 0.6]), np.diag([0.5, 0.6, 0.7])]])
+    F = np.concatenate([F, big])
+    alpha = jax.vmap(law.init)(jnp.asarray(F))
     h = 1e-5
-    step = h * m[..., None] * back[..., None, :]
-    near = np.stack([F[:, None] + step, F[:, None] - step])
-    laws = [kind(1e5, 0.3) for kind in CLASSICAL.values()] + [mat.water(), icnn(3)]
-    for law in laws:
-        stress = jax.jit(jax.vmap(law.kirchhoff))
-        tau = np.asarray(stress(near.reshape(-1, 3, 3))).reshape(near.shape)
-        P = tau @ np.linalg.inv(near).swapaxes(-1, -2)
-        dP = (P[0] - P[1]) / (2 * h)
-        found = np.max(np.einsum("xbi,abij,abj->ab", m, dP, back), 1)
-        said = np.asarray(jax.jit(jax.vmap(law.stiffness))(F))
-        # an estimate: of waves along the axes for ICNN, along principal ones for others
-        assert np.all(found <= 1.1 * said), type(law).__name__
-        assert np.all(said <= 4 * np.max(found)), type(law).__name__
+    H = h * np.eye(9).reshape(9, 3, 3)
+    near = F[:, None, None] + np.stack([H, -H])[None]
+    flat = jnp.asarray(near.reshape(-1, 3, 3))
+    every = jax.tree.map(lambda a: jnp.repeat(a, 18, 0), alpha)
+    tau = np.asarray(jax.jit(jax.vmap(law.kirchhoff))(flat, every)).reshape(near.shape)
+    P = tau @ np.linalg.inv(near).swapaxes(-1, -2)
+    A = ((P[:, 0] - P[:, 1]) / (2 * h)).reshape(-1, 3, 3, 3, 3)  # ∂P_ij/∂F_kl at k, l
+    n = np.random.default_rng(1).normal(size=(2000, 3))
+    n /= np.linalg.norm(n, axis=1, keepdims=True)
+    back = np.einsum("aji,xj->axi", F, n)
+    Q = np.einsum("aklij,axj,axl->axik", A, back, back, optimize=True)
+    true = np.max(np.linalg.eigvalsh((Q + Q.swapaxes(-1, -2)) / 2), (1, 2))
+    said = np.asarray(jax.jit(jax.vmap(law.stiffness))(jnp.asarray(F), alpha))
+    assert np.all(np.isfinite(said)) and np.all(said >= 0)
+    # 2000 directions lie within 5° of any other: less by 1 % than the maximum
+    assert np.all(said >= true * (1 - 1e-7)), np.min(said / true)
+    assert np.all(said <= 1.3 * true), np.max(said / true)
+
+
+def test_parameters_of_a_wrong_shape_are_named():
+    """Two values, where F has two rows, would be broadcast against them."""
+    two, F = jnp.array([1e5, 1e6]), jnp.eye(2)
+    laws = {
+        "young": mat.FixedCorotated(two, 0.2),
+        "poisson": mat.Hencky(1e5, jnp.array([0.2, 0.3])),
+        "yield_stress": mat.Elastoplastic(mat.Hencky(1e5, 0.2), mat.VonMises(two)),
+        "bulk": mat.WeaklyCompressible(two),
+        "shear": mat.Maxwell(mat.jelly(), two, 0.1),
+        "scale": mat.ICNN(KEY, two, width=2),
+    }
+    for name, law in laws.items():
+        with pytest.raises(ValueError, match=rf"^{name}: given shape \(2,\); accepted"):
+            alpha = law.init(F)
+            law.update(F, alpha, 0.1)
+            law.kirchhoff(F, alpha)
 
 
 def test_parameters_are_traced():
@@ -260,7 +326,7 @@ def test_von_mises_is_the_closest_point():
 
 def test_sand_lies_on_its_cone():
     """Pressed and sheared: ‖dev τ‖ = −α tr τ, the volume kept. Pulled: no stress."""
-    law = mat.sand()
+    law = mat.Elastoplastic(mat.Hencky(1e6, 0.2), mat.DruckerPrager(np.radians(25)))
     sine = np.sin(np.radians(25))
     slope = np.sqrt(2 / 3) * 2 * sine / (3 - sine)
     assert abs(slope - 0.268) < 1e-3  # the value of Ma et al.
@@ -275,6 +341,80 @@ def test_sand_lies_on_its_cone():
     np.testing.assert_allclose(np.linalg.det(F), np.prod(trial), rtol=1e-12)
     F, _ = update(jnp.diag(jnp.exp(jnp.array([0.03, -0.01, 0.0]))), (), 0.0)
     assert size(jax.jit(law.kirchhoff)(F)) <= 1e-9
+
+
+@pytest.mark.parametrize("degrees", [10.0, 25.0, 40.0])
+def test_the_angle_of_friction_is_what_it_says(degrees):
+    """(τ₁ − τ₃)/−(τ₁ + τ₃) = sin φ: in every state that yields, and in the plane."""
+    sine = np.sin(np.radians(degrees))
+    law = mat.Elastoplastic(
+        mat.Hencky(1e6, 0.2), mat.MohrCoulomb(jnp.asarray(np.radians(degrees)))
+    )
+
+    @jax.jit
+    def run(trials, shear):
+        once = lambda e: law.kirchhoff(law.update(jnp.diag(jnp.exp(e)), (), 0.0)[0])
+
+        def step(now, _):
+            F, alpha = law.update(shear @ now[0], now[1], 0.0)
+            return (F, alpha), law.kirchhoff(F, alpha)
+
+        start = jnp.diag(jnp.array([0.97, 0.99]))
+        flow = jax.lax.scan(step, (start, law.init(start)), None, 200)[1][-1]
+        return jax.vmap(once)(trials), flow
+
+    trials = -0.05 + 0.04 * np.random.default_rng(0).normal(size=(50, 3))
+    trials[:2] = [[-0.1, -0.01, -0.01], [-0.1, -0.1, -0.01]]  # the edges of the pyramid
+    tau, flow = run(trials, jnp.array([[1.0, 0.01], [0.0, 1.0]]))
+    diagonal = np.sort(np.diagonal(np.asarray(tau), axis1=1, axis2=2), 1)
+    low, high = diagonal[:, 0], diagonal[:, 2]
+    pressed = (trials.sum(1) < 0) & (high - low > 0.999 * sine * -(high + low))
+    assert np.sum(pressed) > 20
+    np.testing.assert_allclose(((high - low) / -(high + low))[pressed], sine, rtol=1e-9)
+    assert np.all(high - low <= -(high + low) * sine + 1e-6)
+    low, high = np.linalg.eigvalsh(flow)
+    np.testing.assert_allclose((high - low) / -(high + low), sine, rtol=1e-6)
+
+
+def test_returns_of_all_kinds_lose_energy():
+    """Random F, σ in .35 … 1.4: ψ does not rise and the yield condition holds."""
+    rng = np.random.default_rng(5)
+    sigma = rng.uniform(0.35, 1.4, (300, 3))
+    F = jnp.asarray(sigma[:, :, None] * np.eye(3))
+    for plastic in (mat.VonMises(4e3), mat.DruckerPrager(0.4), mat.MohrCoulomb(0.4)):
+        law = mat.Elastoplastic(mat.Hencky(2e5, 0.3), plastic)
+
+        def point(F, law=law):
+            G, _ = law.update(F, (), 1e-3)
+            return law.energy(F), law.energy(G), law.kirchhoff(G)
+
+        before, after, tau = jax.jit(jax.vmap(point))(F)
+        assert np.all(after <= before * (1 + 1e-12))
+        if isinstance(plastic, mat.VonMises):
+            dev = tau - jnp.trace(tau, axis1=1, axis2=2)[:, None, None] / 3 * jnp.eye(3)
+            norms = jnp.sqrt(jnp.sum(dev**2, (1, 2)))
+            assert np.max(norms) <= 4e3 * (1 + 1e-9) and np.sum(norms > 3999) > 200
+
+
+@pytest.mark.parametrize(
+    "elastic", [mat.StVenantKirchhoff, mat.FixedCorotated, mat.NeoHookean]
+)
+def test_a_return_that_would_gain_energy_is_refused(elastic):
+    for plastic in (mat.VonMises(1.0), mat.DruckerPrager(0.4), mat.MohrCoulomb(0.4)):
+        for join in (mat.Elastoplastic, mat.StressAndReturn):
+            with pytest.raises(
+                TypeError, match=r"^elastic: given .* accepted .*Hencky"
+            ):
+                join(elastic(2e5, 0.3), plastic)
+
+
+def test_viscous_branches_take_no_return():
+    for make in (
+        lambda law: mat.Maxwell(law, 1.0, 1.0),
+        lambda law: mat.GSM(KEY, law, 1.0, 1.0),
+    ):
+        with pytest.raises(TypeError, match=r"^elastic: given Elastoplastic"):
+            make(mat.plasticine())
 
 
 def test_maxwell_relaxes_exponentially():

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PyTree
 
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
-from dynax.material.kinematics import matmul, transpose
+from dynax.material._waves import fastest
+from dynax.material.kinematics import matmul, spatial, transpose
 
 
 Matrix = Float[Array, "d d"]
@@ -25,7 +26,8 @@ class AbstractLaw(eqx.Module):
     F is the deformation gradient of shape (d, d), of the elastic part where there is a
     plastic one. Units are SI: stresses in Pa, energies in J per m³ of the undeformed
     body, times in s. Parameters are fields, traced, so that sweeping or learning them
-    never recompiles; results have F's dtype.
+    never recompiles; results have F's dtype. In the plane, F₃₃ = 1: what happens along
+    the third axis is not forgotten.
 
     A solver moves the point, F ← (I + dt ∇v)F, then calls `update`, then `kirchhoff`.
     To write your own law say `kirchhoff`, or an energy (`AbstractHyperelastic`).
@@ -48,23 +50,13 @@ class AbstractLaw(eqx.Module):
         del dt
         return F, alpha
 
-    def stiffness(self, F: Matrix) -> Scalar:
+    def stiffness(self, F: Matrix, alpha: Internal = ()) -> Scalar:
         """M in Pa with c = √(M/ρ₀), the fastest wave, for the limit of the time step.
 
-        Unless a law says better, from its derivative: the norm of the acoustic tensor
-        Q(n) of waves along the axes, Q(n)m = (Dτ[HF] − τHᵀ) n with H = m⊗n.
+        Unless a law says better, from its derivative (`fastest`): the largest
+        eigenvalue over all n of the acoustic tensor Q(n)m = (Dτ[HF] − τHᵀ)n, H = m⊗n.
         """
-        alpha = self.init(F)
-        stress = lambda F: self.kirchhoff(F, alpha)
-        tau, eye = stress(F), jnp.eye(F.shape[-1], dtype=F.dtype)
-
-        def column(m, n):
-            H = m[:, None] * n[None, :]
-            change = jax.jvp(stress, (F,), (matmul(H, F),))[1]
-            return (change - matmul(tau, transpose(H))) @ n
-
-        Q = jax.vmap(lambda n: jax.vmap(column, (0, None))(eye, n))(eye)
-        return jnp.sqrt(jnp.max(jnp.sum(Q**2, (1, 2))))
+        return fastest(lambda F: self.kirchhoff(F, alpha), F)
 
 
 class AbstractHyperelastic(AbstractLaw):
@@ -115,11 +107,13 @@ class AbstractClassical(AbstractHyperelastic):
 
     def lame(self, dtype) -> tuple[Scalar, Scalar]:
         """λ, μ in Pa."""
-        return lame(tree.cast(self.young, dtype), tree.cast(self.poisson, dtype))
+        return lame(number(self, "young", dtype), number(self, "poisson", dtype))
 
 
 class AbstractReturn(eqx.Module):
     """The plastic part of a law: where F_trial, beyond yield, returns to."""
+
+    accepts: ClassVar[type[AbstractLaw]] = AbstractLaw  # what it may be joined to
 
     @abc.abstractmethod
     def project(self, F: Matrix, elastic: AbstractLaw) -> Matrix:
@@ -132,24 +126,23 @@ class AbstractPlastic(AbstractLaw):
     elastic: eqx.AbstractVar[AbstractLaw]
     plastic: eqx.AbstractVar[AbstractReturn]
 
-    def init(self, F):
-        return self.elastic.init(F)
-
-    def kirchhoff(self, F, alpha=()):
-        return self.elastic.kirchhoff(F, alpha)
-
-    def update(self, F, alpha, dt):
-        F, alpha = self.elastic.update(F, alpha, dt)
-        return self.plastic.project(F, self.elastic), alpha
-
-    def stiffness(self, F):
-        return self.elastic.stiffness(F)
+    def __check_init__(self):
+        accepts = self.plastic.accepts
+        if not isinstance(self.elastic, accepts):
+            raise TypeError(
+                f"elastic: given {type(self.elastic).__name__}; accepted with "
+                f"{type(self.plastic).__name__} is {accepts.__name__}."
+            )
 
 
 class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
     """F = FᵉFᵖ: energy and stress of Fᵉ, which a return map keeps within yield.
 
-    F here is Fᵉ throughout. The heat of a step is ψ(F_trial) − ψ(F) ≥ 0.
+    F here is Fᵉ throughout. The heat of a step is ψ(F_trial) − ψ(F), which is ≥ 0 with
+    a `HenckyReturn`; of a return of your own, that is your claim.
+
+    In the plane, α = (that of the elastic law, Fᵉ₃₃): F₃₃ = 1, of which a plastic part
+    is taken up by Fᵉ₃₃. Return and elastic law are given Fᵉ in three dimensions.
 
     Args:
         elastic: a law with an energy.
@@ -166,15 +159,58 @@ class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
                 "accepted is an AbstractHyperelastic (StressAndReturn takes the rest)."
             )
 
+    def init(self, F):
+        if len(F) == 3:
+            return self.elastic.init(F)
+        third = jnp.ones((), F.dtype)
+        return self.elastic.init(spatial(F, third)), third
+
+    def _spatial(self, F, alpha):
+        """Fᵉ in three dimensions, and α of the elastic law."""
+        if len(F) == 3:
+            return F, alpha
+        inner, third = alpha if alpha else self.init(F)
+        return spatial(F, third), inner
+
     def energy(self, F, alpha=()):
-        return self.elastic.energy(F, alpha)
+        return self.elastic.energy(*self._spatial(F, alpha))
+
+    def kirchhoff(self, F, alpha=()):
+        d = len(F)
+        return self.elastic.kirchhoff(*self._spatial(F, alpha))[:d, :d]
+
+    def update(self, F, alpha, dt):
+        Fe, inner = self.elastic.update(*self._spatial(F, alpha), dt)
+        Fe = self.plastic.project(Fe, self.elastic)
+        return (Fe, inner) if len(F) == 3 else (Fe[:2, :2], (inner, Fe[2, 2]))
+
+    def stiffness(self, F, alpha=()):
+        if len(F) == 3:
+            return self.elastic.stiffness(F, alpha)
+        return fastest(lambda F: self.kirchhoff(F, alpha), F)
 
 
 class StressAndReturn(AbstractPlastic):
-    """As `Elastoplastic`, of a stress without an energy: nothing is claimed of it."""
+    """As `Elastoplastic`, of a stress without an energy: nothing is claimed of it.
+
+    In the plane both are two-dimensional: nothing is known of a third axis.
+    """
 
     elastic: AbstractLaw
     plastic: AbstractReturn
+
+    def init(self, F):
+        return self.elastic.init(F)
+
+    def kirchhoff(self, F, alpha=()):
+        return self.elastic.kirchhoff(F, alpha)
+
+    def update(self, F, alpha, dt):
+        F, alpha = self.elastic.update(F, alpha, dt)
+        return self.plastic.project(F, self.elastic), alpha
+
+    def stiffness(self, F, alpha=()):
+        return self.elastic.stiffness(F, alpha)
 
 
 def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:
@@ -184,18 +220,32 @@ def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:
     return 2 * mu * poisson / (1 - 2 * poisson), mu
 
 
-def moduli(elastic: AbstractLaw, dtype) -> tuple[Scalar, Scalar]:
-    """λ, μ of the elastic part, for a return map.
+def number(owner: eqx.Module, name: str, dtype) -> Scalar:
+    """A parameter of one point, in the dtype of F.
 
     Raises:
-        TypeError: it has none.
+        ValueError: at trace time; it is not one number.
     """
-    if not isinstance(elastic, AbstractClassical):
-        raise TypeError(
-            f"elastic: given {type(elastic).__name__}; accepted is an "
-            "AbstractClassical, whose E and ν this return map needs."
+    given = getattr(owner, name)
+    if jnp.shape(given) != ():
+        raise ValueError(
+            f"{name}: given shape {jnp.shape(given)}; accepted is () of one point. One "
+            "value a point is for mpm.Material, one an element for Solid and Bar."
         )
-    return elastic.lame(dtype)
+    return tree.cast(given, dtype)
+
+
+def not_plastic(elastic: AbstractLaw) -> None:
+    """What viscous branches stand beside has no return, which they would not make.
+
+    Raises:
+        TypeError: it is plastic.
+    """
+    if isinstance(elastic, AbstractPlastic):
+        raise TypeError(
+            f"elastic: given {type(elastic).__name__}, whose return would not be made; "
+            "accepted is a law without one."
+        )
 
 
 def within(

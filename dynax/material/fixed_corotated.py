@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from dynax.material._base import AbstractClassical
+from dynax.material._waves import largest_eigenvalue
 from dynax.material.kinematics import (
     cofactor,
     matmul,
@@ -38,11 +39,12 @@ class FixedCorotated(AbstractClassical):
         P = 2 * mu * (F - polar(F)[0]) + lam * volume_change(F) * cofactor(F)
         return matmul(P, transpose(F))
 
-    def stiffness(self, F):
-        """2μσ₁² + λJ², with σ₁² ≤ 1 + ‖FᵀF − I‖."""
+    def stiffness(self, F, alpha=()):
+        """2μσ₁² + max(λ, 0)J², of m·Q(n)m = 2μ(n·FFᵀn − dF:dR) + λJ²(m·n)²: the
+        largest where λ ≥ 0, else a bound."""
         lam, mu = self.lame(F.dtype)
-        stretch = 1 + jnp.sqrt(square(strain(F)))
-        return 2 * mu * stretch + lam * (1 + volume_change(F)) ** 2
+        stretch = 1 + largest_eigenvalue(strain(F))
+        return 2 * mu * stretch + jnp.maximum(lam, 0) * (1 + volume_change(F)) ** 2
 
 
 def jelly() -> FixedCorotated:

@@ -9,10 +9,12 @@ from dynax.material._base import (
     AbstractHyperelastic,
     AbstractViscous,
     dissipation,
+    not_plastic,
+    number,
     within,
 )
 from dynax.material._convex import Convex
-from dynax.material.kinematics import spherical, square, strain, trace
+from dynax.material.kinematics import spatial, spherical, square, strain, trace
 
 
 class GSM(AbstractViscous):
@@ -20,7 +22,8 @@ class GSM(AbstractViscous):
 
         φ*(A) = (s/t_r)[M(q(A/s)) − M(0)],   q(X) = (‖dev X‖², tr²X/d)
 
-    with E = ½(FᵀF − I), α a symmetric strain, and N, M convex and non-decreasing
+    with E = ½(FᵀF − I), α a symmetric strain, (3, 3) in the plane too, where E₃₃ = 0,
+    and N, M convex and non-decreasing
     (`Convex`). So φ* is convex with its minimum at A = 0, and for any weights
 
         D = ⟨A, ∂φ*/∂A⟩ ≥ 0     (Clausius–Duhem),
@@ -34,8 +37,8 @@ class GSM(AbstractViscous):
 
     Args:
         key: of the weights.
-        elastic: ψ∞, what remains after long times. What flows in it flows; a plastic
-            return of it is not made.
+        elastic: ψ∞, what remains after long times. What flows in it flows; it has no
+            plastic return.
         scale: s > 0, Pa, the stiffness expected of the viscous branch.
         time: t_r > 0, s, the relaxation time expected.
         width: hidden units in each of two layers.
@@ -48,6 +51,7 @@ class GSM(AbstractViscous):
     time: ScalarLike
 
     def __init__(self, key, elastic, scale, time, width: int = 16, dtype=None):
+        not_plastic(elastic)
         within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
         within("time", time, lambda t: t > 0, "t_r > 0, in s")
         first, second = jax.random.split(key)
@@ -56,18 +60,18 @@ class GSM(AbstractViscous):
         self.dissipated = Convex(second, 2, 2, width, dtype)
 
     def init(self, F):
-        return self.elastic.init(F), jnp.zeros_like(F)
+        return self.elastic.init(F), jnp.zeros((3, 3), F.dtype)
 
     def energy(self, F, alpha):
         inner, flow = alpha
-        X = strain(F) / 2 - flow
+        X = _strain(F) - flow
         rise = self.stored(parts(X)) - self.stored(jnp.zeros((2,), F.dtype))
-        return self.elastic.energy(F, inner) + tree.cast(self.scale, F.dtype) * rise
+        return self.elastic.energy(F, inner) + number(self, "scale", F.dtype) * rise
 
     def moduli(self, F, alpha):
         """k of A = s(k₁ dev X + k₂ tr X I/d), m of α̇ = (m₁ dev A + m₂ tr A I/d)/(s t_r)
         and q(A/s)."""
-        q = parts(strain(F) / 2 - alpha[1])
+        q = parts(_strain(F) - alpha[1])
         k = 2 * jax.grad(self.stored)(q)
         q = k**2 * q
         return k, 2 * jax.grad(self.dissipated)(q), q
@@ -76,8 +80,8 @@ class GSM(AbstractViscous):
         inner, flow = alpha
         _, inner = self.elastic.update(F, inner, dt)
         k, m, _ = self.moduli(F, alpha)
-        E, d = strain(F) / 2, F.shape[-1]
-        rate = k * m / tree.cast(self.time, F.dtype)
+        E, d = _strain(F), 3
+        rate = k * m / number(self, "time", F.dtype)
         keep, keep_volume = jnp.exp(-rate * tree.cast(dt, F.dtype))
         X = E - flow
         volume = spherical(trace(X) / d, d)
@@ -86,8 +90,13 @@ class GSM(AbstractViscous):
     def dissipation(self, F, alpha) -> Scalar:
         """⟨A, ∂φ*/∂A⟩ in W/m³, and that of ψ∞."""
         _, m, q = self.moduli(F, alpha)
-        unit = tree.cast(self.scale, F.dtype) / tree.cast(self.time, F.dtype)
+        unit = number(self, "scale", F.dtype) / number(self, "time", F.dtype)
         return unit * jnp.sum(m * q) + dissipation(self.elastic, F, alpha[0])
+
+
+def _strain(F):
+    """E in three dimensions."""
+    return strain(F if len(F) == 3 else spatial(F, jnp.ones((), F.dtype))) / 2
 
 
 def parts(X):

@@ -1,9 +1,14 @@
 """Hencky: Hooke's law in the logarithmic strain, on which plastic laws are built."""
 
-import jax.numpy as jnp
+import abc
+from typing import ClassVar
 
-from dynax.material._base import AbstractClassical
-from dynax.material.kinematics import isotropic, spherical, square, strain, transpose
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from dynax._types import Scalar
+from dynax.material._base import AbstractClassical, AbstractLaw, AbstractReturn
+from dynax.material.kinematics import isotropic, matmul, spherical, square, transpose
 
 
 class Hencky(AbstractClassical):
@@ -33,20 +38,39 @@ class Hencky(AbstractClassical):
         eps = log_strain(transpose(F))
         return 2 * mu * eps + spherical(lam * jnp.trace(eps), F.shape[-1])
 
-    def stiffness(self, F):
-        """λ + 2μ + √2‖τ‖."""
-        lam, mu = self.lame(F.dtype)
-        return lam + 2 * mu + jnp.sqrt(2 * square(self.kirchhoff(F)))
 
+class HenckyReturn(AbstractReturn):
+    """A return map of principal logarithmic strains, of a body whose law is `Hencky`.
 
-def logarithm(e):
-    """½ log(1 + e): of eigenvalues of FᵀF − I, the principal logarithmic strains."""
-    return jnp.log1p(e) / 2
+    Only with it is ‖dev τ‖ = 2μ‖ε̂‖, tr τ = (3λ + 2μ) tr ε, and does ψ fall where ‖ε̂‖
+    and |tr ε| do; so `Elastoplastic` accepts no other.
+    """
+
+    accepts: ClassVar[type[AbstractLaw]] = Hencky
+
+    @abc.abstractmethod
+    def numbers(self, elastic: Hencky, dtype) -> tuple[Scalar, ...]:
+        """What `change` needs to know."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def change(eps: Array, *numbers: Array) -> Array:
+        """What is added to ε, (…, 3)."""
+
+    def project(self, F, elastic):
+        if F.shape[-1] != 3 or not isinstance(elastic, Hencky):
+            raise TypeError(
+                f"F, elastic: given {F.shape}, {type(elastic).__name__}; accepted are "
+                "(3, 3), Hencky (Elastoplastic makes it so in the plane)."
+            )
+        stretch = lambda eps, *numbers: jnp.expm1(self.change(eps, *numbers))
+        numbers = self.numbers(elastic, F.dtype)
+        return F + matmul(F, isotropic(stretch, F, *numbers))
 
 
 def log_strain(F):
     """½ log FᵀF."""
-    return isotropic(logarithm, strain(F))
+    return isotropic(lambda eps: eps, F)
 
 
 def deviator(eps):

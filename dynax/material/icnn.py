@@ -6,19 +6,26 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractHyperelastic, within
+from dynax.material._base import AbstractHyperelastic, number, within
 from dynax.material._convex import Convex
-from dynax.material.kinematics import cofactor, strain, trace, volume_change
+from dynax.material.kinematics import (
+    cofactor,
+    log_volume,
+    spatial,
+    strain,
+    trace,
+    volume_change,
+)
 
 
 class ICNN(AbstractHyperelastic):
-    r"""ψ = s[N(z) − N(0) − ∇N(0)·z + ¼⟦m⟧·(Ī − d) + ½⟦k⟧(J − 1)²],
+    r"""ψ = s[N(z) − N(0) − ∇N(0)·z + ¼⟦m⟧·(Ī − 3) + ½⟦k⟧(J − 1)²],
 
-    z = (Ī₁ − d, Ī₂ − d, J − 1), Ī₁ = tr C J^{−2/d}, Ī₂ = I₂ J^{−4/d}, C = FᵀF; N is
-    convex (`Convex`), ⟦·⟧ = softplus. In two dimensions there is no Ī₂.
+    z = (Ī₁ − 3, Ī₂ − 3, J − 1), Ī₁ = tr C J^{−2/3}, Ī₂ = I₂ J^{−4/3}, C = FᵀF; N is
+    convex (`Convex`), ⟦·⟧ = softplus. In the plane F₃₃ = 1.
 
     For any weights: objective, isotropic, a symmetric Cauchy stress, no stress at
-    F = I, ψ(I) = 0 the least of all ψ (N lies above its tangent plane, and Ī ≥ d), the
+    F = I, ψ(I) = 0 the least of all ψ (N lies above its tangent plane, and Ī ≥ 3), the
     shear modulus ½s(⟦m₁⟧ + ⟦m₂⟧) and a bulk modulus ≥ s⟦k⟧ at rest. Needs no
     eigenvalues. Convex in z, which is less than polyconvex in F; and less than any
     law: what softens in shear when it is pressed, as corotated elasticity does, is
@@ -32,7 +39,6 @@ class ICNN(AbstractHyperelastic):
         scale: s > 0, Pa: the stiffness expected, so that weights are of order one and
             learning rates the usual ones. A Python number is not trained.
         width: hidden units in each of two layers.
-        d: 2 or 3.
     """
 
     network: Convex
@@ -40,11 +46,10 @@ class ICNN(AbstractHyperelastic):
     bulk: Array
     scale: ScalarLike
 
-    def __init__(self, key, scale: ScalarLike, width: int = 32, d: int = 3, dtype=None):
+    def __init__(self, key, scale: ScalarLike, width: int = 32, dtype=None):
         within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
-        within("d", d, lambda d: (d == 2) | (d == 3), "2 or 3")
-        self.network = Convex(key, d, 0, width, dtype)
-        self.shear = jnp.zeros((d - 1,), self.network.last.dtype)
+        self.network = Convex(key, 3, 0, width, dtype)
+        self.shear = jnp.zeros((2,), self.network.last.dtype)
         self.bulk = jnp.zeros((), self.network.last.dtype)
         self.scale = scale
 
@@ -55,18 +60,20 @@ class ICNN(AbstractHyperelastic):
         value, slope = jax.value_and_grad(self.network)(jnp.zeros_like(z))
         plane = jnp.append(positive(self.shear) / 4, 0) - slope
         bulk = positive(self.bulk) / 2 * z[-1] ** 2
-        return cast(self.scale) * (self.network(z) - value + plane @ z + bulk)
+        return number(self, "scale", F.dtype) * (
+            self.network(z) - value + plane @ z + bulk
+        )
 
 
 def invariants(F):
-    """(Ī₁ − d, Ī₂ − d, J − 1), without Ī₂ in two dimensions; 0 at F = I."""
-    d, A, j = F.shape[-1], strain(F), volume_change(F)
-    log = jnp.log1p(j)
-    part = lambda change, n: (
-        change * jnp.exp(-n / d * log) + d * jnp.expm1(-n / d * log)
-    )
-    first = part(trace(A), 2)
-    if d == 2:
-        return jnp.stack([first, j])
+    """(Ī₁ − 3, Ī₂ − 3, J − 1), in the plane with F₃₃ = 1; 0 at F = I."""
+    if len(F) == 2:
+        F = spatial(F, jnp.ones((), F.dtype))
+    A, log = strain(F), log_volume(F)
+
+    def part(change, n):
+        scale = -n / 3 * log
+        return change * jnp.exp(scale) + 3 * jnp.expm1(scale)
+
     second = part(2 * trace(A) + trace(cofactor(A)), 4)
-    return jnp.stack([first, second, j])
+    return jnp.stack([part(trace(A), 2), second, volume_change(F)])

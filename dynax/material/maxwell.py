@@ -9,15 +9,17 @@ from dynax.material._base import (
     AbstractHyperelastic,
     AbstractViscous,
     dissipation,
+    not_plastic,
+    number,
     within,
 )
-from dynax.material.hencky import deviator, logarithm
+from dynax.material.hencky import deviator, log_strain
 from dynax.material.kinematics import (
     isotropic,
     matmul,
+    spatial,
     spherical,
     square,
-    strain,
     trace,
     transpose,
 )
@@ -26,7 +28,8 @@ from dynax.material.kinematics import (
 class Maxwell(AbstractViscous):
     r"""ψ = ψ∞(F) + μ‖ε̂‖²,  τ = τ∞(F) + 2με̂,  ε̂ = dev ½ log FᵉFᵉᵀ,  Fᵉ = Fα.
 
-    α = Fᵛ⁻¹ is the internal variable. While F rests the branch flows by
+    α = Fᵛ⁻¹ is the internal variable, (3, 3) in the plane too, where F₃₃ = 1 though the
+    branch flows along the third axis. While F rests the branch flows by
 
         dε̂/dt = −ε̂/t_r,   dψ/dt = −2μ‖ε̂‖²/t_r ≤ 0,
 
@@ -37,8 +40,8 @@ class Maxwell(AbstractViscous):
     Struct. 35 (1998), with a Hencky branch of constant viscosity μt_r.
 
     Args:
-        elastic: ψ∞, what remains after long times. What flows in it flows; a plastic
-            return of it is not made.
+        elastic: ψ∞, what remains after long times. What flows in it flows; it has no
+            plastic return.
         shear: μ ≥ 0 of the branch, Pa.
         time: t_r > 0, relaxation time in s.
     """
@@ -48,48 +51,50 @@ class Maxwell(AbstractViscous):
     time: ScalarLike
 
     def __check_init__(self):
+        not_plastic(self.elastic)
         within("shear", self.shear, lambda mu: mu >= 0, "μ ≥ 0, in Pa")
         within("time", self.time, lambda time: time > 0, "t_r > 0, in s")
 
     def init(self, F):
-        return self.elastic.init(F), spherical(jnp.ones((), F.dtype), F.shape[-1])
+        return self.elastic.init(F), spherical(jnp.ones((), F.dtype), 3)
 
     def energy(self, F, alpha):
         inner, flow = alpha
-        return self.elastic.energy(F, inner) + self._branch(matmul(F, flow))
+        return self.elastic.energy(F, inner) + self._branch(_spring(F, flow))
 
     def _branch(self, Fe: Array) -> Scalar:
-        return tree.cast(self.shear, Fe.dtype) * square(_deviator(Fe))
+        return number(self, "shear", Fe.dtype) * square(_deviator(Fe))
 
     def kirchhoff(self, F, alpha):
-        inner, flow = alpha
-        eps = _deviator(transpose(matmul(F, flow)))
-        branch = 2 * tree.cast(self.shear, F.dtype) * eps
+        (inner, flow), d = alpha, len(F)
+        eps = _deviator(transpose(_spring(F, flow)))[:d, :d]
+        branch = 2 * number(self, "shear", F.dtype) * eps
         return self.elastic.kirchhoff(F, inner) + branch
 
     def update(self, F, alpha, dt):
         inner, flow = alpha
         _, inner = self.elastic.update(F, inner, dt)
-        ratio = tree.cast(dt, F.dtype) / tree.cast(self.time, F.dtype)
-        change = isotropic(_relaxed, strain(matmul(F, flow)), jnp.expm1(-ratio))
+        ratio = tree.cast(dt, F.dtype) / number(self, "time", F.dtype)
+        change = isotropic(_relaxed, _spring(F, flow), jnp.expm1(-ratio))
         return F, (inner, flow + matmul(flow, change))
 
     def dissipation(self, F, alpha) -> Scalar:
         """2μ‖ε̂‖²/t_r in W/m³, and that of ψ∞."""
-        own = 2 * self._branch(matmul(F, alpha[1])) / tree.cast(self.time, F.dtype)
+        own = 2 * self._branch(_spring(F, alpha[1])) / number(self, "time", F.dtype)
         return own + dissipation(self.elastic, F, alpha[0])
 
-    def stiffness(self, F):
-        """That of ψ∞, and 2μ."""
-        return self.elastic.stiffness(F) + 2 * tree.cast(self.shear, F.dtype)
+
+def _spring(F, flow):
+    """Fᵉ = Fα."""
+    return matmul(F if len(F) == 3 else spatial(F, jnp.ones((), F.dtype)), flow)
 
 
 def _deviator(Fe):
     """dev ½ log FᵉᵀFᵉ."""
-    eps = isotropic(logarithm, strain(Fe))
-    return eps - spherical(trace(eps) / Fe.shape[-1], Fe.shape[-1])
+    eps = log_strain(Fe)
+    return eps - spherical(trace(eps) / 3, 3)
 
 
-def _relaxed(e, loss):
+def _relaxed(eps, loss):
     """σ_new/σ − 1, where ε̂ changes by loss·ε̂."""
-    return jnp.expm1(loss * deviator(logarithm(e))[0])
+    return jnp.expm1(loss * deviator(eps)[0])

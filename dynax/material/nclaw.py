@@ -6,7 +6,7 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractLaw, AbstractReturn
+from dynax.material._base import AbstractLaw, AbstractReturn, number
 from dynax.material.kinematics import (
     matmul,
     polar,
@@ -20,7 +20,8 @@ from dynax.material.kinematics import (
 class NCElastic(AbstractLaw):
     r"""τ = R X Fᵀ,  X = sym N(σ − 1, FᵀF − I, J − 1),  F = RS.
 
-    N is 13 → 64 → 64 → 9 in three dimensions (7 → 64 → 64 → 4 in two), GELU, no biases.
+    N is 13 → 64 → 64 → 9 in three dimensions (7 → 64 → 64 → 4 in two, where it is a
+    two-dimensional material, not one in plane strain), GELU, no biases.
 
     It is objective, and free of stress at F = I (no biases). It is **not** symmetric
     (X and S do not commute: angular momentum is not conserved), **not** isotropic, and
@@ -67,7 +68,7 @@ class NCPlastic(AbstractReturn):
 
     def project(self, F, elastic):
         del elastic
-        return F + tree.cast(self.scale, F.dtype) * _response(self.weights, F)
+        return F + number(self, "scale", F.dtype) * _response(self.weights, F)
 
 
 def _weights(key, d, dtype):

@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 
 from dynax.material._base import AbstractClassical
+from dynax.material._waves import largest_eigenvalue
 from dynax.material.kinematics import (
+    log_volume,
     spherical,
-    square,
     strain,
     trace,
     transpose,
-    volume_change,
 )
 
 
@@ -29,17 +29,17 @@ class NeoHookean(AbstractClassical):
     def energy(self, F, alpha=()):
         del alpha
         lam, mu = self.lame(F.dtype)
-        log = jnp.log1p(volume_change(F))
+        log = log_volume(F)
         return mu / 2 * (trace(strain(F)) - 2 * log) + lam / 2 * log**2
 
     def kirchhoff(self, F, alpha=()):
         del alpha
         lam, mu = self.lame(F.dtype)
-        pressure = lam * jnp.log1p(volume_change(F))
+        pressure = lam * log_volume(F)
         return mu * strain(transpose(F)) + spherical(pressure, F.shape[-1])
 
-    def stiffness(self, F):
-        """μ(1 + σ₁²) + λ(1 − log J), with σ₁² ≤ 1 + ‖FᵀF − I‖."""
+    def stiffness(self, F, alpha=()):
+        """μσ₁² + max(μ + λ(1 − log J), 0): of m·Q(n)m = μ n·FFᵀn + (…)(m·n)²."""
         lam, mu = self.lame(F.dtype)
-        stretch = 1 + jnp.sqrt(square(strain(F)))
-        return mu * (1 + stretch) + lam * (1 - jnp.log1p(volume_change(F)))
+        along = mu + lam * (1 - log_volume(F))
+        return mu * (1 + largest_eigenvalue(strain(F))) + jnp.maximum(along, 0)

@@ -1,7 +1,5 @@
 """St. Venant–Kirchhoff: Hooke's law in the Green–Lagrange strain."""
 
-import jax.numpy as jnp
-
 from dynax.material._base import AbstractClassical
 from dynax.material.kinematics import (
     matmul,
@@ -41,10 +39,3 @@ class StVenantKirchhoff(AbstractClassical):
     def kirchhoff(self, F, alpha=()):
         del alpha
         return matmul(matmul(F, self.stress(F)), transpose(F))
-
-    def stiffness(self, F):
-        """σ₁²((λ + 2μ)σ₁² + ‖S‖), with σ₁² ≤ 1 + ‖FᵀF − I‖."""
-        lam, mu = self.lame(F.dtype)
-        stretch = 1 + jnp.sqrt(square(strain(F)))
-        stress = jnp.sqrt(square(self.stress(F)))
-        return stretch * ((lam + 2 * mu) * stretch + stress)

@@ -2,10 +2,9 @@
 
 import jax.numpy as jnp
 
-from dynax import _tree as tree
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractHyperelastic, within
-from dynax.material.kinematics import spherical, volume_change
+from dynax.material._base import AbstractHyperelastic, number, within
+from dynax.material.kinematics import log_volume, spherical, volume_change
 
 
 class WeaklyCompressible(AbstractHyperelastic):
@@ -27,22 +26,22 @@ class WeaklyCompressible(AbstractHyperelastic):
 
     def energy(self, F, alpha=()):
         del alpha
-        return tree.cast(self.bulk, F.dtype) / 2 * volume_change(F) ** 2
+        return number(self, "bulk", F.dtype) / 2 * volume_change(F) ** 2
 
     def kirchhoff(self, F, alpha=()):
         del alpha
         change = volume_change(F)
-        pressure = tree.cast(self.bulk, F.dtype) * (1 + change) * change
+        pressure = number(self, "bulk", F.dtype) * (1 + change) * change
         return spherical(pressure, F.shape[-1])
 
     def update(self, F, alpha, dt):
         del dt
         d = F.shape[-1]
-        return spherical(jnp.exp(jnp.log1p(volume_change(F)) / d), d), alpha
+        return spherical(jnp.exp(log_volume(F) / d), d), alpha
 
-    def stiffness(self, F):
+    def stiffness(self, F, alpha=()):
         """λJ²."""
-        return tree.cast(self.bulk, F.dtype) * (1 + volume_change(F)) ** 2
+        return number(self, "bulk", F.dtype) * (1 + volume_change(F)) ** 2
 
 
 def water() -> WeaklyCompressible:

@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
 from dynax.material import AbstractHyperelastic, AbstractLaw, AbstractPlastic
+from dynax.material._points import each
 from dynax.material.kinematics import axial, inverse, matmul, square, transpose
 from dynax.mechanics._parts import Parts, Vectors
 
@@ -48,8 +49,8 @@ class AbstractBody(eqx.Module):
     dimension: eqx.AbstractClassVar[int | None]  # of the law's F, if not the body's
 
     @abc.abstractmethod
-    def point(self, A: Array, memory: Memory) -> Array:
-        """F of an element, as the law wants it, from A = Σₐ xₐ ⊗ ∇Nₐ, (d, d)."""
+    def point(self, law: AbstractLaw, A: Array, memory: Memory) -> Array:
+        """F of an element, as its law wants it, from A = Σₐ xₐ ⊗ ∇Nₐ, (d, d)."""
 
     def init(self, velocity: ArrayLike = 0.0) -> State:
         """The body at rest, with velocities of shape (), (d,) or (n, d).
@@ -103,13 +104,13 @@ class AbstractBody(eqx.Module):
         del t, args
         (x, history), v = y
 
-        def one(A, row):
-            F, Fe, (G, alpha) = self._seen(A, row)
-            after, alpha = self.law.update(Fe, alpha, dt)
+        def one(law, A, row):
+            F, Fe, (G, alpha) = self._seen(law, A, row)
+            after, alpha = law.update(Fe, alpha, dt)
             return _row(G + matmul(inverse(F), after - Fe), alpha)
 
         if history.size:
-            history = jax.vmap(one)(self._gradient(x), history)
+            history = self._each(one, x, history)
         return (x, history), v
 
     def acceleration(self, q) -> Vectors:
@@ -126,13 +127,12 @@ class AbstractBody(eqx.Module):
     def stress(self, q) -> Float[Array, "m d d"]:
         """P = τ F⁻ᵀ of each element, Pa."""
 
-        def one(A, row):
-            F, Fe, (_, alpha) = self._seen(A, row)
-            P = matmul(self.law.kirchhoff(Fe, alpha), transpose(inverse(F)))
+        def one(law, A, row):
+            F, Fe, (_, alpha) = self._seen(law, A, row)
+            P = matmul(law.kirchhoff(Fe, alpha), transpose(inverse(F)))
             return P[: A.shape[0], : A.shape[0]]
 
-        x, history = q
-        return jax.vmap(one)(self._gradient(x), history)
+        return self._each(one, *q)
 
     def energy(self, t, y: State, args=None) -> Scalar:
         """H in J (a bar of area 1 and plane strain: J/m², J/m)."""
@@ -202,43 +202,48 @@ class AbstractBody(eqx.Module):
     def _memory(self, row):
         return ravel_pytree(self._rest())[1](row)
 
-    def _seen(self, A, row) -> Any:
+    def _each(self, fn, x, history):
+        """fn(law, A, row) of each element."""
+        A = self._gradient(x)
+        return each(fn, self.law, len(A), A, history)
+
+    def _seen(self, law, A, row) -> Any:
         """F, what the law is given, and the memory."""
         memory = self._memory(row)
-        F = self.point(A, memory)
+        F = self.point(law, A, memory)
         return (F, matmul(F, memory[0]), memory) if memory else (F, F, ((), ()))
 
     def _rate(self, x, history):
-        def one(A, row):
-            F, Fe, (_, alpha) = self._seen(A, row)
+        def one(law, A, row):
+            F, Fe, (_, alpha) = self._seen(law, A, row)
             now = jnp.zeros((), F.dtype)
-            flow = lambda dt: self.law.update(Fe, alpha, dt)
+            flow = lambda dt: law.update(Fe, alpha, dt)
             dFe, dalpha = jax.jvp(flow, (now,), (jnp.ones_like(now),))[1]
             return _row(matmul(inverse(F), dFe), dalpha)
 
         if not history.size:
             return history
-        return jax.vmap(one)(self._gradient(x), history)
+        return self._each(one, x, history)
 
     def _stored(self, x, history):
-        law = self.law
-        if not isinstance(law, AbstractHyperelastic):
+        if not isinstance(self.law, AbstractHyperelastic):
             raise TypeError(
-                f"law: given {type(law).__name__}, which has no energy; accepted here "
-                "is an AbstractHyperelastic."
+                f"law: given {type(self.law).__name__}, which has no energy; accepted "
+                "here is an AbstractHyperelastic."
             )
 
-        def one(A, row):
-            _, Fe, (_, alpha) = self._seen(A, row)
+        def one(law, A, row):
+            _, Fe, (_, alpha) = self._seen(law, A, row)
             return law.energy(Fe, alpha)
 
-        return jnp.sum(self.parts.volume * jax.vmap(one)(self._gradient(x), history))
+        return jnp.sum(self.parts.volume * self._each(one, x, history))
 
     def _stiffness(self, x, history):
-        def one(A, row):
-            return self.law.stiffness(self._seen(A, row)[1])
+        def one(law, A, row):
+            _, Fe, (_, alpha) = self._seen(law, A, row)
+            return law.stiffness(Fe, alpha)
 
-        return jax.vmap(one)(self._gradient(x), history)
+        return self._each(one, x, history)
 
 
 def _row(*memory):

@@ -68,6 +68,7 @@ def assemble(
     force = np.zeros((n, d)) if force is None else jnp.asarray(force)
     _shape("force", force, (n, d))
     for name, given in (("density", density), ("area", area)):
+        _shape(name, jnp.asarray(given), ())
         if tree.is_concrete(given) and not np.all(np.asarray(given) > 0):
             raise ValueError(f"{name}: given {given}; accepted is a number > 0.")
 

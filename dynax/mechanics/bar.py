@@ -9,6 +9,7 @@ from jaxtyping import ArrayLike
 
 from dynax._types import ScalarLike
 from dynax.material import AbstractLaw, AbstractPlastic
+from dynax.material._points import split
 from dynax.material.kinematics import matmul
 from dynax.mechanics._body import AbstractBody
 from dynax.mechanics._parts import Parts, assemble
@@ -28,7 +29,8 @@ class Bar(AbstractBody):
     Source: Love, "A Treatise on the Mathematical Theory of Elasticity", ch. XX.
 
     Args:
-        law: of `dynax.material`, or your own; not plastic.
+        law: of `dynax.material`, or your own; not plastic. Its parameters may be arrays
+            (m,) with one value an element.
         mesh: of lines, `box_mesh((cells,), (length,))`.
         density: ρ₀ > 0, kg/m³.
         area: of the section at rest, m².
@@ -62,13 +64,14 @@ class Bar(AbstractBody):
             )
         self.law = law
         self.parts = assemble(mesh, density, held, gravity, force, area)
+        split(law, len(self.parts.elements))
         d = self.parts.nodes.shape[1]
         if d != 1:
             raise ValueError(f"mesh: given d = {d}; accepted is d = 1.")
 
-    def point(self, A, memory):
+    def point(self, law, A, memory):
         a = A[0, 0]
-        numbers, rest = eqx.partition((self.law, a, memory), eqx.is_array)
+        numbers, rest = eqx.partition((law, a, memory), eqx.is_array)
         fixed = eqx.combine(jax.lax.stop_gradient(numbers), rest)
 
         def across(law, a, memory, s):
@@ -88,7 +91,7 @@ class Bar(AbstractBody):
         start = -jnp.log(fixed[1]) / 4, jnp.ones_like(fixed[1])
         s, slope = jax.lax.fori_loop(0, ITERATIONS, newton, start)
         # one more step, whose derivative is that of the implicit function
-        return _stretch(a, s - across(self.law, a, memory, s) / slope)
+        return _stretch(a, s - across(law, a, memory, s) / slope)
 
 
 def _stretch(a, s):

@@ -14,7 +14,7 @@ from dynax.material import AbstractLaw
 class Labels(eqx.Module):
     """The mean of |τ(F) − τ*|²/unit², and of |update(F₋) − F₊|²/strain² if given.
 
-    For laws without internal variables.
+    Internal variables are at rest.
 
     Args:
         F: (k, d, d).
@@ -39,14 +39,18 @@ class Labels(eqx.Module):
 
     def __call__(self, law: PyTree) -> tuple[Array, Array]:
         off = lambda a, b, unit: jnp.mean(((a - b) / tree.cast(unit, b.dtype)) ** 2)
-        size = off(jax.vmap(law.kirchhoff)(self.F), self.tau, self.unit)
+        size = off(_stresses(law, self.F), self.tau, self.unit)
         if self.returns is not None:
             before, after = self.returns
-            given = jax.vmap(lambda F: law.update(F, (), 0.0)[0])(before)
+            given = jax.vmap(lambda F: law.update(F, law.init(F), 0.0)[0])(before)
             size += off(given, after, self.strain)
         return size, jnp.zeros((), jnp.int32)
 
     @classmethod
     def of(cls, law: AbstractLaw, F: Float[Array, "k d d"], unit: float) -> "Labels":
         """As a known law has them."""
-        return cls(F, jax.vmap(law.kirchhoff)(F), unit)
+        return cls(F, _stresses(law, F), unit)
+
+
+def _stresses(law, F):
+    return jax.vmap(lambda F: law.kirchhoff(F, law.init(F)))(F)

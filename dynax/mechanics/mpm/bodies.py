@@ -20,22 +20,34 @@ LETTERS = {  # 5 × 7
 
 
 def box(lower: Numbers, upper: Numbers, spacing: float) -> Points:
-    """Cells of about `spacing` that fill a box, in lexicographic order.
+    """Cells that fill a box, in lexicographic order.
 
     Raises:
-        ValueError: lower and upper are not 2 or 3 numbers each, or a side is < spacing.
+        ValueError: lower and upper are not 2 or 3 numbers each, or the sides are not
+            multiples of the spacing.
     """
+    low, high = _corners(lower, upper)
+    count = np.rint((high - low) / spacing)
+    if np.any(count < 1) or not np.allclose(count * spacing, high - low, rtol=1e-6):
+        near = (high - low) / np.maximum(count, 1)
+        raise ValueError(
+            f"spacing: given {spacing}; accepted is what the sides {high - low} are "
+            f"multiples of, of which the nearest are {near}."
+        )
+    return _lattice(low, count.astype(int), spacing)
+
+
+def _corners(lower, upper):
     low, high = (np.asarray(a, np.float64) for a in (lower, upper))
     if low.shape != high.shape or low.shape not in ((2,), (3,)):
         raise ValueError(
             f"lower, upper: given shapes {low.shape} and {high.shape}; accepted are 2 "
             "or 3 numbers each."
         )
-    count = np.rint((high - low) / spacing).astype(int)
-    if np.any(count < 1):
-        raise ValueError(
-            f"spacing: given {spacing}; accepted is at most the sides, {high - low}."
-        )
+    return low, high
+
+
+def _lattice(low, count, spacing):
     axes = [a + (np.arange(n) + 0.5) * spacing for a, n in zip(low, count, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(count))
 
@@ -46,8 +58,19 @@ def inside(
     upper: Numbers,
     spacing: float,
 ) -> Points:
-    """The points of a `box` where `shape` of them is true."""
-    x = box(lower, upper, spacing)
+    """The points where `shape` of them is true, of cells that cover a box.
+
+    Raises:
+        ValueError: lower and upper are not 2 or 3 numbers each; the cells are larger
+            than the box.
+    """
+    low, high = _corners(lower, upper)
+    count = np.ceil((high - low) / spacing * (1 - 1e-9)).astype(int)
+    if np.any(high - low < spacing * (1 - 1e-9)):
+        raise ValueError(
+            f"spacing: given {spacing}; accepted is at most the sides, {high - low}."
+        )
+    x = _lattice((low + high - count * spacing) / 2, count, spacing)
     return x[shape(x)]
 
 

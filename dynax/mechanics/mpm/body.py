@@ -13,6 +13,7 @@ from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
 from dynax.material import AbstractLaw
 from dynax.material._base import within
+from dynax.material._points import each, split
 
 
 Vectors = Float[Array, "N d"]
@@ -42,25 +43,35 @@ class Material(eqx.Module):
     """`count` points of one law; several are consecutive slices of a `Body`.
 
     Args:
-        law: of each point; its parameters are differentiable through `args`.
-        density: ρ₀ > 0, kg/m³ (plane strain: of a slice 1 m thick).
-        volume: V₀ > 0 of each point, m³, one number or (count,).
-        count: how many points.
+        law: of each point; its parameters are differentiable through `args`, and may be
+            arrays (count,) with one value a point.
+        density: ρ₀ > 0, kg/m³ (plane strain: of a slice 1 m thick), () or (count,).
+        volume: V₀ > 0 of each point, m³, () or (count,).
+        count: how many points, > 0.
     """
 
     law: AbstractLaw
-    density: ScalarLike
+    density: ScalarLike | Float[Array, " count"]
     volume: ScalarLike | Float[Array, " count"]
     count: int = eqx.field(static=True)
 
     def __check_init__(self):
         within("density", self.density, lambda rho: rho > 0, "ρ₀ > 0, in kg/m³")
         within("volume", self.volume, lambda V: V > 0, "V₀ > 0, in m³")
-        if np.shape(self.volume) not in ((), (self.count,)):
-            raise ValueError(
-                f"volume: given shape {np.shape(self.volume)}; accepted are () and "
-                f"({self.count},)."
+        if not isinstance(self.count, int | np.integer) or self.count < 1:
+            raise ValueError(f"count: given {self.count}; accepted is an integer > 0.")
+        if not isinstance(self.law, AbstractLaw):
+            raise TypeError(
+                f"law: given {type(self.law).__name__}; accepted is an AbstractLaw (of "
+                "several, make a Material each)."
             )
+        split(self.law, self.count)
+        for name in ("density", "volume"):
+            shape = np.shape(getattr(self, name))
+            if shape not in ((), (self.count,)):
+                raise ValueError(
+                    f"{name}: given shape {shape}; accepted are () and ({self.count},)."
+                )
 
 
 Materials = Material | Sequence[Material]
@@ -90,9 +101,13 @@ def volumes(args: Materials, dtype) -> Float[Array, " N"]:
 
 def masses(args: Materials, dtype) -> Float[Array, " N"]:
     """m = ρ₀V₀ of each point, kg."""
-    one = lambda g: jnp.full((g.count,), tree.cast(g.density, dtype))
-    density = jnp.concatenate([one(g) for g in several(args)])
-    return density * volumes(args, dtype)
+    return densities(args, dtype) * volumes(args, dtype)
+
+
+def densities(args: Materials, dtype) -> Float[Array, " N"]:
+    """ρ₀ of each point, kg/m³."""
+    one = lambda g: jnp.broadcast_to(tree.cast(g.density, dtype), (g.count,))
+    return jnp.concatenate([one(g) for g in several(args)])
 
 
 def stored(alpha: PyTree) -> PyTree:
@@ -115,8 +130,7 @@ def by_law(fn, args: Materials, *values) -> list:
     for i, group in enumerate(several(args)):
         here = slice(start, start := start + group.count)
         mine = [_shown(v[i]) if isinstance(v, tuple) else v[here] for v in values]
-        axes = [0] * len(mine)
-        out.append(jax.vmap(lambda *a, law=group.law: fn(law, *a), axes)(*mine))
+        out.append(each(fn, group.law, group.count, *mine))
     return out
 
 
@@ -163,12 +177,8 @@ def at_rest(
     return Body(x, v, C, F, stored(tuple(alpha)))
 
 
-def wave_speed(args: Materials, F: Matrices) -> Scalar:
+def wave_speed(args: Materials, y: Body) -> Scalar:
     """c = √(M/ρ₀), the fastest of all points, m/s."""
-    square = [
-        jnp.max(M) / tree.cast(group.density, F.dtype)
-        for group, M in zip(
-            several(args), by_law(lambda law, F: law.stiffness(F), args, F), strict=True
-        )
-    ]
-    return jnp.sqrt(jnp.max(jnp.stack(square)))
+    stiffness = lambda law, F, alpha: law.stiffness(F, alpha)
+    M = jnp.concatenate(by_law(stiffness, args, y.F, y.alpha))
+    return jnp.sqrt(jnp.max(M / densities(args, M.dtype)))

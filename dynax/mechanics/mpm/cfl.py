@@ -51,7 +51,7 @@ class CFL(diffrax.AbstractStepSizeController):
     def limit(self, y: Body, args: Materials) -> Scalar:
         """dt in s."""
         dtype = y.x.dtype
-        speed = wave_speed(args, y.F) + jnp.max(jnp.sqrt(jnp.sum(y.v**2, -1)))
+        speed = wave_speed(args, y) + jnp.max(jnp.sqrt(jnp.sum(y.v**2, -1)))
         dt = tree.cast(self.fraction, dtype) * tree.cast(self.dx, dtype) / speed
         dt = jnp.minimum(dt, tree.cast(self.longest, dtype))
         return jax.lax.stop_gradient(dt)

@@ -7,6 +7,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from dynax import _tree as tree
@@ -61,6 +62,9 @@ def simulate(
         ValueError: bad input; of what is not traced, also what it means (`require`).
         RuntimeError: the run failed, in which step and why.
     """
+    for name, given in (("steps", steps), ("save_every", save_every)):
+        if not isinstance(given, int | np.integer):
+            raise ValueError(f"{name}: given {given!r}; accepted is an integer.")
     if not (steps > 0 and save_every > 0 and steps % save_every == 0):
         raise ValueError(
             f"save_every: given {save_every} with steps = {steps}; accepted is a "
@@ -150,7 +154,7 @@ def require(solver: MPM, args: Materials, y: Body, dt: float) -> None:
 def _seen(solver: MPM, args: Materials, y: Body) -> dict[str, Array]:
     fine = lambda a: jnp.all(jnp.stack([jnp.all(jnp.isfinite(b)) for b in a]))
     tau = Stress().vf(0, y, args)
-    speed = jnp.sqrt(jnp.max(jnp.sum(y.v**2, -1))) + wave_speed(args, y.F)
+    speed = jnp.sqrt(jnp.max(jnp.sum(y.v**2, -1))) + wave_speed(args, y)
     return dict(
         lost=jnp.sum(~solver.grid.inside(y.x)),
         det=jnp.min(det(y.F)),

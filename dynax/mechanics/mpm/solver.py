@@ -95,6 +95,8 @@ class MPM(diffrax.AbstractSolver):
             raise ValueError(
                 f"gravity: given shape {jnp.shape(self.gravity)}; accepted is ({d},)."
             )
+        for wall in self.walls:
+            wall.require(self.grid)
 
     def order(self, terms):
         del terms

@@ -5,10 +5,12 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
+from dynax.material._base import within
 from dynax.mechanics.mpm.transfer import Grid
 
 
@@ -18,6 +20,14 @@ Kind = Literal["slip", "sticky"]
 
 class AbstractWall(eqx.Module):
     """Within it, "slip" takes away the velocity into the wall, "sticky" all of it."""
+
+    def require(self, grid: Grid) -> None:
+        """It fits the grid.
+
+        Raises:
+            ValueError: it does not.
+        """
+        del grid
 
     @abc.abstractmethod
     def __call__(self, grid: Grid, v: Velocity) -> Velocity:
@@ -43,6 +53,16 @@ class Side(AbstractWall):
         _one_of("kind", self.kind, ("slip", "sticky"))
         _one_of("end", self.end, (0, 1))
         _one_of("axis", self.axis, (0, 1, 2))
+        if self.width < 1:
+            raise ValueError(f"width: given {self.width}; accepted is ≥ 1, in nodes.")
+
+    def require(self, grid):
+        d = len(grid.nodes)
+        if self.axis >= d or self.width >= grid.nodes[self.axis]:
+            raise ValueError(
+                f"walls: given Side of axis {self.axis} and width {self.width}; "
+                f"accepted are axes below {d} and widths below {min(grid.nodes)} nodes."
+            )
 
     def __call__(self, grid, v):
         n, d = grid.nodes[self.axis], v.ndim - 1
@@ -76,6 +96,16 @@ class Slope(AbstractWall):
             if given.shape not in ((2,), (3,)):
                 raise ValueError(
                     f"{name}: given shape {given.shape}; accepted is (2,) or (3,)."
+                )
+        some = lambda n: np.any(n != 0) & np.all(np.isfinite(n))
+        within("normal", self.normal, some, "finite, and not 0")
+
+    def require(self, grid):
+        d = len(grid.nodes)
+        for given in (self.point, self.normal):
+            if given.shape != (d,):
+                raise ValueError(
+                    f"walls: given Slope with shape {given.shape}; accepted is ({d},)."
                 )
 
     def __call__(self, grid, v):
