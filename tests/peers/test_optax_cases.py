@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 every_member = pytest.mark.parametrize("name", MEMBERS)
 
 LR = 1e-2
+OTHERS = jnp.float16, jnp.float32, jnp.float64
 DECAY = {  # x₊ = x − ελx without a gradient
     "adamw": 1e-4,
     "cautious-decay": 1e-4 + 1e-3,
@@ -148,7 +149,10 @@ def test_parabola_falls(name):
 
 
 @every_member
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype",
+    [jnp.bfloat16, *(pytest.param(d, marks=pytest.mark.slow) for d in OTHERS)],
+)
 def test_shapes_and_dtypes_stay(name, dtype):
     """Traced only: updates in the dtype of x, a state that `lax.cond` may carry."""
     x = params(dtype)
@@ -170,7 +174,7 @@ def test_shapes_and_dtypes_stay(name, dtype):
 
 
 @every_member
-@pytest.mark.parametrize("every", [0, 1])
+@pytest.mark.parametrize("every", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_map_params(name, every):
     """optax's way to every array of a state that is shaped like the parameters."""
     x = {"w": jnp.ones((3, 2)), "b": jnp.ones(4)}
