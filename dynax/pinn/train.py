@@ -203,7 +203,7 @@ class Training(eqx.Module):
             no,
             no,
             Account(*(zero + jnp.nan for _ in Account._fields)),
-            window.scale.null.astype(zero.dtype),
+            self._null(window, zero.dtype, learned=False),
             self.objective.weights(),
             Record.none(losses),
         )
@@ -301,12 +301,12 @@ class Training(eqx.Module):
             losses.data,
         )
         claimed = last & self.annealing.met(log_min)
-        unseen = lax.cond(
+        unseen, null = lax.cond(
             claimed,
             lambda: self._look_again(model, window, key, loss.dtype),
-            lambda: carry.unseen,
+            lambda: (carry.unseen, carry.null),
         )
-        empty = self.annealing.met(self._asked(carry.null))
+        empty = self.annealing.met(self._asked(null))
         solved = claimed & self.annealing.met(self._asked(unseen)) & ~empty
         diverged = ~jnp.isfinite(loss)
         keep = lambda old, new: tree.map(
@@ -321,7 +321,7 @@ class Training(eqx.Module):
             solved,
             diverged,
             unseen,
-            carry.null,
+            null,
             carry.weights,
             record,
         )
@@ -333,8 +333,16 @@ class Training(eqx.Module):
         last = tree.cast(self.annealing.levels[-1], total.dtype)
         return -last * self.objective.chunks * total
 
-    def _look_again(self, model, window, key, dtype) -> Account:
-        """The account on points that no step has seen."""
+    def _null(self, window, dtype, learned=True) -> Scalar:
+        """The loss of doing nothing; of a guess of the equation it says nothing."""
+        null = window.scale.null.astype(dtype)
+        return null if learned or self.learn is None else jnp.full_like(null, jnp.inf)
+
+    def _look_again(self, model, window, key, dtype) -> tuple[Account, Scalar]:
+        """The account on points that no step has seen, and the loss of doing nothing:
+        of the equation as it has been learned by now."""
+        if self.learn is not None:
+            window = window._replace(scale=None).measured(model.pde, dtype)
 
         def look(key):
             batch = self.objective.sample(key, model.pde, window, dtype)
@@ -343,7 +351,7 @@ class Training(eqx.Module):
 
         count = self.unseen or (4 if model.pde.lower else 32)
         keys = jax.random.split(jax.random.fold_in(key, 1), count)
-        return tree.map(jnp.mean, lax.map(look, keys))
+        return tree.map(jnp.mean, lax.map(look, keys)), self._null(window, dtype)
 
     def _is_newton(self) -> bool:
         return isinstance(self.method, optx.AbstractLeastSquaresSolver)
