@@ -134,11 +134,12 @@ class AbstractSeparable(AbstractArrayKappa):
     """κ(m) = Σᵢ φ(mᵢ), κ*(y) = Σᵢ φ*(yᵢ): a class shows φ, entry by entry.
 
     `_excess` is how far each entry is from dom φ*; distance = the largest. Being a sum,
-    κ can be accounted for in one pass over memory.
+    κ can be accounted for in one pass over memory. `flat`: φ* is 0 on its domain.
     """
 
     scope: ClassVar[Scope] = "leaf"
     zero_in_domain: ClassVar[bool] = True
+    flat: ClassVar[bool] = False
 
     @abc.abstractmethod
     def _phi(self, m: Float[Array, "..."]) -> Float[Array, "..."]: ...

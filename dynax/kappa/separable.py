@@ -24,6 +24,7 @@ class L1(AbstractBoxed):
     """
 
     smooth: ClassVar[bool] = False
+    flat: ClassVar[bool] = True
 
     def _phi(self, m):
         return jnp.abs(m)

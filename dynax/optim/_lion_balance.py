@@ -63,10 +63,10 @@ class Slopes(NamedTuple):
 
     v: Array
     v_next: Array
-    p_before: Array
-    p: Array
+    p_before: Array | None
+    p: Array | None
     dv: Array
-    dp: Array
+    dp: Array | None
 
 
 def from_values(w: Weights, model: Model, k: Values) -> dict:
@@ -92,28 +92,29 @@ def from_products(w: Weights, model: Model, x, x_next, delta, m, dm, m_tilde, g,
     dm = m − m₊. In the balance κ and κ* cancel against the two Bregman terms.
     """
     v, v_next, p_before, p, dv, dp = s
+    flat = p is None  # then κ* is 0 on its domain, and so is ∇κ*
     moved = x_next - x
     rho = moved - delta
     exact, toward = x_next - rho, delta - w.eps * w.lam * rho  # x + δ, ε(V − λx₊)
-    eps_v, pull = delta + w.eps * w.lam * exact, w.a * moved * p
-    shift = g + w.a * p - w.c * w.lam * (m - dm)
-    shift = shift - w.a * w.eps * w.lam * (m_tilde - p)
+    eps_v, lead = delta + w.eps * w.lam * exact, m_tilde if flat else m_tilde - p
+    shift = g - w.c * w.lam * (m - dm) - w.a * w.eps * w.lam * lead
+    shift = shift if flat else shift + w.a * p
     coupling = w.c * w.lam * (dm * exact - m * delta)
 
     # an underflow counts as a rounding of the smallest normal number over u
     floor = model.floor / model.u
-    ax, ad, ap = jnp.abs(x_next), jnp.abs(delta), jnp.abs(p)
+    ax, ad = jnp.abs(x_next), jnp.abs(delta)
     am, adm, atm = (jnp.abs(a) + floor for a in (m, dm, m_tilde))
+    leads = atm if flat else atm + jnp.abs(p)
     av, doubt = jnp.abs(v), model.doubt(w, delta, x_next)
     momenta = w.c * (2 * am + adm)
     sizes = w.a * ad * (atm + am) + jnp.abs(g * delta) + momenta * (av + w.lam * ax)
     sensed = w.c_per_eps * (1 + w.eps * w.lam) * adm * (doubt + w.eps * dv)
-    wavering = model.unsure(m, g) * dv * w.eps + doubt * (atm + dp)
+    wavering = model.unsure(m, g) * dv * w.eps + doubt * (atm if flat else atm + dp)
     least = 8 * model.floor
-    return {
-        "dissipation_1": w.a * toward * (m_tilde - p),
+    sums = {
+        "dissipation_1": w.a * toward * lead,
         "dissipation_2": w.c * dm * (v_next - v),
-        "bregman_conjugate": pull,
         "bregman_momentum": -w.c * dm * v_next,
         "work": g * moved,
         "rounding": rho * shift,
@@ -123,13 +124,20 @@ def from_products(w: Weights, model: Model, x, x_next, delta, m, dm, m_tilde, g,
         "stationarity": w.lam * x * g,
         "length": moved * moved,
         "balance±": 8 * model.u * sizes + sensed + least,
-        "step±": w.a * (model.gamma * ad + doubt) * (atm + ap) + least,
-        "conjugate±": model.gamma * jnp.abs(pull) + 4 * model.u * w.a * ax * ap + least,
-        "bend": w.a * moved * (p - p_before),
-        "bend±": model.gamma * w.a * jnp.abs(moved) * (ap + jnp.abs(p_before)) + least,
+        "step±": w.a * (model.gamma * ad + doubt) * leads + least,
         "m±": model.gamma * momenta * (av + jnp.abs(v_next)) + least,
         "gap±": model.gap * jnp.abs(eps_v) * atm + wavering + least,
         "gap size": jnp.abs(eps_v * m_tilde),
+    }
+    if flat:
+        return sums
+    pull, ap = w.a * moved * p, jnp.abs(p)
+    ends = ap + jnp.abs(p_before)
+    return sums | {
+        "bregman_conjugate": pull,
+        "conjugate±": model.gamma * jnp.abs(pull) + 4 * model.u * w.a * ax * ap + least,
+        "bend": w.a * moved * (p - p_before),
+        "bend±": model.gamma * w.a * jnp.abs(moved) * ends + least,
     }
 
 
@@ -163,6 +171,8 @@ def _bracketed(sums: dict) -> dict:
     ∇κ* is monotone, so 0 ≤ B* ≤ a⟨x₊ − x, ∇κ*(λx₊) − ∇κ*(λx)⟩: where that says more,
     the middle is taken, and half of it is the tolerance.
     """
+    if "bend" not in sums:
+        return sums
     rest = {k: v for k, v in sums.items() if k not in ("bend", "bend±")}
     half, noise = sums["bend"] / 2, sums["conjugate±"]
     clear = noise < half
@@ -198,10 +208,10 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
         slopes = Slopes(
             v=kappa._grad(m_tilde),
             v_next=kappa._grad(m_next),
-            p_before=star(back(y), w.lam),
-            p=star(back(y_next), w.lam),
+            p_before=None if kappa.flat else star(back(y), w.lam),
+            p=None if kappa.flat else star(back(y_next), w.lam),
             dv=jnp.abs(kappa._grad(m_tilde + tau) - kappa._grad(m_tilde - tau)),
-            dp=jnp.abs(back(v_seen + h) - back(v_seen - h)),
+            dp=None if kappa.flat else jnp.abs(back(v_seen + h) - back(v_seen - h)),
         )
         sums = from_products(w, model, x, x_next, delta, m, dm, m_tilde, g, slopes)
         totals = from_values(w, model, values)
@@ -210,20 +220,23 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
             sums["rounding"] = sums["rounding"] + w.c * change
         sums = _bracketed({k: v + totals.get(k, 0) for k, v in sums.items()})
         off, allowed = _stored(block, model, m, m_next, m_stored, g)
-        sums |= {"stored±": allowed, "stored size": jnp.abs(m_next)}
         maxima = {
             "before": kappa._excess(y),
             "after": kappa._excess(y_next),
             "v": kappa._excess(v_seen) - h,
-            "h": h,
             "m": off - allowed,
             "balance": jnp.abs(sums["balance"]) - sums["balance±"],
-            "gap": sums["gap"] - sums["gap±"],
+            "gap": sums.pop("gap") - sums["gap±"],
         }
-        return sums, maxima
+        return sums, maxima | ({"h": h} if model.read_off else {})
 
-    sums, maxima = one_pass(entries, *block.trees)
-    return sums, {**maxima, "v±": model.gamma}
+    sums, found = one_pass(entries, *block.trees)
+    # where dom κ* is bounded, |λx₊| and |V| are, and so is h
+    bounded = 4 * model.u_s * (3 + 2 * found["after"] + found["v"]) + model.least
+    if kappa.flat:
+        none = jnp.zeros_like(sums["work"])
+        sums |= {"bregman_conjugate": none, "conjugate±": none}
+    return sums, {"h": bounded, **found, "v±": model.gamma}
 
 
 def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
@@ -267,7 +280,7 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
             lost = -w.c * w.lam * (m_stored - m_next) * x_next
             sums["rounding"] = sums["rounding"] + lost
         off, allowed = _stored(block, model, m, m_next, m_stored, g)
-        sums |= {"stored±": allowed, "stored size": jnp.abs(m_next), "h": h}
+        sums["h"] = h
         short = jnp.abs(sums["balance"]) - sums["balance±"]
         return sums, {"m": off - allowed, "balance": short}
 
@@ -285,7 +298,7 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
         # ‖·‖₁ bounds every dual norm in which a distance is stated
         "h": h,
         "v±": model.gamma + h,
-        "gap": jnp.maximum(sums["gap"] - sums["gap±"], 0),
+        "gap": jnp.maximum(sums.pop("gap") - sums["gap±"], 0),
     }
     return sums, maxima
 
@@ -337,13 +350,14 @@ def ledger(
     slack_out = slack + jnp.max(jnp.stack(unsure))
     zero = jnp.zeros_like(rise)
     within = most["v±"] + zero
+    stored = max(model_of(b, True).stored for b in blocks)
     checks = {
         "balance": Check(-most["balance"], zero, _share(s["balance±"], scale)),
         "dissipation_1": Check(inside(s["dissipation_1"]), s["step±"]),
         "dissipation_2": Check(s["dissipation_2"], s["m±"]),
         "bregman_conjugate": Check(inside(s["bregman_conjugate"]), s["conjugate±"]),
         "bregman_momentum": Check(s["bregman_momentum"], s["m±"]),
-        "momentum": Check(-most["m"], zero, _share(s["stored±"], s["stored size"])),
+        "momentum": Check(-most["m"], zero, zero + stored),
         "subgradient": Check(-most["gap"], zero, _share(s["gap±"], s["gap size"])),
         "domain": Check(-most["v"], within, within + most["h"]),
         "contraction": Check(

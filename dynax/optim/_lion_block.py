@@ -96,6 +96,11 @@ class Model(NamedTuple):
             size = size + jnp.abs(x_next)
         return 4 * self.u_s * size + self.least
 
+    @property
+    def stored(self) -> float:
+        """How far the stored m₊ may be off by rounding, relative to |m| + |g|."""
+        return 5 * self.u_s + self.u_m
+
     def unsure(self, m, g):
         """How far the m̃ that the optimizer computed may be from the m̃ found here."""
         return 4 * self.u_s * (jnp.abs(m) + jnp.abs(g)) + self.least_m
