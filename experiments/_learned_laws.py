@@ -94,7 +94,7 @@ class ZeroStress(mat.AbstractLaw):
     def kirchhoff(self, F, alpha=()):
         return jnp.zeros_like(F)
 
-    def stiffness(self, F):
+    def stiffness(self, F, alpha=()):
         return jnp.ones((), F.dtype)
 
 

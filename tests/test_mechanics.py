@@ -198,7 +198,7 @@ class Signed(mat.AbstractHyperelastic):
         strain = mat.kinematics.strain(F) / 2
         return F, alpha - jnp.expm1(-self.flow * dt / self.time) * (strain - alpha)
 
-    def stiffness(self, F):
+    def stiffness(self, F, alpha=()):
         return self.inner.stiffness(F) + self.shear
 
 
