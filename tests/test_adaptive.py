@@ -114,6 +114,19 @@ def test_low_precision(name):
         assert v.status == "holds" and v.error <= 1e-3, str(v)
 
 
+@pytest.mark.parametrize("opt", [dx.Shampoo(), dx.SOAP(interval=2)])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_keeps_wide_statistics(opt, dtype):
+    """Factorisations need float32, and averages of g² do too."""
+    f, x = laws.problem(dtype)
+    body = lambda y, _: (opt.step(*y, jax.grad(f)(y[0]), 1e-2), f(y[0]))
+    (_, state), values = jax.jit(
+        lambda x: jax.lax.scan(body, (x, opt.init(x)), length=30)
+    )(x)
+    assert {a.dtype for a in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32)}
+    assert values[-1] < values[0] - 0.3
+
+
 def test_theorem():
     """r ≤ (L/2)‖δ‖² with the true L; a hundredth of it is rejected."""
     f, x = laws.problem()
