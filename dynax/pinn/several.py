@@ -41,8 +41,9 @@ class Several(AbstractWrapped):
     @property
     def sizes(self) -> Any:
         sizes = self.known.sizes
-        each = sizes is not None and len(sizes) > 1
-        return sizes * len(self.states) if each else sizes
+        if sizes is None or len(sizes) == 1:
+            return sizes
+        return sizes * len(self.states)
 
     def apart(self, d: Derivatives) -> Derivatives:
         """(…, fields of all) → (…, states, fields)."""

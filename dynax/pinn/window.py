@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dynax._types import Scalar, ScalarLike
+from dynax._types import Scalar
 from dynax.pde import AbstractPDE, Derivatives, derivatives
 
 
@@ -75,15 +75,15 @@ class Window(NamedTuple):
     """One stretch of time and the state it starts from, all traced.
 
     Args:
-        t0, t1: the times.
+        t0, t1: the times, numbers or arrays.
         initial: x → fields.
-        scale: sizes at the start; `measured` takes them.
+        scale: a `Scale`, or None until `measured` takes it.
     """
 
-    t0: ScalarLike
-    t1: ScalarLike
+    t0: Any
+    t1: Any
     initial: Any
-    scale: Scale | None = None
+    scale: Any = None
 
     def measured(self, pde: AbstractPDE, dtype=None) -> "Window":
         """The window with its scale."""
