@@ -363,7 +363,6 @@ MEMBERS = {  # (equation, end, points along each axis of the reference)
     "chaotic KS": (pde.ChaoticKuramotoSivashinsky(), 0.2, 1024),
     "wave": (pde.Wave(), 0.5, 192),
     "vortices": (pde.NavierStokes(), 0.1, 128),
-    "Gray–Scott": (pde.GrayScott(), 20.0, 128),
     "Lorenz": (pde.Lorenz(), 3.0, 1),
     "Lotka–Volterra": (pde.LotkaVolterra(), 8.0, 1),
     "pendulum": (pde.Pendulum(), 8.0, 1),
