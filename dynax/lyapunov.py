@@ -269,8 +269,8 @@ class Verdict:
             if check["seen"] < check["rows"]:
                 text += f"; {check['seen']} of {check['rows']} rows could see an error"
             if check["worst_step"] is not None:
-                at, ratio = check["worst_step"], check["worst"]
-                text += f"; worst {check['worst_margin']:+.2e} at step {at}"
+                at, ratio = check["worst_step"], check["worst"] + 0.0  # −0 is 0
+                text += f"; worst {check['worst_margin'] + 0.0:+.2e} at step {at}"
                 # a tolerance of zero: what is allowed is in the margin already
                 text += f" ({ratio:+.2g} tolerances)" if abs(ratio) < 1e20 else ""
             lines.append(f"  {name:<22} {text}")
