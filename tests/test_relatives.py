@@ -587,7 +587,9 @@ def test_wrong_balance_is_violated(claim, run, check):
     right = claim if check == "descent" else run
     if check == "descent":
         run = claim
-    assert audit(right).status == "holds", str(audit(right))
+    # the thresholded one rests after two steps: nothing to see on the other rows
+    rests = "undecided" if check == "descent" else "holds"
+    assert audit(right).status == rests, str(audit(right))
 
 
 def test_thresholded_falls_and_may_freeze():
