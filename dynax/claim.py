@@ -184,7 +184,7 @@ class Finding:
         is the one at which it counts as rejected.
         """
         sign, value = threshold.split()[:2]
-        kinds = {text: kind for kind, text in SIGNS.items()}
+        kinds: dict[str, Kind] = {text: kind for kind, text in SIGNS.items()}
         if sign not in kinds:
             raise ValueError(f"threshold: given {threshold!r}; accepted is ≤, ≥ or =.")
         holds = Bound(kinds[sign], float(value), "").met(float(measured))

@@ -1,5 +1,6 @@
 """Problems in any units of t and u, with solutions that no part of dynax computed."""
 
+import abc
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -79,6 +80,14 @@ class AbstractFlow(pde.AbstractPDE):
     stiff: ClassVar = False
     needs: ClassVar = "u t"
     horizon: ClassVar = 1.0
+
+    @abc.abstractmethod
+    def start(self) -> tuple:
+        """u at t = 0, a number a field."""
+
+    @abc.abstractmethod
+    def rates(self, m, t, *u) -> tuple:
+        """F, in the arithmetic of the module m: numpy or jax.numpy."""
 
     def equation(self, t, x, d):
         rates = self.rates(jnp, t, *(d.u[..., i] for i in range(len(self.fields))))

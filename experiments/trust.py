@@ -11,7 +11,7 @@ a hundredth (its resolution).
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,15 +75,15 @@ SPACE = {
 class Case(NamedTuple):
     """Units, a rate, a seed, and what is done to the step from `since` on."""
 
-    loss: jax.Array
-    size: jax.Array
-    rate: jax.Array
-    seed: jax.Array
-    large: jax.Array  # factors of the update, of large leaves and of the small one
-    small: jax.Array
-    momentum: jax.Array
-    wrong: jax.Array  # the share of the wrong constant
-    since: jax.Array
+    loss: Any
+    size: Any
+    rate: Any
+    seed: Any
+    large: Any  # factors of the update, of large leaves and of the small one
+    small: Any
+    momentum: Any
+    wrong: Any  # the share of the wrong constant
+    since: Any
 
 
 def problem(seed, loss, size, dtype):
@@ -113,7 +113,7 @@ def follow(make, right, wrong, case: Case, dtype, steps):
     def init(params):
         return jnp.zeros((), jnp.int32), claim.init(params)
 
-    def update(grads, state, params=None):
+    def update(grads, state, params=None) -> tuple[Any, Any]:
         count, state = state
         broken = count >= case.since.astype(count.dtype)
         right_step = claim.update(params, state, grads, case.rate)
@@ -126,14 +126,15 @@ def follow(make, right, wrong, case: Case, dtype, steps):
         out = jax.tree.map(choose, (delta, jax.tree.map(swell, after)), right_step)
         return out[0], (count + 1, out[1])
 
-    tx = optax.GradientTransformation(init, update)
+    tx: Any = optax.GradientTransformation(init, update)  # pyright: ignore
     tx = dx.audit(tx, claim, case.rate, read=lambda state: state[1])
 
-    def body(carry, _):
+    def body(carry: Any, _):
         x, state, differs = carry
         value, grads = jax.value_and_grad(f)(x)
         honest = claim.update(x, state.inner[1], grads, case.rate)
-        delta, state = tx.update(grads, state, x, value=value, value_fn=f)
+        made: Any = tx.update(grads, state, x, value=value, value_fn=f)
+        delta, state = made
         x_next = optax.apply_updates(x, delta)
         seen = x_next, state.inner[1]
         meant = optax.apply_updates(x, honest[0]), honest[1]
@@ -145,6 +146,7 @@ def follow(make, right, wrong, case: Case, dtype, steps):
 
     carry = start, tx.init(start), jnp.zeros((), bool)
     (_, state, differs), _ = jax.lax.scan(body, carry, length=steps)
+    assert isinstance(state, dx.monitor.AuditState)
     return state.tally, differs
 
 
@@ -177,8 +179,9 @@ def program(name, dtype, steps):
 def run(loss, size, rate, steps=60) -> dict:
     """Lion in float32, with its sign changed or not: violations found."""
     one, no = jnp.ones(()), jnp.zeros(())
-    units = (jnp.asarray(v, float) for v in (loss, size, rate))
-    case = Case(*units, jnp.zeros((), int), one, one, one, no, jnp.zeros((), int))
+    loss, size, rate = (jnp.asarray(v, float) for v in (loss, size, rate))
+    start = jnp.zeros((), int)
+    case = Case(loss, size, rate, start, one, one, one, no, start)
     make, right, wrong = MEMBERS["Lion"]
     go = lambda c: follow(make, right, wrong, c, jnp.float32, steps)[0]
     number = lambda t: sum(c.violations for c in t.counts.values())

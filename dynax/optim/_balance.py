@@ -74,9 +74,8 @@ def ledger(
     falls = {name: _product(*product) for name, product in spent.items()}
     products = [_product(1.0, step.grad, given), *falls.values()]
     products += [_product(*p) for p in change]
-    defects, sizes = (
-        sum(column[1:], column[0]) for column in zip(*products, strict=True)
-    )
+    defects = jnp.stack([defect for defect, _ in products]).sum(0)
+    sizes = jnp.stack([size for _, size in products]).sum(0)
     work = tree.vdot(step.grad, moved)
     rounding = tree.vdot(step.grad, tree.sub(moved, delta))
     terms = {name: jnp.sum(value) for name, (value, _) in falls.items()}

@@ -70,7 +70,7 @@ def sandwich(x: Params, by: Factors, *, back: bool = False) -> Params:
     def entry(a, left, right):
         if left is None and right is None:
             return a
-        m = as_matrix(a).astype(left.dtype if right is None else right.dtype)
+        m = as_matrix(a).astype((left if right is None else right).dtype)  # pyright: ignore
         if left is not None:
             m = matmul(left if back else left.T, m)
         if right is not None:

@@ -212,7 +212,7 @@ class Adam(
         due = self.advance(before, step.grad)
         given = {"m": step.grad, "v": tree.map(square, step.grad)}
         checks = {
-            name: stored(*(getattr(s, name) for s in (after, due, size, before)), g)
+            name: stored(*(getattr(s, name) for s in (after, due, size, before)), new=g)
             for name, g in given.items()
         }
         return row._replace(checks=row.checks | checks)

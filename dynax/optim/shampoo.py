@@ -159,7 +159,7 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         longest = max((a.size for a in tree.leaves(step.x)), default=0)
         both = lambda s: (s.sums, s.squares)
         states = step.state_next, due, size, step.state, fresh
-        sums = stored(*map(both, states), 8 + longest**0.5)
+        sums = stored(*map(both, states), k=8 + longest**0.5)
         return row._replace(checks=row.checks | {"sums": sums})
 
     def _summed(self, state: ShampooState, grad: Params) -> ShampooState:
