@@ -106,7 +106,7 @@ def test_control_a_single_violation_in_a_long_run_is_drawn():
     tolerance = ledger.checks["balance"].tolerance
     ledger.checks["balance"] = Check(margin, tolerance)
     t, defect = line(report.energy_figure(ledger), "|defect|")
-    _, allowed = line(report.energy_figure(ledger), "tolerance")
+    _, allowed = line(report.energy_figure(ledger), "smallest visible")
     assert list(t[defect > allowed]) == [12_345]
 
 

@@ -15,7 +15,7 @@ NAMES = {
     "dissipation": ("dissipation", "blue"),
     "work": ("dissipated work", "blue"),
     "residual": ("residual r", "orange"),
-    "rounding": ("rounding of m₊", "yellow"),
+    "rounding": ("rounding of x₊, m₊", "yellow"),
 }
 GAINS = ("residual", "rounding")
 SPARE = ("vermilion", "yellow", "grey")
@@ -27,8 +27,8 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
 
     H itself; its terms added up from the start, losses stacked below zero and gains
     above, with the sum of H₊ − H as a line; what each step consists of, as shares of
-    Σ|terms|; and the defect of the balance against its tolerance. Shaded steps are in
-    phase 1, outside the domain of κ*.
+    Σ|terms|; and the defect of the balance against the smallest that could be seen.
+    Shaded steps are in phase 1, outside the domain of κ*.
 
     Args:
         ledger: rows stacked along time, as from `dynax.iterate`.
@@ -109,7 +109,15 @@ def _used(ledger: Ledger):
     def take(a):
         return np.asarray(a).ravel()[keep].astype(float)
 
-    checks = {k: (take(c.margin), take(c.tolerance)) for k, c in ledger.checks.items()}
+    def visible(check):  # the smallest defect that the check can see
+        if check.resolution is None:
+            return take(check.tolerance)
+        return take(check.resolution) * take(ledger.scale)
+
+    checks = {
+        k: (take(c.margin), take(c.tolerance), visible(c))
+        for k, c in ledger.checks.items()
+    }
     rows = {
         "step": steps[keep],
         "energy": take(ledger.energy),
@@ -184,8 +192,9 @@ def _areas(ax, x, terms, **kwargs):
 
 def _defect(ax, rows, equality):
     """Per bin the row that comes closest to its tolerance."""
-    tolerance = equality[1]
-    defect = -equality[0]
+    above, tolerance = equality[0] + equality[1], equality[2]
+    # what is violated is drawn beyond the line
+    defect = np.where(above < 0, tolerance - above, np.abs(rows["defect"]))
     ratio = np.nan_to_num(defect / np.where(tolerance > 0, tolerance, np.nan), nan=-1)
     edges = bins(len(defect))
     ends = np.append(edges[1:], len(defect))
@@ -193,7 +202,8 @@ def _defect(ax, rows, equality):
     step = rows["step"][at]
     shown = np.where(defect[at] > 0, defect[at], np.nan)
     ax.plot(step, shown, ".", ms=2.5, color=COLORS["blue"], label="|defect|")
-    ax.plot(step, tolerance[at], color=COLORS["vermilion"], lw=1, label="tolerance")
+    look = {"color": COLORS["vermilion"], "lw": 1, "label": "smallest visible"}
+    ax.plot(step, tolerance[at], **look)
     if np.any(defect[at] > 0) or np.any(tolerance[at] > 0):
         ax.set_yscale("log", nonpositive="mask")
     ax.set(ylabel="|defect|", title="What the balance does not account for")
