@@ -137,7 +137,8 @@ def test_rates_of_a_run(dtype, getkey):
         body = lambda y, _: (opt.step(*y, jax.grad(f)(y[0]), lr), y)
         ys = jax.lax.scan(body, (x, opt.init(x)), length=50)[1]
         along = rate_of_flow(opt, f, jnp.zeros(50, dtype), ys, lr, minimum)
-        return rate_of_map(opt, f, x, lr, minimum, 100), along
+        # float32 sees V to rounding: 40 steps end above it
+        return rate_of_map(opt, f, x, lr, minimum, 40), along
 
     def judge(mu, minimum=minimum):
         found = rows(mu, minimum)

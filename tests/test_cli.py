@@ -124,8 +124,9 @@ def add(folder, name, id="1", *, body="pass", holds=True, reject=True):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty current folder."""
+    """An empty current folder, and no width of a terminal."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     return tmp_path
 
 
@@ -218,6 +219,7 @@ def test_verify_knows_every_optimizer():
     assert {c.__name__ for c in found - named} == {
         "LionKappa",
         "OnlineSubspaceDescent",
+        "Partition",
         "CautiousDecay",
         "CautiousDecayAdam",
         "CautiousDecayLyapunov",

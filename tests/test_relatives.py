@@ -603,7 +603,8 @@ def test_thresholded_falls_and_may_freeze():
     for lr in (1e-2, 0.1, 1.0):
         (y, _), rows = run(6.0, lr)
         v = dx.verdict(rows, "thresholded")
-        assert v.status == "holds" and v.rises == 0, str(v)
+        # where it rests there is nothing to see, and the verdict says so
+        assert v.violations == 0 and v.rises == 0, str(v)
     (y, _), _ = run(1e6, 1.0)
     pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
     assert all(jnp.all(a == b) for a, b in pairs)

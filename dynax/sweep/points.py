@@ -35,7 +35,8 @@ class Range(NamedTuple):
     def at(self, u: np.ndarray) -> np.ndarray:
         """The values at u in [0, 1)."""
         if self.integer:
-            return np.floor(self.low + u * (self.high - self.low + 1)).astype(int)
+            drawn = np.floor(self.low + u * (self.high - self.low + 1))
+            return np.minimum(drawn, self.high).astype(int)  # the sum may round up
         if self.log:
             return np.exp(np.log(self.low) + u * (np.log(self.high) - np.log(self.low)))
         return self.low + u * (self.high - self.low)
