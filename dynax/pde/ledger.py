@@ -8,6 +8,10 @@ so a network's energy is audited without knowing the solution. Tolerances are me
 An integral over space is uncertain by √Σ|f̂|² over the upper third of the integrand's
 waves (Fourier's on a periodic box, Chebyshev's between walls): what is not resolved any
 more, and the round-off in f, which is white. To that comes k·u·(what was summed).
+
+What is conserved has no terms to compare a tolerance with: along a solution they are 0.
+An error is then seen relative to the parts that must cancel: ∫ Σ|∂f/∂d · d| dx of an
+integral over space, and for the identity the absolute terms at each point.
 """
 
 from collections.abc import Sequence
@@ -116,20 +120,21 @@ def _of_function(pde, u, t, rule: Rule, name, accuracy, engine) -> Ledger:
     def within(t):
         rate, work, defect, size = everywhere(flows, t)
         noise = rule.tail(defect) + rule.unit * rule.total(size)
-        sums = (rule.total(a) for a in (rate, work, jnp.abs(rate), defect))
+        sums = (rule.total(a) for a in (rate, work, jnp.abs(rate), defect, size))
         return *sums, noise
 
     gaps = jnp.diff(t)
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
     nodes, shares = (jnp.asarray(a / 2, t.dtype)[None] for a in (nodes, shares))
     inside = t[:-1, None] + gaps[:, None] * (nodes + 0.5)
-    *flowed, defect, noise = jax.lax.map(within, inside)
+    *flowed, defect, parts, noise = jax.lax.map(within, inside)
     rate, work, size = (gaps * jnp.sum(shares * a, 1) for a in flowed)
     worst = jnp.argmax(jnp.abs(defect) / noise, 1)[:, None]
-    defect, noise = (
-        gaps * jnp.take_along_axis(a, worst, 1)[:, 0] for a in (defect, noise)
+    defect, parts, noise = (
+        gaps * jnp.take_along_axis(a, worst, 1)[:, 0] for a in (defect, parts, noise)
     )
-    identity = Check(-jnp.abs(defect), noise)
+    still = functional.kind == "conserved"
+    identity = _relative(parts if still else None, -jnp.abs(defect), noise)
     there, terms, noise = everywhere(stored, t), (-rate, work), rule.unit * size
     return _rows(functional.kind, rule, there, terms, noise, accuracy, identity)
 
@@ -173,14 +178,16 @@ def _rows(kind, rule: Rule, there, terms, noise, accuracy, identity) -> Ledger:
     still, error = rule.tail(moved) + rule.unit * size, accuracy * size
     spent, gained = terms
     defect = change + spent - gained
+    of = size / 2 if kind == "conserved" else None
     if identity is None:
-        checks = {"balance": Check(-jnp.abs(defect), noise + still + error)}
+        balance = _relative(of, -jnp.abs(defect), noise + still + error)
+        checks = {"balance": balance}
     else:
         checks = {"identity": identity}
     if kind == "falls":
         checks |= {"fall": Check(-change, still), "dissipation": Check(spent, noise)}
     elif kind == "conserved":
-        checks |= {"conserved": Check(-jnp.abs(change), still + error)}
+        checks |= {"conserved": _relative(of, -jnp.abs(change), still + error)}
     zero = jnp.zeros_like(change)
     return Ledger(
         step=jnp.arange(change.size, dtype=jnp.int32),
@@ -195,6 +202,15 @@ def _rows(kind, rule: Rule, there, terms, noise, accuracy, identity) -> Ledger:
         stationarity=zero,
         checks=checks,
     )
+
+
+def _relative(size, margin, tolerance) -> Check:
+    """A check that sees errors relative to `size`; if None, to the `scale` of the row.
+    Of nothing nothing is seen."""
+    if size is None:
+        return Check(margin, tolerance)
+    blur = jnp.where(size > 0, tolerance / jnp.where(size > 0, size, 1), jnp.inf)
+    return Check(margin, tolerance, blur)
 
 
 def _density(functional: Functional, x, d: dict[str, Array]):
