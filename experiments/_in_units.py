@@ -67,7 +67,7 @@ def in_units(problem, time: float, size: float):
     """The problem, t in units of 1/time and u in units of 1/size."""
     semilinear = isinstance(problem, pde.AbstractSemilinear)
     base = SemilinearInUnits if semilinear else InUnits
-    numbers = jax.tree.map(jnp.asarray, (problem, float(time), float(size)))
+    numbers = jax.tree.map(jnp.asarray, (problem, 1.0 * time, 1.0 * size))
     return _kind(base, type(problem))(*numbers)
 
 

@@ -491,7 +491,14 @@ def test_cache(cache, solved):
     assert len(solved) == 4 and len([*cache.iterdir()]) == 3
 
 
-def test_the_cache_sees_that_code_has_changed(cache, solved, monkeypatch):
+@pytest.fixture
+def forgotten():
+    """Programs are kept by class: those of a patched one must not outlive the test."""
+    yield
+    jax.clear_caches()
+
+
+def test_the_cache_sees_that_code_has_changed(cache, solved, monkeypatch, forgotten):
     pendulum()
     monkeypatch.setattr(P.Pendulum, "field", lambda self, u: -u)
     pendulum()
