@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -270,10 +271,15 @@ def test_a_term_in_one_of_two_equations(getkey):
         wrong.residual(u, 1.0, x)
 
 
+class Sized(pde.AllenCahn):
+    sizes: ClassVar = (0.7,)
+
+
 def test_several_states_are_each_alone(getkey):
-    """Residuals and initial states side by side = one by one, each with its network."""
+    """Residuals and initial states side by side = one by one, each with its network.
+    A size S of u that is declared is each state's; one that is measured is of all."""
     hidden = discovery.Hidden((1.0,), (1.0,), key=getkey())
-    one = discovery.WithHidden(pde.AllenCahn(0.1, 0.0), hidden, "u")
+    one = discovery.WithHidden(Sized(0.1, 0.0), hidden, "u")
     states = jnp.sin, lambda x: 0.5 * jnp.cos(x)
     both = Several(one, states)
     assert both.fields == ("u1", "u2")
@@ -289,6 +295,10 @@ def test_several_states_are_each_alone(getkey):
         np.testing.assert_allclose(together(t, x)[k], alone(t, x)[0], rtol=1e-13)
         np.testing.assert_allclose(r[k], one.residual(alone, t, x)[0], rtol=1e-12)
     training = trainer(lambda pde: pde.hidden)
+    free = discovery.WithHidden(pde.AllenCahn(0.1, 0.0), hidden, "u")
+    own = [window._replace(initial=state).sizes(free)[0] for state in states]
+    every = np.sqrt(np.mean(np.square(own)))
+    np.testing.assert_allclose(window.sizes(Several(free, states)), [every] * 2)
     points = both.sample(getkey(), 3, 5)
     z, h = discovery.look(training, pinn.Model(networks, both), window, points)
     at = jax.vmap(jax.vmap(together, (None, 0)))(points.t, points.x)

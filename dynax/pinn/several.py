@@ -21,7 +21,7 @@ class Several(AbstractWrapped):
 
     All else is as for one equation: a single network or `SideBySide`; `Data` with a
     column for each field of each state (`side_by_side`); causal weights, by which all
-    wait for one another.
+    wait for one another; if the equation declares no `sizes`, one size of all states.
 
     Args:
         known: the equation.
