@@ -166,8 +166,8 @@ def test_dtype_and_structure_follow_the_inputs(name):
 
 
 def test_float32_is_float64_rounded():
-    """Stresses of small strains too: relative to the strain, 10 ε of float32; F − R of
-    `FixedCorotated` is only as good as R, to ε absolute."""
+    """Stresses of small strains too: 10 ε of float32 relative to E/(1 − 2ν) times the
+    strain; F − R of `FixedCorotated` is only as good as R, to ε absolute."""
     F = jnp.asarray(states(3)[0])
     F = jnp.concatenate([F, jnp.eye(3)[None] + 1e-3 * (F - F[:1])])
     F = F.astype(jnp.float32)
@@ -178,7 +178,7 @@ def test_float32_is_float64_rounded():
         error = np.max(np.abs(single - np.asarray(exact)), (1, 2))
         strain = np.max(np.abs(np.asarray(F) - np.eye(3)), (1, 2))
         strain += (kind is mat.FixedCorotated) + eps
-        assert np.all(error <= 10 * eps * 1e5 * strain), kind
+        assert np.all(error <= 10 * eps * 1e5 / (1 - 2 * 0.3) * strain), kind
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
@@ -193,7 +193,7 @@ def test_small_strains_obey_hooke(name):
     np.testing.assert_allclose(tau / h, hooke, atol=1e-5 * E)
     np.testing.assert_allclose(law.lame(np.float64), (lam, mu), rtol=1e-14)
     stiffness = float(jax.jit(law.stiffness)(jnp.eye(3)))
-    assert 0 <= stiffness / (lam + 2 * mu) - 1 <= 0.011
+    assert -1e-14 <= stiffness / (lam + 2 * mu) - 1 <= 0.011
 
 
 def test_a_stretched_bar():
@@ -235,7 +235,8 @@ WAVES = {
 
 @pytest.mark.parametrize("name", WAVES)
 def test_waves_are_not_faster_than_said(name):
-    """The largest m·(DP[m⊗Fᵀn] Fᵀn) of 2000 directions n, from differences of P."""
+    """The largest m·Qm = m·(DP[m⊗Fᵀn] Fᵀn) of 2000 directions n, from differences of P;
+    and of NCElastic, whose Q is not symmetric, |λ| of the waves and √(… + ‖W‖²)."""
     law = WAVES[name](1e5, 0.3)
     F, _, _ = states(3)
     big = np.array([np.eye(3) * s for s in (1.5, 0.7)])
@@ -259,7 +260,16 @@ def test_waves_are_not_faster_than_said(name):
     assert np.all(np.isfinite(said)) and np.all(said >= 0)
     # 2000 directions lie within 5° of any other: less by 1 % than the maximum
     assert np.all(said >= true * (1 - 1e-7)), np.min(said / true)
-    assert np.all(said <= 1.3 * true), np.max(said / true)
+    wave = np.linalg.eigvals(Q)
+    wave = np.max(np.where(wave.real > 0, np.abs(wave), 0), (1, 2))
+    assert np.all(said >= wave * (1 - 1e-7)), np.min(said / wave)
+    skew = np.linalg.norm(Q - Q.swapaxes(-1, -2), 2, (-2, -1)).max(1) / 2
+    most = np.hypot(np.maximum(true, 0), skew) + 1e-9 * np.abs(true)
+    sigma = np.linalg.svd(
+        F, compute_uv=False
+    )  # where two are equal NCElastic has kinks
+    smooth = (name != "NCElastic") | (-np.diff(sigma).max(1) > 1e-3)
+    assert np.all(said <= 1.3 * most, where=smooth), np.max((said / most)[smooth])
 
 
 def test_parameters_of_a_wrong_shape_are_named():
@@ -388,11 +398,11 @@ def test_returns_of_all_kinds_lose_energy():
             G, _ = law.update(F, (), 1e-3)
             return law.energy(F), law.energy(G), law.kirchhoff(G)
 
-        before, after, tau = jax.jit(jax.vmap(point))(F)
+        before, after, tau = map(np.asarray, jax.jit(jax.vmap(point))(F))
         assert np.all(after <= before * (1 + 1e-12))
         if isinstance(plastic, mat.VonMises):
-            dev = tau - jnp.trace(tau, axis1=1, axis2=2)[:, None, None] / 3 * jnp.eye(3)
-            norms = jnp.sqrt(jnp.sum(dev**2, (1, 2)))
+            mean = np.trace(tau, axis1=1, axis2=2)[:, None, None] / 3
+            norms = np.linalg.norm(tau - mean * np.eye(3), axis=(1, 2))
             assert np.max(norms) <= 4e3 * (1 + 1e-9) and np.sum(norms > 3999) > 200
 
 

@@ -70,7 +70,7 @@ LAWS = {
     "Hencky": mat.Hencky(1e5, 0.3),
     "neo-Hookean": mat.NeoHookean(1e5, 0.3),
     "water": mat.water(),
-    "ICNN": mat.ICNN(KEY, 1e5, width=8, d=3),
+    "ICNN": mat.ICNN(KEY, 1e5, width=8),
 }
 MODULUS = 1e5
 

@@ -31,12 +31,12 @@ def _directions(d: int) -> np.ndarray:
     return half / np.linalg.norm(half, axis=1, keepdims=True)
 
 
-ROUNDS, MARGIN = 3, 1.01  # what three rounds leave over was 0.6 % at most
+ROUNDS, MARGIN = 8, 1.01  # what eight rounds leave over was 0.5 % at most
 
 
 def fastest(stress, F: Array) -> Scalar:
-    """The maximum of m·Q(n)m over unit m, n, Pa; and where Q is not symmetric, the norm
-    of its other part.
+    """The maximum of m·Q(n)m over unit m, n, Pa; where Q is not symmetric, √(its square
+    + ‖W‖²), as |Im λ| ≤ ‖W‖ of Q's eigenvalues, W = ½(Q − Qᵀ) of the directions below.
 
     Qᵢₖ(n) = Aᵢⱼₖₗ nⱼnₗ with A[H] = Dτ[HF] − τHᵀ. The best of 13 directions n (8 in the
     plane) is improved by turns: for given n the best m is an eigenvector of Q(n), for
@@ -60,13 +60,15 @@ def fastest(stress, F: Array) -> Scalar:
     A = A / jnp.where(unit > 0, unit, 1)
     n = jnp.asarray(_directions(d), F.dtype)
     Q = jnp.sum(A[None] * n[:, None, :, None, None] * n[:, None, None, None, :], (2, 4))
-    skew = jnp.sqrt(jnp.max(square(Q - transpose(Q)))) / 2
+    twice = jnp.max(square(Q - transpose(Q)))  # ‖2W‖_F² = 8‖W‖²
     n = n[jnp.argmax(largest_eigenvalue(Q))]
     for _ in range(ROUNDS):
         m = _top(jnp.sum(A * n[None, :, None, None] * n[None, None, None, :], (1, 3)))
         S = jnp.sum(A * m[:, None, None, None] * m[None, None, :, None], (0, 2))
         n = _top(S)
-    return MARGIN * unit * (jnp.maximum(largest_eigenvalue(S), 0) + skew)
+    along = jnp.maximum(largest_eigenvalue(S), 0)
+    slanted = jnp.sqrt(jnp.where(twice > 0, along**2 + twice / 8, 1))
+    return MARGIN * unit * jnp.where(twice > 0, slanted, along)
 
 
 def largest_eigenvalue(A: Matrices) -> Numbers:

@@ -41,6 +41,8 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         dissipation  D ≥ 0 at the end of the row
 
     The first two up to `accuracy` times what was summed, the last two up to round-off.
+    What they could see is told relative to what was exchanged: `scale` is |ΔT| + |Δ(H−T)|
+    + |W| + |S| of the row, T = ½Σmv², and likewise of powers for the last two.
 
     Args:
         body: the body.
@@ -53,17 +55,26 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         (x, history), v = state = y[0]
         dy, spent, fed = body.accounts(t, state)
         energy, rate = lie_derivative(body.energy, lambda *_: dy)(t, state)
-        kinetic = jnp.sum(body.parts.mass * v**2)
+        kinetic = jnp.sum(body.parts.mass * v**2) / 2
+        quickened = jnp.sum(body.parts.mass * v * dy[1])
         load = tree.vdot(jnp.abs(body.parts.force), jnp.abs(x - body.parts.nodes))
         pressed = jnp.sqrt(square(body.stress(state[0])))
-        size = jnp.abs(energy) + kinetic + 2 * load + pressed @ body.parts.volume
+        size = jnp.abs(energy) + 2 * (kinetic + load) + pressed @ body.parts.volume
         power = body.power(state) + jnp.abs(spent) + jnp.abs(fed)
-        return energy, size, rate - fed + spent, spent, power
+        flow = jnp.abs(quickened) + jnp.abs(rate - quickened) + jnp.abs(spent)
+        flow = flow + jnp.abs(fed)
+        defect = rate - fed + spent
+        return (energy, kinetic), size, defect, spent, power, flow
 
-    energy, size, defect, spent, power = jax.lax.map(lambda a: at(*a), (t, y))
+    account = jax.lax.map(lambda a: at(*a), (t, y))
+    (energy, kinetic), size, defect, spent, power, flow = account
     change, (work, fed) = jnp.diff(energy), map(jnp.diff, y[1])
+    moved = jnp.diff(kinetic)
+    exchanged = jnp.abs(moved) + jnp.abs(change - moved)
     u = (8 + float(np.log2(tree.size(body.parts.nodes)))) * tree.eps(y) / 2
     slack = (u + tree.cast(accuracy, size.dtype)) * (size[1:] + size[:-1])
+    least = u * power[1:]
+    seen = jnp.where(flow[1:] > 0, least / flow[1:], jnp.inf)
     zero = jnp.zeros_like(change)
     return Ledger(
         step=jnp.arange(change.size, dtype=jnp.int32),
@@ -71,7 +82,7 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         change=change,
         predicted=fed - work,
         defect=change - fed + work,
-        scale=jnp.abs(work) + jnp.abs(fed),
+        scale=exchanged + jnp.abs(work) + jnp.abs(fed),
         terms={"work": work, "supply": fed},
         phase=jnp.full(change.shape, INSIDE),
         distance=zero,
@@ -79,7 +90,7 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         checks={
             "fall": Check(fed - change, slack),
             "balance": Check(-jnp.abs(change - fed + work), slack),
-            "identity": Check(-jnp.abs(defect[1:]), u * power[1:]),
-            "dissipation": Check(spent[1:], u * power[1:]),
+            "identity": Check(-jnp.abs(defect[1:]), least, seen),
+            "dissipation": Check(spent[1:], least, seen),
         },
     )
