@@ -41,8 +41,8 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         dissipation  D ≥ 0 at the end of the row
 
     The first two up to `accuracy` times what was summed, the last two up to round-off.
-    What they could see is told relative to what was exchanged: `scale` is |ΔT| + |Δ(H−T)|
-    + |W| + |S| of the row, T = ½Σmv², and likewise of powers for the last two.
+    What they could see is told relative to what was exchanged: `scale` is the row's
+    |ΔT| + |Δ(H−T)| + |ΔW| + |ΔS|, T = ½Σmv², and powers likewise for the last two.
 
     Args:
         body: the body.
