@@ -110,9 +110,10 @@ def _used(ledger: Ledger):
         return np.asarray(a).ravel()[keep].astype(float)
 
     def visible(check):  # the smallest defect that the check can see
+        within = take(check.tolerance)  # none of these is seen, whatever their size
         if check.resolution is None:
-            return take(check.tolerance)
-        return take(check.resolution) * take(ledger.scale)
+            return within
+        return np.maximum(within, take(check.resolution) * take(ledger.scale))
 
     checks = {
         k: (take(c.margin), take(c.tolerance), visible(c))
