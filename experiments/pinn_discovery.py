@@ -166,7 +166,7 @@ class Problem(NamedTuple):
     @property
     def unit(self):
         """A residual relative to size/length, over itself; squared."""
-        equation = self.part(None)
+        equation = self.part(self.hidden(jax.random.key(0)))
         return (self.horizon / self.window.sizes(equation)[0]) ** 2
 
     @property

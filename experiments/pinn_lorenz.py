@@ -315,7 +315,7 @@ def claims(results) -> list[Claim]:
             "relative L2 error of a component",
             np.inf if marched.reached < config.horizon else np.max(found["l2"]),
             "≤ 5e-3",
-            f"x, y, z: {', '.join(f'{e:.1e}' for e in found['l2'])} "
+            f"x, y, z: {', '.join(f'{e:.1e}' for e in np.ravel(found['l2'] or ()))} "
             "(the paper to t = 20: 1.1e-2, 1.7e-2, 7e-3); "
             f"{sum(marched.seconds[1:]):.0f} CPU-s after the first window, "
             f"{marched.seconds[0]:.0f} for it with compiling",
