@@ -212,7 +212,7 @@ def of_flax() -> dict:
 
 def march(config, edges, cycles, progress, done):
     """Windows of 32 Gauss–Legendre times: smooth solutions converge spectrally."""
-    levels = np.asarray([1.0, 1e2, 1e4, 1e6, 3e7])
+    levels = np.asarray([1.0, 1e2, 1e4, 3e5])
     levels = levels / (edges[1] - edges[0]) ** 2
     how, start = training(32, levels, cycles, width=32)
     # how wrong it is in the end is for the claim to say
@@ -249,6 +249,7 @@ def claims(results) -> list[Claim]:
     plain = [c["error"] for c in uniform]
     refused = sum(not c["certificate"].holds for c in uniform)
     marched, found = results["marched"], results["march error"]
+    errors = [] if found is None else found["l2"]  # none where the first window failed
     seconds = ", ".join(f"{c['seconds']:.1f}" for c in causal)
     solved = results["phases"]["error"] <= SOLVED
     lengths, strengths = np.asarray(config.lengths), np.asarray(config.strengths)
@@ -315,7 +316,7 @@ def claims(results) -> list[Claim]:
             "relative L2 error of a component",
             np.inf if marched.reached < config.horizon else np.max(found["l2"]),
             "≤ 5e-3",
-            f"x, y, z: {', '.join(f'{e:.1e}' for e in np.ravel(found['l2'] or ()))} "
+            f"x, y, z: {', '.join(f'{e:.1e}' for e in errors)} "
             "(the paper to t = 20: 1.1e-2, 1.7e-2, 7e-3); "
             f"{sum(marched.seconds[1:]):.0f} CPU-s after the first window, "
             f"{marched.seconds[0]:.0f} for it with compiling",

@@ -1,5 +1,6 @@
 """Find the studies of a folder, run them one by one, keep what each came to."""
 
+import ast
 import contextlib
 import functools
 import pathlib
@@ -76,6 +77,11 @@ def _places(folder, file, look: bool) -> tuple[list[Place], list[str]]:
     """
     with contextlib.suppress(Exception), opened(folder, file) as module:
         found = studies_of(module)
+        if "STUDY" not in vars(module):  # what looks like an id in it may be one
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            texts = [n.value for n in nodes if isinstance(n, ast.Constant)]
+            ids = [t for t in texts if isinstance(t, str)]
+            return [Place(folder, file, s.name) for s in found], ids
         ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
         return [Place(folder, file, s.name) for s in found], ids
     return [Place(folder, file, file.stem)], []
