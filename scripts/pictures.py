@@ -66,8 +66,7 @@ def drop(path: pathlib.Path) -> None:
     film = movie(figure, lambda k: dots.set_offsets(places[k]), len(places))
     film.save(path, PillowWriter(10), dpi=72)
     frames = [
-        f.convert("P", palette=1, colors=8)
-        for f in ImageSequence.Iterator(Image.open(path))
+        f.convert("RGB").quantize(8) for f in ImageSequence.Iterator(Image.open(path))
     ]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0)
 
