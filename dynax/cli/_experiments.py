@@ -55,7 +55,7 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
         every = named
     chosen, known = [], []
     for file in every:
-        places, ids = _places(folder, file, bool(only))
+        places, ids = _places(folder, file)
         known += [p.name for p in places]
         for place in places:
             wanted = {place.name, file.stem} & set(only)
@@ -70,19 +70,18 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
     return chosen
 
 
-def _places(folder, file, look: bool) -> tuple[list[Place], list[str]]:
-    """The studies of one file, and the ids of its claims where they are asked for.
+def _places(folder, file) -> tuple[list[Place], list[str]]:
+    """The studies of one file, and the ids of its claims.
 
     A file that cannot be imported counts as one study; running it says why.
     """
     with contextlib.suppress(Exception), opened(folder, file) as module:
         found = studies_of(module)
+        ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
         if "STUDY" not in vars(module):  # what looks like an id in it may be one
             nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
             texts = [n.value for n in nodes if isinstance(n, ast.Constant)]
             ids = [t for t in texts if isinstance(t, str)]
-            return [Place(folder, file, s.name) for s in found], ids
-        ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
         return [Place(folder, file, s.name) for s in found], ids
     return [Place(folder, file, file.stem)], []
 
