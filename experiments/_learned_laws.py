@@ -130,7 +130,7 @@ def scene(name: str, config: Config, other: Any, steps: int | None = None) -> Sc
     """`other`: what the body meets in "contact", a law that is known."""
     nodes = 2 * config.cells
     velocity, spin = FALL
-    walls, gravity = mpm.room(3), GRAVITY
+    walls, gravity = mpm.box_walls(3), GRAVITY
     spacing = SIDE / config.cells
     x = mpm.bodies.box((0.25,) * 3, (0.75,) * 3, spacing)
     if name.startswith("velocity"):
@@ -147,7 +147,7 @@ def scene(name: str, config: Config, other: Any, steps: int | None = None) -> Sc
             "letter": lambda: mpm.bodies.letter("X", center, 0.5, spacing),
         }[name]()
     if name == "sticky":
-        walls = mpm.room(3, "sticky")
+        walls = mpm.box_walls(3, "sticky")
     if name == "slope":
         low = mpm.Slope(np.array([0.5, 0.15, 0.5]), np.array([0.0, 2.0, 1.0]))
         walls = (*walls, low)

@@ -83,7 +83,7 @@ def scene(law, dtype: Any = np.float64, *, free=False, spin=4.0, judge=None):
     of = lambda law: traced(mpm.Material(law, 1e3, side**3, len(x)))
     g, v = np.array([0, -9.8, 0], dtype), np.array([1, -1.5, -2], dtype)
     grid = mpm.Grid((NODES,) * 3, 1 / NODES)
-    solver = traced(mpm.MPM(grid, mpm.room(3), g * (not free)))
+    solver = traced(mpm.MPM(grid, mpm.box_walls(3), g * (not free)))
     start = mpm.at_rest(of(law), x, v * (not free), jnp.full(3, spin, dtype))
     return solver, of(law), of(law if judge is None else judge), start
 

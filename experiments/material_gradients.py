@@ -131,7 +131,7 @@ def loss(config: Config, of, adjoint, p, s):
     low = np.array([0.5 - WIDTH / 2, 3.5 * dx, 0.5 - WIDTH / 2])
     x = mpm.bodies.box(low, low + WIDTH, side).astype(kind)
     cube = mpm.Material(of(p), 1e3, side**3, len(x))
-    room = mpm.room(3)
+    room = mpm.box_walls(3)
     solver = mpm.MPM(mpm.Grid((config.nodes,) * 3, dx), room, np.array([0, -9.8, 0]))
     start = mpm.at_rest(cube, x, np.array(VELOCITY, kind))
     w, kick = np.random.default_rng(0).normal(size=(2, *x.shape)).astype(kind)

@@ -53,7 +53,7 @@ def drop(path: pathlib.Path) -> None:
     x = np.concatenate([jelly, sand])
     start = mpm.at_rest(bodies, x, velocity=jnp.array([0.0, -1.0]))
     solver = mpm.MPM(
-        mpm.Grid((48, 48), cell), walls=mpm.room(2), gravity=jnp.array([0.0, -9.8])
+        mpm.Grid((48, 48), cell), walls=mpm.box_walls(2), gravity=jnp.array([0.0, -9.8])
     )
     motion = mpm.simulate(solver, bodies, start, dt=2.5e-4, steps=1920, save_every=80)
     places = np.asarray(motion.y.x)

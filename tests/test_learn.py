@@ -21,7 +21,7 @@ from dynax.mechanics import learn, mpm
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 DX, DT, STEPS = 0.1, 1e-3, 12
-SOLVER = mpm.MPM(mpm.Grid((10, 10), DX), mpm.room(2), np.array([0.0, -9.8]))
+SOLVER = mpm.MPM(mpm.Grid((10, 10), DX), mpm.box_walls(2), np.array([0.0, -9.8]))
 X = mpm.bodies.box((0.4, 0.3), (0.7, 0.6), DX / 2)
 POINTS = mpm.Material(mat.FixedCorotated(1e4, 0.2), 1e3, DX**2 / 4, len(X))
 SOFT = mat.Elastoplastic(mat.Hencky(1e4, 0.2), mat.VonMises(100.0))

@@ -187,15 +187,15 @@ class Signed(mat.AbstractHyperelastic):
         return jnp.zeros_like(F)
 
     def energy(self, F, alpha):
-        X = mat.kinematics.strain(F) / 2 - alpha
+        X = mat.kinematics.twice_green_lagrange(F) / 2 - alpha
         return self.inner.energy(F) + self.shear / 2 * jnp.sum(X**2)
 
     def kirchhoff(self, F, alpha):
-        S = self.shear * (mat.kinematics.strain(F) / 2 - alpha)
+        S = self.shear * (mat.kinematics.twice_green_lagrange(F) / 2 - alpha)
         return self.push * (self.inner.kirchhoff(F) + F @ S @ F.T)
 
     def update(self, F, alpha, dt):
-        strain = mat.kinematics.strain(F) / 2
+        strain = mat.kinematics.twice_green_lagrange(F) / 2
         return F, alpha - jnp.expm1(-self.flow * dt / self.time) * (strain - alpha)
 
     def stiffness(self, F, alpha=()):
@@ -407,7 +407,7 @@ def test_projected_fixes_what_solvers_remember():
 
 class Stress(mat.AbstractLaw):
     def kirchhoff(self, F, alpha=()):
-        return mat.kinematics.strain(F)
+        return mat.kinematics.twice_green_lagrange(F)
 
 
 def test_bad_input():

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 EPS = np.finfo(np.float64).eps
 DX, DT, STEPS = 0.05, 5e-4, 30
 G = np.array([0.0, -9.8])
-ROOM = mpm.MPM(mpm.Grid((20, 20), DX), mpm.room(2), G)
+ROOM = mpm.MPM(mpm.Grid((20, 20), DX), mpm.box_walls(2), G)
 POINT = mpm.Material(mat.NeoHookean(1e5, 0.2), 1e3, DX**2, 1)
 SMALL = mpm.MPM(mpm.Grid((8, 8), DX))
 
@@ -447,11 +447,11 @@ def test_bad_input_is_named():
         r"walls: given Slope": lambda: mpm.MPM(
             SMALL.grid, (mpm.Slope([0.0, 0.0, 0.0], [0.0, 0.0, 1.0]),)
         ),
-        r"walls: given Side": lambda: mpm.MPM(SMALL.grid, mpm.room(3)),
+        r"walls: given Side": lambda: mpm.MPM(SMALL.grid, mpm.box_walls(3)),
         r"normal: given .*0": lambda: mpm.Slope([0.0, 0.0], [0.0, 0.0]),
-        r"width: given -1": lambda: mpm.room(2, width=-1),
+        r"width: given -1": lambda: mpm.box_walls(2, width=-1),
         r"walls: given Side .* width 30": lambda: mpm.MPM(
-            SMALL.grid, mpm.room(2, width=30)
+            SMALL.grid, mpm.box_walls(2, width=30)
         ),
         r"spacing: given 0\.3": lambda: mpm.bodies.box((0, 0), (1, 1), 0.3),
         r"spacing: given 0\.04": lambda: mpm.bodies.box((0, 0), (0.25, 0.25), 0.04),
@@ -461,7 +461,7 @@ def test_bad_input_is_named():
         r"nodes: given \(2, 9\)": lambda: mpm.Grid((2, 9), DX),
         r"dx: given 0": lambda: mpm.Grid((9, 9), 0.0),
         r"gravity: given shape \(3,\)": lambda: mpm.MPM(SMALL.grid, gravity=np.ones(3)),
-        r"kind: given 'ice'": lambda: mpm.room(2, "ice"),
+        r"kind: given 'ice'": lambda: mpm.box_walls(2, "ice"),
         r"normal: given shape \(1,\)": lambda: mpm.Slope([0.0, 0.0], [1.0]),
         r"fraction: given 2": lambda: mpm.CFL(DX, 2.0),
         r"which: given 'Q'": lambda: mpm.bodies.letter("Q", (0, 0), 1.0, 0.1),

@@ -104,7 +104,7 @@ def displacement(F: Matrices) -> Matrices:
     return F - eye(F.ndim - 2, F.shape[-1], F.dtype)
 
 
-def strain(F: Matrices) -> Matrices:
+def twice_green_lagrange(F: Matrices) -> Matrices:
     """FᵀF − I = H + Hᵀ + HᵀH, twice the Green–Lagrange strain, without cancellation."""
     H = displacement(F)
     return H + transpose(H) + matmul(transpose(H), H)

@@ -19,11 +19,12 @@ from dynax.material._jacobi import eigen, orthogonal
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def isotropic(g, F: Matrices, *args) -> Matrices:
+def isotropic_function(g, F: Matrices, *args) -> Matrices:
     r"""G = V diag(g(ε)) Vᵀ of F = U diag(e^ε) Vᵀ: a function of ½ log FᵀF.
 
-    That of ½ log FFᵀ is `isotropic(g, transpose(F))`. Small strains keep their digits
-    if g does (expm1, not exp), and so do crushed F: the errors are those of rounding F.
+    That of ½ log FFᵀ is `isotropic_function(g, transpose(F))`. Small strains keep their
+    digits if g does (expm1, not exp), and so do crushed F: the errors are those of
+    rounding F.
     A derivative is right to 2·10⁻⁵ (float32) or 10⁻¹⁰ where εᵢ ≈ εⱼ, far better
     elsewhere.
 
@@ -39,7 +40,7 @@ def isotropic(g, F: Matrices, *args) -> Matrices:
     return _assemble(V, g(eps, *args))
 
 
-@isotropic.defjvp
+@isotropic_function.defjvp
 def _(g, primals, tangents):
     (F, *args), (dF, *dargs) = primals, tangents
     eps, sigma, V, U = _stretched(F)
@@ -107,8 +108,8 @@ def _once(fn):
 
     def refuse(primals, tangents):
         raise NotImplementedError(
-            "singular_values and isotropic have first derivatives only: differentiate "
-            "the stress of a law (`kirchhoff`) once, not its energy twice."
+            "singular_values and isotropic_function have first derivatives only: "
+            "differentiate a stress (`kirchhoff`) once, not an energy twice."
         )
 
     fn.defjvp(refuse)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dynax._types import ScalarLike
 from dynax.material._base import number, within
-from dynax.material.hencky import HenckyReturn, deviator, shortened
+from dynax.material.hencky import HenckyReturn, deviator, radial_return
 
 
 class DruckerPrager(HenckyReturn):
@@ -48,7 +48,7 @@ class DruckerPrager(HenckyReturn):
     @staticmethod
     def change(eps, slope):
         volume = jnp.sum(eps, -1, keepdims=True)
-        yielded = shortened(*deviator(eps), -slope * volume)
+        yielded = radial_return(*deviator(eps), -slope * volume)
         return jnp.where(volume >= 0, -eps, yielded)
 
 

@@ -9,8 +9,8 @@ from dynax.material.kinematics import (
     matmul,
     polar,
     square,
-    strain,
     transpose,
+    twice_green_lagrange,
     volume_change,
 )
 
@@ -43,7 +43,7 @@ class FixedCorotated(AbstractClassical):
         """2μσ₁² + max(λ, 0)J², of m·Q(n)m = 2μ(n·FFᵀn − dF:dR) + λJ²(m·n)²: the
         largest where λ ≥ 0, else a bound."""
         lam, mu = self.lame(F.dtype)
-        stretch = 1 + largest_eigenvalue(strain(F))
+        stretch = 1 + largest_eigenvalue(twice_green_lagrange(F))
         return 2 * mu * stretch + jnp.maximum(lam, 0) * (1 + volume_change(F)) ** 2
 
 

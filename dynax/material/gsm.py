@@ -14,7 +14,13 @@ from dynax.material._base import (
     within,
 )
 from dynax.material._convex import Convex
-from dynax.material.kinematics import spatial, spherical, square, strain, trace
+from dynax.material.kinematics import (
+    spatial,
+    spherical,
+    square,
+    trace,
+    twice_green_lagrange,
+)
 
 
 class GSM(AbstractViscous):
@@ -96,7 +102,8 @@ class GSM(AbstractViscous):
 
 def _strain(F):
     """E in three dimensions."""
-    return strain(F if len(F) == 3 else spatial(F, jnp.ones((), F.dtype))) / 2
+    F = F if len(F) == 3 else spatial(F, jnp.ones((), F.dtype))
+    return twice_green_lagrange(F) / 2
 
 
 def parts(X):

@@ -8,7 +8,13 @@ from jaxtyping import Array
 
 from dynax._types import Scalar
 from dynax.material._base import AbstractClassical, AbstractLaw, AbstractReturn
-from dynax.material.kinematics import isotropic, matmul, spherical, square, transpose
+from dynax.material.kinematics import (
+    isotropic_function,
+    matmul,
+    spherical,
+    square,
+    transpose,
+)
 
 
 class Hencky(AbstractClassical):
@@ -65,12 +71,12 @@ class HenckyReturn(AbstractReturn):
             )
         stretch = lambda eps, *numbers: jnp.expm1(self.change(eps, *numbers))
         numbers = self.numbers(elastic, F.dtype)
-        return F + matmul(F, isotropic(stretch, F, *numbers))
+        return F + matmul(F, isotropic_function(stretch, F, *numbers))
 
 
 def log_strain(F):
     """½ log FᵀF."""
-    return isotropic(lambda eps: eps, F)
+    return isotropic_function(lambda eps: eps, F)
 
 
 def deviator(eps):
@@ -80,7 +86,7 @@ def deviator(eps):
     return dev, jnp.where(size > 0, jnp.sqrt(jnp.where(size > 0, size, 1)), 0)
 
 
-def shortened(dev, norm, limit):
+def radial_return(dev, norm, limit):
     """What is added to a deviator so that its norm is at most `limit`."""
     excess = jnp.maximum(norm - limit, 0)
     return -excess * dev / jnp.where(norm > 0, norm, 1)

@@ -12,8 +12,8 @@ from dynax.material.kinematics import (
     cofactor,
     log_volume,
     spatial,
-    strain,
     trace,
+    twice_green_lagrange,
     volume_change,
 )
 
@@ -69,7 +69,7 @@ def invariants(F):
     """(Ī₁ − 3, Ī₂ − 3, J − 1), in the plane with F₃₃ = 1; 0 at F = I."""
     if len(F) == 2:
         F = spatial(F, jnp.ones((), F.dtype))
-    A, log = strain(F), log_volume(F)
+    A, log = twice_green_lagrange(F), log_volume(F)
 
     def part(change, n):
         scale = -n / 3 * log

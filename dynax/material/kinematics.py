@@ -7,7 +7,7 @@ Derivatives are exact where those of an SVD are not: no 1/(σᵢ² − σⱼ²) 
 
     polar              dR = R[ω]×,  (tr(S)I − S) ω = axl(RᵀdF − dFᵀR)   (1/(σᵢ + σⱼ))
     singular values    dσᵢ = uᵢᵀ dF vᵢ
-    isotropic          G = V diag(g(log σ)) Vᵀ,  dG = V(diag dg + Γ∘sym L)Vᵀ,
+    isotropic_function G = V diag(g(log σ)) Vᵀ,  dG = V(diag dg + Γ∘sym L)Vᵀ,
                        Γᵢⱼ = (gᵢ − gⱼ)/sinh(log σᵢ − log σⱼ),  L = Uᵀ dF F⁻¹ U
 
 `polar` has derivatives of every order. The other two have the first, forward and
@@ -32,13 +32,13 @@ from dynax.material._algebra import (
     spatial as spatial,
     spherical as spherical,
     square as square,
-    strain as strain,
     trace as trace,
     transpose as transpose,
+    twice_green_lagrange as twice_green_lagrange,
     volume_change as volume_change,
 )
 from dynax.material._polar import polar as polar
 from dynax.material._spectral import (
-    isotropic as isotropic,
+    isotropic_function as isotropic_function,
     singular_values as singular_values,
 )

@@ -15,7 +15,7 @@ from dynax.material._base import (
 )
 from dynax.material.hencky import deviator, log_strain
 from dynax.material.kinematics import (
-    isotropic,
+    isotropic_function,
     matmul,
     spatial,
     spherical,
@@ -75,7 +75,7 @@ class Maxwell(AbstractViscous):
         inner, flow = alpha
         _, inner = self.elastic.update(F, inner, dt)
         ratio = tree.cast(dt, F.dtype) / number(self, "time", F.dtype)
-        change = isotropic(_relaxed, _spring(F, flow), jnp.expm1(-ratio))
+        change = isotropic_function(_relaxed, _spring(F, flow), jnp.expm1(-ratio))
         return F, (inner, flow + matmul(flow, change))
 
     def dissipation(self, F, alpha) -> Scalar:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dynax._types import ScalarLike
 from dynax.material._base import Elastoplastic, number
 from dynax.material.drucker_prager import friction
-from dynax.material.hencky import Hencky, HenckyReturn, deviator, shortened
+from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
 
 
 class MohrCoulomb(HenckyReturn):
@@ -49,7 +49,7 @@ class MohrCoulomb(HenckyReturn):
         top, low = jnp.max(n, -1, keepdims=True), jnp.min(n, -1, keepdims=True)
         width = jnp.where(norm > 0, top - low + (top + low) * sine, 1)
         slope = 2 / 3 * sine / width * ratio
-        return jnp.where(volume >= 0, -eps, shortened(dev, norm, -slope * volume))
+        return jnp.where(volume >= 0, -eps, radial_return(dev, norm, -slope * volume))
 
 
 def sand() -> Elastoplastic:

@@ -11,8 +11,8 @@ from dynax.material.kinematics import (
     matmul,
     polar,
     singular_values,
-    strain,
     transpose,
+    twice_green_lagrange,
     volume_change,
 )
 
@@ -84,7 +84,8 @@ def _weights(key, d, dtype):
 
 def _response(weights, F):
     """R X."""
-    h = [singular_values(F) - 1, strain(F).reshape(-1), volume_change(F)[None]]
+    C = twice_green_lagrange(F)
+    h = [singular_values(F) - 1, C.reshape(-1), volume_change(F)[None]]
     first, second, last = (tree.cast(w, F.dtype) for w in weights)
     h = jax.nn.gelu(jnp.concatenate(h) @ first, approximate=False)
     h = jax.nn.gelu(h @ second, approximate=False)

@@ -7,9 +7,9 @@ from dynax.material._waves import largest_eigenvalue
 from dynax.material.kinematics import (
     log_volume,
     spherical,
-    strain,
     trace,
     transpose,
+    twice_green_lagrange,
 )
 
 
@@ -30,16 +30,18 @@ class NeoHookean(AbstractClassical):
         del alpha
         lam, mu = self.lame(F.dtype)
         log = log_volume(F)
-        return mu / 2 * (trace(strain(F)) - 2 * log) + lam / 2 * log**2
+        return mu / 2 * (trace(twice_green_lagrange(F)) - 2 * log) + lam / 2 * log**2
 
     def kirchhoff(self, F, alpha=()):
         del alpha
         lam, mu = self.lame(F.dtype)
         pressure = lam * log_volume(F)
-        return mu * strain(transpose(F)) + spherical(pressure, F.shape[-1])
+        B = twice_green_lagrange(transpose(F))
+        return mu * B + spherical(pressure, F.shape[-1])
 
     def stiffness(self, F, alpha=()):
         """μσ₁² + max(μ + λ(1 − log J), 0): of m·Q(n)m = μ n·FFᵀn + (…)(m·n)²."""
         lam, mu = self.lame(F.dtype)
         along = mu + lam * (1 - log_volume(F))
-        return mu * (1 + largest_eigenvalue(strain(F))) + jnp.maximum(along, 0)
+        stretch = 1 + largest_eigenvalue(twice_green_lagrange(F))
+        return mu * stretch + jnp.maximum(along, 0)

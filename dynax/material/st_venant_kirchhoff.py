@@ -5,9 +5,9 @@ from dynax.material.kinematics import (
     matmul,
     spherical,
     square,
-    strain,
     trace,
     transpose,
+    twice_green_lagrange,
 )
 
 
@@ -27,13 +27,13 @@ class StVenantKirchhoff(AbstractClassical):
     def energy(self, F, alpha=()):
         del alpha
         lam, mu = self.lame(F.dtype)
-        E = strain(F) / 2
+        E = twice_green_lagrange(F) / 2
         return mu * square(E) + lam / 2 * trace(E) ** 2
 
     def stress(self, F):
         """S = ∂ψ/∂E, the second Piola–Kirchhoff stress."""
         lam, mu = self.lame(F.dtype)
-        E = strain(F) / 2
+        E = twice_green_lagrange(F) / 2
         return 2 * mu * E + spherical(lam * trace(E), F.shape[-1])
 
     def kirchhoff(self, F, alpha=()):

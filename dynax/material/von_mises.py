@@ -2,7 +2,7 @@
 
 from dynax._types import ScalarLike
 from dynax.material._base import Elastoplastic, number, within
-from dynax.material.hencky import Hencky, HenckyReturn, deviator, shortened
+from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
 
 
 class VonMises(HenckyReturn):
@@ -30,7 +30,7 @@ class VonMises(HenckyReturn):
 
     @staticmethod
     def change(eps, limit):
-        return shortened(*deviator(eps), limit)
+        return radial_return(*deviator(eps), limit)
 
 
 def plasticine() -> Elastoplastic:

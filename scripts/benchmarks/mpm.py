@@ -35,7 +35,7 @@ DT = 1e-4
 
 def scene(cells: int, nodes: int):
     grid = mpm.Grid((nodes,) * 3, 1 / nodes)
-    solver = mpm.MPM(grid, mpm.room(3), jnp.array([0, -9.8, 0], jnp.float32))
+    solver = mpm.MPM(grid, mpm.box_walls(3), jnp.array([0, -9.8, 0], jnp.float32))
     floor = 3 / nodes  # which it hits: else the mean height does not depend on E
     low, high = (0.25, floor, 0.25), (0.75, floor + 0.5, 0.75)
     x = mpm.bodies.box(low, high, 0.5 / cells).astype(np.float32)

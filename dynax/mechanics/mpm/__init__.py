@@ -19,8 +19,8 @@ from dynax.mechanics.mpm.ledger import (
 )
 from dynax.mechanics.mpm.simulate import (
     Motion as Motion,
+    check_start as check_start,
     outcome as outcome,
-    require as require,
     simulate as simulate,
 )
 from dynax.mechanics.mpm.solver import (
@@ -38,5 +38,5 @@ from dynax.mechanics.mpm.walls import (
     AbstractWall as AbstractWall,
     Side as Side,
     Slope as Slope,
-    room as room,
+    box_walls as box_walls,
 )

@@ -59,7 +59,7 @@ def simulate(
         observe: what of a state is saved.
 
     Raises:
-        ValueError: bad input; of what is not traced, also what it means (`require`).
+        ValueError: bad input; `check_start` of what is not traced.
         RuntimeError: the run failed, in which step and why.
     """
     for name, given in (("steps", steps), ("save_every", save_every)):
@@ -75,7 +75,7 @@ def simulate(
             "adjoint: given BacksolveAdjoint; accepted are those that differentiate "
             "the steps made: contact and plastic flow cannot be run backwards."
         )
-    require(solver, args, y0, dt)
+    check_start(solver, args, y0, dt)
     if adjoint is None:
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=steps)
     times = tree.cast(dt, y0.x.dtype) * jnp.arange(steps + 1, dtype=y0.x.dtype)
@@ -113,7 +113,7 @@ def outcome(solution: diffrax.Solution) -> Any:
     return result
 
 
-def require(solver: MPM, args: Materials, y: Body, dt: float) -> None:
+def check_start(solver: MPM, args: Materials, y: Body, dt: float) -> None:
     """A run may start here: shapes always, and values where they are known.
 
     Raises:

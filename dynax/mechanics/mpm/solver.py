@@ -74,7 +74,7 @@ class MPM(diffrax.AbstractSolver):
 
     Args:
         grid: the nodes.
-        walls: applied in turn; `room(d)` for all sides.
+        walls: applied in turn; `box_walls(d)` for all sides.
         gravity: g, (d,), m/s²; None is none.
         transfer: `Window()`, or `Dense()` on a TPU.
         exponential: F ← T(½dt C)²F with T ≈ exp, whose determinant cannot change sign.
@@ -96,7 +96,7 @@ class MPM(diffrax.AbstractSolver):
                 f"gravity: given shape {jnp.shape(self.gravity)}; accepted is ({d},)."
             )
         for wall in self.walls:
-            wall.require(self.grid)
+            wall.check(self.grid)
 
     def order(self, terms):
         del terms

@@ -21,7 +21,7 @@ Kind = Literal["slip", "sticky"]
 class AbstractWall(eqx.Module):
     """Within it, "slip" takes away the velocity into the wall, "sticky" all of it."""
 
-    def require(self, grid: Grid) -> None:
+    def check(self, grid: Grid) -> None:
         """It fits the grid.
 
         Raises:
@@ -56,7 +56,7 @@ class Side(AbstractWall):
         if self.width < 1:
             raise ValueError(f"width: given {self.width}; accepted is ≥ 1, in nodes.")
 
-    def require(self, grid):
+    def check(self, grid):
         d = len(grid.nodes)
         if self.axis >= d or self.width >= grid.nodes[self.axis]:
             raise ValueError(
@@ -100,7 +100,7 @@ class Slope(AbstractWall):
         some = lambda n: np.any(n != 0) & np.all(np.isfinite(n))
         within("normal", self.normal, some, "finite, and not 0")
 
-    def require(self, grid):
+    def check(self, grid):
         d = len(grid.nodes)
         for given in (self.point, self.normal):
             if given.shape != (d,):
@@ -124,7 +124,7 @@ class Slope(AbstractWall):
         return jnp.where(within, v - into * normal, v)
 
 
-def room(d: int, kind: Kind = "slip", width: int = 3) -> tuple[Side, ...]:
+def box_walls(d: int, kind: Kind = "slip", width: int = 3) -> tuple[Side, ...]:
     """All 2d sides of one kind; a tuple of `Side`s mixes them."""
     return tuple(Side(axis, end, kind, width) for axis in range(d) for end in (0, 1))
 
