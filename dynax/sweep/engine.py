@@ -4,7 +4,7 @@ import itertools
 import warnings
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker, amount
@@ -16,6 +16,7 @@ from dynax.sweep.store import Part, Store, StoreError
 Span = tuple[int, int]  # (first, count) of points of a structure
 
 
+@runtime_checkable
 class Planner(Protocol):
     """Whoever can tell the batch and chunk of a structure."""
 
