@@ -4,5 +4,5 @@
 # experiments. Sets everything up by itself the first time.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
-[ $# -gt 0 ] || set -- --only lion_balance lion_constrained lion_cycle lion_digits lion_flow lion_muon
+[ $# -gt 0 ] || set -- --only balance constrained cycle digits flow muon
 exec "$ROOT/.venv/bin/dynax" report "$@"

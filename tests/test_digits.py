@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import dynax as dx
-from experiments import lion_digits as digits
+from experiments.lion import digits
 
 
 LR, DECAY, STEPS, WIDTH = 3e-3, 1.0, 12, 16

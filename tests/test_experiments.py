@@ -22,9 +22,9 @@ from dynax.study import Results
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 FILES = {p.stem: p for p in _experiments.files(FOLDER)}
 TINY = {  # what to shrink of "quick"; an experiment that is not named runs slow only
-    "lion_constrained": {"starts": 8, "steps": 6000},
-    "lion_muon": {"steps": 3000, "seeds": 1, "points": 200},
-    "lion_cycle": {"ratios": 201},
+    "constrained": {"starts": 8, "steps": 6000},
+    "muon": {"steps": 3000, "seeds": 1, "points": 200},
+    "cycle": {"ratios": 201},
     "heavy_ball_cycle": {"starts": 41, "kappas": 201},
     "immersion": {"seeds": 4, "states": 200, "steps": 50},
     "soap": {"states": 200, "steps": 120, "seeds": 2},

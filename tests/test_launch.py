@@ -17,7 +17,7 @@ from dynax.sweep.launch import Slurm, shell
 
 
 ROOT = pathlib.Path(__file__).parents[1]
-SWEEP = ["experiments/lion_digits.py", "--axis", "learning_rate=log:1e-4:1e-1:9"]
+SWEEP = ["experiments/lion/digits.py", "--axis", "learning_rate=log:1e-4:1e-1:9"]
 SHARED = [*SWEEP, "--store", "/mnt/dynax/runs/a"]
 AWKWARD = [
     "experiments/my script.py",

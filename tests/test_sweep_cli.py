@@ -443,7 +443,8 @@ def test_export(store, tmp_path):
 
 def test_lapack_on_several_devices_comes_to_an_end(tmp_path):
     """With the threads of two cores, these eigenvalues mostly wait forever."""
-    file = pathlib.Path(__file__).parents[1] / "experiments" / "sgd_stability.py"
+    file = pathlib.Path(__file__).parents[1] / "experiments"
+    file = file / "landscape" / "sgd_stability.py"
     subprocess.run(
         [
             *COMMAND,

@@ -55,7 +55,7 @@ CLAIMS = """Run the claims of all experiments, print the table, write JSON.
 
   dynax claims                      quick form of every claim
   dynax claims --only 2 6a          these claims (2 means 2, 2a, 2b …)
-  dynax claims --only lion_balance  the claims of one file
+  dynax claims --only lion          the claims of one family, or file
   dynax claims --long --record      CPU-hour form, added to experiments/record.json
 
 Exit codes: 0 all claims hold and all controls are rejected, 1 not so, 2 bad usage."""
@@ -63,7 +63,7 @@ Exit codes: 0 all claims hold and all controls are rejected, 1 not so, 2 bad usa
 REPORT = """Run all experiments in their quick form and write one HTML file about them.
 
   dynax report
-  dynax report --only lion_balance adam --out today.html
+  dynax report --only balance adam --out today.html
 
 The last line of the output names the file. Exit codes are those of dynax claims."""
 

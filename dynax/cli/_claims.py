@@ -37,7 +37,7 @@ class Claims:
     """Run the claims of all experiments."""
 
     only: Only = ()
-    """Claims by id (2 means 2, 2a, 2b …) or by the name of their file."""
+    """Claims by id (2 means 2, 2a, 2b …), or by the name of their file or family."""
     long: bool = False
     """The CPU budgets that the claims name: up to an hour."""
     full: bool = False
@@ -83,7 +83,7 @@ class Report:
     """Run all experiments and write one HTML file about them."""
 
     only: Only = ()
-    """Claims by id (2 means 2, 2a, 2b …) or by the name of their file."""
+    """Claims by id (2 means 2, 2a, 2b …), or by the name of their file or family."""
     out: NewPath = None
     """A new file for the report (default: reports/dynax-<time>.html)."""
 

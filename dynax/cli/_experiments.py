@@ -48,17 +48,18 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
-    """The studies of `folder`: all, or those named or with claims wanted by `only`."""
+    """The studies of `folder`: all, or those named by `only`, of a family that it names
+    (a folder), or with claims that it wants."""
     every = files(folder)
-    named = [f for f in every if f.stem in only]
-    if named and len(named) == len(set(only)):
-        every = named
+    names = lambda file: {file.stem, file.parent.name} & set(only)
+    if set(only) == set().union(*map(names, every)):
+        every = [f for f in every if not only or names(f)]
     chosen, known = [], []
     for file in every:
         places, ids = _places(folder, file)
         known += [p.name for p in places]
         for place in places:
-            wanted = {place.name, file.stem} & set(only)
+            wanted = place.name in only or names(file)
             if not only or wanted or any(matches(i, o) for i in ids for o in only):
                 chosen.append(place)
     if not chosen:
@@ -136,7 +137,8 @@ def run(
     begun = time.monotonic()
     seen: dict[str, Any] = {"name": place.name, "title": place.name}
     seen["file"] = place.relative
-    whole = not only or {place.name, place.file.stem} & set(only)
+    named = {place.name, place.file.stem, place.file.parent.name}
+    whole = not only or named & set(only)
     wanted = lambda id: whole or any(matches(id, o) for o in only)
     try:
         with opened(place.folder, place.file) as module, jax.enable_x64(True):

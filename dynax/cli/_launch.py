@@ -17,8 +17,8 @@ from dynax.sweep.launch import Gpu, Plan, Ray, Slurm, Tpu, shell
 
 LAUNCH = """Print what to type to run a sweep elsewhere; with --go, do it.
 
-  dynax launch slurm --array 8 -- experiments/lion_digits.py --seeds 8 --store runs/a
-  dynax launch gpu -- experiments/lion_digits.py --seeds 8 --store runs/a
+  dynax launch slurm --array 8 -- experiments/lion/digits.py --seeds 8 --store runs/a
+  dynax launch gpu -- experiments/lion/digits.py --seeds 8 --store runs/a
   dynax launch tpu --help                    … ray, slurm and gpu: options, examples
 
 What follows -- is the command line of `dynax sweep`, which is passed on as it is. Who
@@ -29,7 +29,7 @@ Exit codes: 0 done, 2 bad usage; with --go that of the first command that fails.
 TPU = """A slice of Google Cloud TPUs: create, install, run on all hosts, fetch, delete.
 
   dynax launch tpu --name lion --zone europe-west4-b --share gs://my-bucket --spot \\
-      -- experiments/lion_digits.py --seeds 64 --batch 8 --chunk 16 \\
+      -- experiments/lion/digits.py --seeds 64 --batch 8 --chunk 16 \\
          --store /mnt/dynax/runs/a
 
 All hosts mount the share at /mnt/dynax, and write their parts to the store there. Give
@@ -37,26 +37,26 @@ All hosts mount the share at /mnt/dynax, and write their parts to the store ther
 
 GPU = """GPU machines: this one, or several by ssh.
 
-  dynax launch gpu --devices 0,1 -- experiments/lion_digits.py --store runs/a
+  dynax launch gpu --devices 0,1 -- experiments/lion/digits.py --store runs/a
   dynax launch gpu --hosts box1 box2 --folder /shared/lion \\
-      -- experiments/lion_digits.py --seeds 64 --store /shared/runs/a
+      -- experiments/lion/digits.py --seeds 64 --store /shared/runs/a
 
 One process uses all GPUs of a machine."""
 
 SLURM = """A Slurm cluster: a job array, or one job of several tasks.
 
   dynax launch slurm --array 8 --gpus 1 --time 04:00:00 --partition gpu \\
-      -- experiments/lion_digits.py --seeds 64 --store /shared/runs/a
+      -- experiments/lion/digits.py --seeds 64 --store /shared/runs/a
   dynax launch slurm --nodes 2 --gpus 4 --option qos=high \\
-      -- experiments/lion_digits.py --seeds 64 --store /shared/runs/a
+      -- experiments/lion/digits.py --seeds 64 --store /shared/runs/a
 
 Prefer the array: its tasks start as there is room, one that fails stops no other."""
 
 RAY = """A Ray cluster: one that is there, or one made of this and other machines.
 
-  dynax launch ray --address 10.0.0.1:6379 -- experiments/lion_digits.py --store runs/a
+  dynax launch ray --address 10.0.0.1:6379 -- experiments/lion/digits.py --store runs/a
   dynax launch ray --head 10.0.0.1 --workers box1 box2 \\
-      -- experiments/lion_digits.py --seeds 64 --store runs/a
+      -- experiments/lion/digits.py --seeds 64 --store runs/a
 
 This machine hands out the work and is the only one that writes to the store."""
 

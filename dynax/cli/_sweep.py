@@ -26,7 +26,7 @@ from dynax.sweep.store import Store
 
 SWEEP = """Run a function of a script at every point of a space; keep what it returns.
 
-  dynax sweep experiments/lion_digits.py --axis learning_rate=log:1e-4:1e-1:9 \\
+  dynax sweep experiments/lion/digits.py --axis learning_rate=log:1e-4:1e-1:9 \\
       --axis weight_decay=0,0.1,1 --seeds 8 --store runs/a
   dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --sample halton:64
   dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --search 64 --objective loss

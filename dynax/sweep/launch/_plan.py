@@ -51,7 +51,7 @@ def sweep_line(sweep: Sequence[str], *more: str) -> tuple[str, ...]:
         given = f"given {sweep[0]!r} first" if sweep else "none given"
         raise ValueError(
             f"sweep: {given} after --; accepted is what follows `dynax sweep`, as in "
-            "-- experiments/lion_digits.py --seeds 8 --store /shared/runs/a."
+            "-- experiments/lion/digits.py --seeds 8 --store /shared/runs/a."
         )
     for word in sweep:
         if (name := word.partition("=")[0]) in ADDED:

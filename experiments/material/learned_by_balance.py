@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import time
 
-import _learned_laws as laws
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from dynax import Claim, material as mat
 from dynax.mechanics import learn
 from dynax.report import COLORS, new_figure
+from experiments.material import _learned_laws as laws
 
 
 TITLE = "A law by least squares on the balance of momentum"

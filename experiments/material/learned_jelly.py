@@ -8,11 +8,11 @@ family.
 import functools
 from typing import Any
 
-import _learned_laws as laws
 import numpy as np
-from _learned_laws import Config
 
 from dynax import Claim, material as mat
+from experiments.material import _learned_laws as laws
+from experiments.material._learned_laws import Config
 
 
 TITLE = "The law of jelly from one motion"

@@ -16,13 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from lion_muon import NewtonSchulz
 
 from dynax import Claim, LionKappa, LionState, iterate, kappa as K, verdict
 from dynax.flow import Step
 from dynax.monitor import observe
 from dynax.optim import _lion_balance
 from dynax.report import COLORS, energy_figure, new_figure
+from experiments.lion.muon import NewtonSchulz
 
 
 TITLE = "The energy balance of Lion-κ"

@@ -14,11 +14,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 import dynax as dx
 from dynax import Claim
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "Passivity and immersion: a manifold that attracts"

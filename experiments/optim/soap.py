@@ -13,13 +13,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 import dynax as dx
 from dynax import Claim
 from dynax.flow import Step
 from dynax.monitor import observe
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "SOAP: what turning the basis does to V"

@@ -14,14 +14,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _losses import INSIDE, Draw, box, convex, draw, quartic, simplex, strong
-from _together import together
 
 import dynax as dx
 from dynax import Claim, kappa as K
 from dynax.kappa import FourThirds
 from dynax.optim import open_loop
 from dynax.report import COLORS, new_figure
+from experiments._together import together
+from experiments.optim._losses import (
+    INSIDE,
+    Draw,
+    box,
+    convex,
+    draw,
+    quartic,
+    simplex,
+    strong,
+)
 
 
 TITLE = "Rates of the classical methods"

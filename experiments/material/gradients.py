@@ -13,12 +13,12 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 from dynax import Claim, material as mat
 from dynax.material.kinematics import matmul, spherical, transpose, volume_change
 from dynax.mechanics import mpm
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "Gradients through contact, yielding and flow"

@@ -10,11 +10,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 from dynax import Claim
 from dynax.landscape import grokking
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "Grokking from lazy to rich"

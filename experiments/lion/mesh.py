@@ -33,7 +33,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from _mesh import astray, declared, fullest, memory, places, places_figure
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 from sklearn.datasets import load_digits
 
@@ -42,6 +41,14 @@ from dynax._reduce import rounding_depth
 from dynax.flow import Step
 from dynax.monitor import observe
 from dynax.report import energy_figure
+from experiments.lion._mesh import (
+    astray,
+    declared,
+    fullest,
+    memory,
+    places,
+    places_figure,
+)
 
 
 TITLE = "One run on a mesh of devices, audited as on one"

@@ -5,11 +5,11 @@ holds and friction flows.
 
 import math
 
-import _learned_laws as laws
 import numpy as np
-from _learned_laws import Config
 
 from dynax import Claim, material as mat
+from experiments.material import _learned_laws as laws
+from experiments.material._learned_laws import Config
 
 
 TITLE = "The law of sand from one motion"

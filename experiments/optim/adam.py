@@ -15,13 +15,13 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 import dynax as dx
 from dynax import Claim
 from dynax.flow import Step
 from dynax.monitor import observe
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "Adam: b ≤ 4a is sharp"

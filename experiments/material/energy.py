@@ -13,13 +13,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 import dynax as dx
 from dynax import Claim, material as mat
 from dynax.lyapunov import Check
 from dynax.mechanics import mpm
 from dynax.report import COLORS, movie, new_figure
+from experiments._together import together
 
 
 TITLE = "Material points: the energy falls, the angular momentum stays"

@@ -12,11 +12,11 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _together import together
 
 from dynax import Claim
 from dynax.landscape import deep_linear as dl, generalization as gen
 from dynax.report import COLORS, new_figure
+from experiments._together import together
 
 
 TITLE = "Deep linear networks and the student of a noisy teacher"
