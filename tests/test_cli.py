@@ -465,9 +465,9 @@ def test_nothing_is_overwritten(here):
 
 def test_record_and_pages(here, capsys):
     add(here / "lab", "good")
-    (here / "docs").mkdir()
+    (here / "docs" / "reference").mkdir(parents=True)
     head, tail = "# Mine\n\nkept\n\n", "\n\nkept too\n"
-    readme, page = here / "README.md", here / "docs" / "results.md"
+    readme, page = here / "README.md", here / "docs" / "reference" / "results.md"
     old = "<!-- results:begin 1a -->\noutdated\n<!-- results:end -->"
     readme.write_text(head + old + tail, encoding="utf-8")
     assert claims(here, "--record")[0] == 0
@@ -490,7 +490,7 @@ def test_record_and_pages(here, capsys):
     text = page.read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row.startswith("|")]
     assert rows[0] == "| Claim | Statement | Threshold | long | Detail |"
-    link = "[1a](../experiments/good.py)"
+    link = "[1a](../../experiments/good.py)"
     assert f"| {link} | x \\| y | ≤ 1 | ✓ 0.25 [2] |  |" in rows
     assert f"| {link} | x \\| y | ≤ 0.1 |  | ✗ **FAILS** 0.25 [1] |" in rows
     control = [row for row in rows if row.startswith("| ↳ [1z]")]

@@ -71,7 +71,7 @@ def test_control_a_broken_block_fails(tmp_path):
 
 
 def test_every_optimizer_stands_in_its_page():
-    page = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "optimizers.md").read_text(encoding="utf-8")
     kind = dynax.AbstractOptimizer
     members = vars(dynax.optim).items()
     names = {k for k, v in members if isinstance(v, type) and issubclass(v, kind)}

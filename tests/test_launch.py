@@ -545,7 +545,7 @@ def test_help_teaches(place, capsys):
 
 def examples():
     texts = [text for _, text in PLACES.values()]
-    texts.append((ROOT / "docs" / "launch.md").read_text("utf-8"))
+    texts.append((ROOT / "docs" / "how-to" / "launch.md").read_text("utf-8"))
     joined = "\n".join(texts).replace("\\\n", " ")
     return re.findall(r"^ *dynax (launch (?:tpu|gpu|slurm|ray) .*)$", joined, re.M)
 

@@ -131,7 +131,7 @@ def test_step_is_the_closed_form(form, rows, jacobian):
 
 
 def test_the_damping_follows_its_rule():
-    """As docs/newton.md states it, in NumPy; steps that are not taken among them."""
+    """As its page states it, in NumPy; steps that are not taken among them."""
     solver, fn = LevenbergMarquardt(damping=10.0), with_aux(rosenbrock)
     y = jnp.array([-1.2, 1.0])
     state, mu, at, refused = begin(solver, y), 10.0, np.asarray(y), 0

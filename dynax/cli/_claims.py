@@ -43,7 +43,7 @@ class Claims:
     full: bool = False
     """Paper scale, on a GPU."""
     record: bool = False
-    """Add the results to DIR/record.json and renew docs/results.md and the README."""
+    """Add the results to DIR/record.json; renew the README and the page of results."""
     dir: Path = pathlib.Path("experiments")
     """The folder of the experiments."""
     json: NewPath = None

@@ -33,7 +33,7 @@ TPU = """A slice of Google Cloud TPUs: create, install, run on all hosts, fetch,
          --store /mnt/dynax/runs/a
 
 All hosts mount the share at /mnt/dynax, and write their parts to the store there. Give
---batch and --chunk if it is a bucket, see docs/launch.md."""
+--batch and --chunk if it is a bucket, see docs/how-to/launch.md."""
 
 GPU = """GPU machines: this one, or several by ssh.
 

@@ -68,7 +68,8 @@ class LevenbergMarquardt(
         state = solver.init(fn, y, args, {}, None, None, frozenset())
         y, state, aux = solver.step(fn, y, args, {}, state, frozenset())
 
-    Source: Marquardt 1963. The rule for μ: found here, see docs/newton.md.
+    Source: Marquardt 1963. The rule for μ: found here, see
+    docs/reference/second-order.md.
 
     Args:
         rtol, atol: stop when a trial moves y and r by less, as optimistix does.
