@@ -183,6 +183,9 @@ def tally(rows: Ledger) -> Tally:
     )
 
 
+_tally = jax.jit(tally)  # one program, where no other program has it inside
+
+
 def merge(a: Tally, b: Tally) -> Tally:
     """The tally of both sets of rows; associative, so shards and restarts combine."""
 
@@ -314,7 +317,7 @@ def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verd
         claim: the sentence being judged.
         origin: where the tolerances come from, in words.
     """
-    t = jax.device_get(tally(rows) if isinstance(rows, Ledger) else rows)
+    t = jax.device_get(_tally(rows) if isinstance(rows, Ledger) else rows)
 
     def step(n):
         return None if int(n) == NEVER else int(n)

@@ -23,12 +23,64 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Compiled programmes are kept between runs, the many small ones too.
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+# Compiled programs are kept between runs, the many small ones too.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _root = pathlib.Path(__file__).parents[1]
     jax.config.update("jax_compilation_cache_dir", str(_root / ".cache" / "jax"))
 
+
+# --- how many programs the suite compiles ------------------------------------------
+#
+# Compiling is most of the suite's time. A program counts once for each time that a
+# process asks for it, out of the cache or not: the same in a cold run and a warm one.
+# What child processes compile is not counted.
+
+COMPILE = "/jax/core/compile/backend_compile_duration"
+programs = {"here": 0, "workers": 0}
+
+
+def _count(event, duration, **kwargs):
+    del duration, kwargs
+    programs["here"] += event == COMPILE
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def pytest_addoption(parser):
+    text = "how many programs the tests may compile in all; 0: any number"
+    parser.addini("programs", text, default="0")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """A worker of xdist has ended."""
+    del error
+    programs["workers"] += getattr(node, "workeroutput", {}).get("programs", 0)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["programs"] = programs["here"]
+    elif _over_budget(session.config) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found, budget = sum(programs.values()), config.getini("programs")
+    terminalreporter.write_line(f"programs compiled: {found} (budget: {budget})")
+    if _over_budget(config):
+        terminalreporter.write_line("FAILED: more programs than the budget", red=True)
+
+
+def _over_budget(config):
+    budget = int(config.getini("programs"))
+    return budget > 0 and sum(programs.values()) > budget
+
+
+# --- what tests share --------------------------------------------------------------
 
 finished = itertools.count(1)
 
