@@ -112,6 +112,7 @@ from dynax.verify import (
 if TYPE_CHECKING:
     from dynax import (
         checkpoint as checkpoint,
+        identify as identify,
         landscape as landscape,
         material as material,
         mechanics as mechanics,
@@ -126,6 +127,7 @@ tree = _tree
 # imported when first asked for, so that `import dynax` stays quick
 _LATER = (
     "checkpoint",
+    "identify",
     "landscape",
     "material",
     "mechanics",

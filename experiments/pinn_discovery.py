@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim, pde, pinn
+from dynax import Claim, identify, pde, pinn
+from dynax.identify import monomials
 from dynax.newton import LevenbergMarquardt
-from dynax.pinn import discovery, identify
-from dynax.pinn.identify import monomials
+from dynax.pinn import inverse
 from dynax.pinn.interpolant import Constant
 from dynax.pinn.several import Several, SideBySide, side_by_side
 from dynax.report import COLORS, new_figure
@@ -179,8 +179,8 @@ def swing(start) -> Problem:
     """q̇ = p, ṗ = h(q); h = q − q³."""
     known, library = Duffing(start, 0.0, 0.0), monomials("q", 3, constant=True)
     return Problem(
-        lambda h: discovery.WithHidden(known, OfPlace(h), "u", (1,)),
-        lambda key: discovery.Hidden((1.5,), (2.0,), key=key),
+        lambda h: identify.WithHidden(known, OfPlace(h), "u", (1,)),
+        lambda key: inverse.Hidden((1.5,), (2.0,), key=key),
         lambda key: pinn.mlp_field(known, key, width=16, depth=2),
         library,
         {"times": 64, "points": 1},
@@ -196,11 +196,11 @@ def field(starts) -> Problem:
     states = [Reaction(start, 0.0) for start in starts]
     library = monomials("u", 3, constant=True)
     initial = tuple(state.initial for state in states)
-    part = lambda h: Several(discovery.WithHidden(states[0], h, "u"), initial)
+    part = lambda h: Several(identify.WithHidden(states[0], h, "u"), initial)
     make = lambda key: pinn.mlp_field(states[0], key, width=10, depth=2)
     return Problem(
         part,
-        lambda key: discovery.Hidden((1.0,), (1.0,), key=key, width=4),
+        lambda key: inverse.Hidden((1.0,), (1.0,), key=key, width=4),
         lambda key: SideBySide(make, jax.random.split(key, len(states))),
         library,
         {"times": 16, "points": 16},
@@ -279,7 +279,7 @@ def run(noise, distance, seed) -> dict:
     model = pinn.Model(problem.network(keys[2]), equation)
     out = pinn.solve(how, model, problem.window, keys[3], cycles=200)
     points = equation.sample(keys[3], 256, 1, 0.0, problem.horizon)
-    z, h = discovery.look(how, out.model, problem.window, points)
+    z, h = inverse.look(how, out.model, problem.window, points)
     found = identify.regress(problem.library(z[:, :1]), h, DERIVED * noise, keys[0])
     off = found.coefficients[:, 0] - jnp.asarray([0.0, 1.0, 0.0, -1.0])
     return {
@@ -291,8 +291,8 @@ def run(noise, distance, seed) -> dict:
     }
 
 
-look = eqx.filter_jit(discovery.look)
-standard_errors = eqx.filter_jit(discovery.standard_errors)
+look = eqx.filter_jit(inverse.look)
+standard_errors = eqx.filter_jit(inverse.standard_errors)
 
 
 def discover(problem: Problem, data, noise, seed, cycles) -> dict:
@@ -316,7 +316,7 @@ def discover(problem: Problem, data, noise, seed, cycles) -> dict:
         if not verdict.holds:
             return found | {"holds": False, "seconds": time.process_time() - begun}
         xi = jnp.asarray([verdict.coefficients[place] for place in verdict.places])
-        formula = discovery.Polynomial(problem.library, verdict.places, xi)
+        formula = identify.Polynomial(problem.library, verdict.places, xi)
         model = pinn.Model(out.model.network, problem.part(formula))
         annealing = problem.annealing(problem.levels)
         how = dataclasses.replace(how, annealing=annealing)

@@ -13,10 +13,10 @@ import pytest
 import scipy.optimize
 from jax.flatten_util import ravel_pytree
 
-from dynax import pde, pinn
+from dynax import identify, pde, pinn
+from dynax.identify import collinear, monomials, stlsq
 from dynax.newton import LevenbergMarquardt
-from dynax.pinn import discovery, identify as reading
-from dynax.pinn._sparse import collinear, monomials, stlsq
+from dynax.pinn import inverse
 from dynax.pinn.several import Several, SideBySide, side_by_side
 
 
@@ -112,14 +112,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 def test_a_formula_is_identified():
     u = jnp.linspace(-1, 1, 200)[:, None]
-    found = reading.identify(CUBIC, u, 2 * u - 3 * u**3, noise=0.02, key=KEY)
+    found = identify.identify(CUBIC, u, 2 * u - 3 * u**3, noise=0.02, key=KEY)
     assert found.holds and found.places == ((0, 0), (2, 0))
     np.testing.assert_allclose(found.coefficients[:, 0], [2, 0, -3], atol=1e-12)
     assert "IDENTIFIED" in str(found) and "u³" in str(found)
 
 
 def refused(library, z, h, noise=0.02):
-    found = reading.identify(library, z, h, noise=noise, key=KEY)
+    found = identify.identify(library, z, h, noise=noise, key=KEY)
     assert not found.holds and found.places == ()
     assert np.all(np.isnan(found.coefficients)) and np.all(np.isnan(found.errors))
     return found
@@ -153,7 +153,7 @@ def test_one_fourier_mode_cannot_tell_u_from_its_laplacian():
     z = columns(1)
     assert refused(library, z, 0.1 * z[:, 1:]).columns == ("u", "u_xx")
     z = columns(1, 2)
-    found = reading.identify(library, z, 0.1 * z[:, 1:], noise=0.02, key=KEY)
+    found = identify.identify(library, z, 0.1 * z[:, 1:], noise=0.02, key=KEY)
     np.testing.assert_allclose(found.coefficients[:, 0], [0, 0.1], atol=1e-12)
 
 
@@ -175,7 +175,7 @@ def test_fits_that_disagree_are_refused():
     found = refused(monomials("u", 1), u, slopes * u, noise=0.5)
     assert not found.holds
     agreeing = 1 + 0.01 * slopes
-    good = reading.identify(monomials("u", 1), u, agreeing * u, noise=0.02, key=KEY)
+    good = identify.identify(monomials("u", 1), u, agreeing * u, noise=0.02, key=KEY)
     assert good.holds
     # the errors are the scatter of the members
     np.testing.assert_allclose(good.errors[0, 0], 0.01 * np.std(slopes), rtol=0.2)
@@ -187,7 +187,7 @@ def test_the_bootstrap_gives_the_errors_of_least_squares():
     u = random.uniform(-1, 1, (200, 1))
     h = 2 * u - 3 * u**3 + 0.1 * random.normal(size=u.shape)
     arrays = jnp.asarray(u), jnp.asarray(h)
-    found = reading.identify(CUBIC, *arrays, noise=0.1, key=KEY)
+    found = identify.identify(CUBIC, *arrays, noise=0.1, key=KEY)
     theta = np.concatenate([u, u**3], 1)
     exact = 0.1 * np.sqrt(np.diag(np.linalg.inv(theta.T @ theta)))
     np.testing.assert_allclose(found.errors[[0, 2], 0], exact, rtol=0.5)
@@ -198,7 +198,7 @@ def test_regression_is_a_program():
     """vmap over data = one by one, and float32 stays."""
     u = jnp.linspace(-1, 1, 200, dtype=jnp.float32)[:, None]
     h = jnp.stack([u - u**3, u + u**2])
-    one = jax.jit(lambda h: reading.regress(CUBIC(u), h, 0.02, KEY, 10))
+    one = jax.jit(lambda h: identify.regress(CUBIC(u), h, 0.02, KEY, 10))
     both = jax.vmap(one)(h)
     assert both.coefficients.dtype == jnp.float32
     for k in range(2):
@@ -217,13 +217,13 @@ def test_regression_is_a_program():
 )
 def test_bad_input_is_named(z, h, noise, message):
     with pytest.raises(ValueError, match=message):
-        reading.identify(CUBIC, z, h, noise=noise, key=KEY)
+        identify.identify(CUBIC, z, h, noise=noise, key=KEY)
 
 
 def test_what_is_written_for_pysr_runs(tmp_path):
     """With a stand-in for the package, that checks what it is given."""
     u = np.linspace(0, 1, 7)[:, None]
-    script = reading.to_pysr(tmp_path / "out", u, u**2, ["u"])
+    script = identify.to_pysr(tmp_path / "out", u, u**2, ["u"])
     (script.parent / "pysr.py").write_text(
         "class PySRRegressor:\n"
         "    def __init__(self, binary_operators, niterations, maxsize): pass\n"
@@ -250,8 +250,8 @@ def test_the_known_part_and_the_term_are_the_whole(getkey):
     whole = pde.AllenCahn(diffusion=0.1, reaction=2.0)
     library = monomials("u u_xx", 3)
     places = ((0, 0), (library.terms.index("u³"), 0), (1, 0))
-    term = discovery.Polynomial(library, places, jnp.asarray([2.0, -2.0, 0.04]))
-    part = discovery.WithHidden(pde.AllenCahn(0.06, 0.0), term, "u xx")
+    term = identify.Polynomial(library, places, jnp.asarray([2.0, -2.0, 0.04]))
+    part = identify.WithHidden(pde.AllenCahn(0.06, 0.0), term, "u xx")
     assert part.quantities == library.quantities
     u = random_function(whole, getkey())
     for x in (jnp.asarray([0.3]), jnp.asarray([-0.7])):
@@ -263,10 +263,10 @@ def test_a_term_in_one_of_two_equations(getkey):
     """Pendulum from q̇ = p, ṗ = h(q): the residual is that of the whole."""
     whole = pde.Pendulum(2.0)
     term = lambda z: -4 * jnp.sin(z[:1])
-    part = discovery.WithHidden(pde.Pendulum(0.0), term, "u", outputs=(1,))
+    part = identify.WithHidden(pde.Pendulum(0.0), term, "u", outputs=(1,))
     u, x = random_function(whole, getkey()), jnp.zeros(0)
     np.testing.assert_allclose(part.residual(u, 1.0, x), whole.residual(u, 1.0, x))
-    wrong = discovery.WithHidden(pde.Pendulum(0.0), term, "u")
+    wrong = identify.WithHidden(pde.Pendulum(0.0), term, "u")
     with pytest.raises(ValueError, match="hidden: given 1 values; accepted is 2"):
         wrong.residual(u, 1.0, x)
 
@@ -278,8 +278,8 @@ class Sized(pde.AllenCahn):
 def test_several_states_are_each_alone(getkey):
     """Residuals and initial states side by side = one by one, each with its network.
     A size S of u that is declared is each state's; one that is measured is of all."""
-    hidden = discovery.Hidden((1.0,), (1.0,), key=getkey())
-    one = discovery.WithHidden(Sized(0.1, 0.0), hidden, "u")
+    hidden = inverse.Hidden((1.0,), (1.0,), key=getkey())
+    one = identify.WithHidden(Sized(0.1, 0.0), hidden, "u")
     states = jnp.sin, lambda x: 0.5 * jnp.cos(x)
     both = Several(one, states)
     assert both.fields == ("u1", "u2")
@@ -295,12 +295,12 @@ def test_several_states_are_each_alone(getkey):
         np.testing.assert_allclose(together(t, x)[k], alone(t, x)[0], rtol=1e-13)
         np.testing.assert_allclose(r[k], one.residual(alone, t, x)[0], rtol=1e-12)
     training = trainer(lambda pde: pde.hidden)
-    free = discovery.WithHidden(pde.AllenCahn(0.1, 0.0), hidden, "u")
+    free = identify.WithHidden(pde.AllenCahn(0.1, 0.0), hidden, "u")
     own = [window._replace(initial=state).sizes(free)[0] for state in states]
     every = np.sqrt(np.mean(np.square(own)))
     np.testing.assert_allclose(window.sizes(Several(free, states)), [every] * 2)
     points = both.sample(getkey(), 3, 5)
-    z, h = discovery.look(training, pinn.Model(networks, both), window, points)
+    z, h = inverse.look(training, pinn.Model(networks, both), window, points)
     at = jax.vmap(jax.vmap(together, (None, 0)))(points.t, points.x)
     np.testing.assert_allclose(z[:, 0], at.ravel(), rtol=1e-13)
     np.testing.assert_allclose(h, jax.vmap(hidden)(z), rtol=1e-13)
@@ -369,7 +369,7 @@ def rate(equation):
     return (equation.a,)
 
 
-standard_errors = eqx.filter_jit(discovery.standard_errors)
+standard_errors = eqx.filter_jit(inverse.standard_errors)
 
 
 def trainer(learn, data=None):

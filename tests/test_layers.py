@@ -12,8 +12,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _reduce _wrapped lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim landscape pde newton material checkpoint pinn mechanics verify "
-    "sweep claim study"
+    f"{BASE} optim landscape pde newton material checkpoint identify pinn "
+    "mechanics verify sweep claim study"
 )
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -34,7 +34,8 @@ LAYERS = {
     "newton": "_types _tree",
     "material": BASE,
     "checkpoint": "_digest",
-    "pinn": f"{BASE} _digest pde newton checkpoint",
+    "identify": "_types _tree pde",
+    "pinn": f"{BASE} _digest pde newton checkpoint identify",
     "mechanics": f"{BASE} _digest material checkpoint",
     "verify": BASE,
     "sweep": "",

@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from dynax import _tree as tree
 from dynax.pde import AbstractPDE, Derivatives
-from dynax.pinn.discovery import AbstractWrapped, of_known
+from dynax.pde.wrapped import AbstractWrapped, of_known
 from dynax.pinn.networks import split
 from dynax.pinn.objective import Data
 

@@ -1,69 +1,11 @@
-"""Sparse regression on a library of monomials, and whether the data can tell."""
+"""Sparse least squares, and which columns the data cannot tell apart."""
 
-import itertools
-from collections.abc import Sequence
-
-import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from dynax import _tree as tree
 from dynax._types import ScalarLike
-
-
-class Library(eqx.Module):
-    """Monomials of named quantities: z ↦ Θ(z), (…, k) → (…, p).
-
-    Args:
-        quantities: names of z₁ … z_k.
-        powers: of each term, the exponents of z₁ … z_k.
-    """
-
-    quantities: tuple[str, ...] = eqx.field(static=True)
-    powers: tuple[tuple[int, ...], ...] = eqx.field(static=True)
-
-    def __call__(self, z: Float[Array, "... k"]) -> Float[Array, "... p"]:
-        def term(powers):
-            out = jnp.ones_like(z[..., 0])
-            for j, e in enumerate(powers):
-                out = out * z[..., j] ** e if e else out
-            return out
-
-        return jnp.stack([term(powers) for powers in self.powers], -1)
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Their names: "1", "u", "u²", "u·u_xx"."""
-
-        def name(powers):
-            digits = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-            power = lambda q, e: q if e == 1 else q + str(e).translate(digits)
-            each = zip(self.quantities, powers, strict=True)
-            return "·".join(power(q, e) for q, e in each if e) or "1"
-
-        return tuple(name(powers) for powers in self.powers)
-
-
-def monomials(quantities: str | Sequence[str], degree: int, constant=False) -> Library:
-    """All monomials up to `degree`, by ascending degree.
-
-    Args:
-        quantities: "u u_xx", or a sequence.
-        constant: whether 1 is one of them.
-    """
-    given = quantities.split() if isinstance(quantities, str) else quantities
-    names = tuple(given)
-    if not names or len({*names}) < len(names) or degree < 1:
-        raise ValueError(
-            f"quantities, degree: given {quantities!r}, {degree}; accepted are "
-            "different names and a degree ≥ 1."
-        )
-    powers = [(0,) * len(names)] if constant else []
-    for order in range(1, degree + 1):
-        for chosen in itertools.combinations_with_replacement(range(len(names)), order):
-            powers.append(tuple(chosen.count(j) for j in range(len(names))))
-    return Library(names, tuple(powers))
 
 
 def stlsq(

@@ -1,92 +1,28 @@
 """Inverse problems: a term of an equation that is not known, learned with the solution.
 
 In F(t, x, u, uₜ, uₓ, …) = h(u, uₓ, …) with F known and h not, a surrogate u_θ and a
-network h_φ are trained together on the residual and on noisy values of u. A sparse
-regression then reads h_φ (`identify`), and its formula is trained in the network's
-place (`Polynomial`): that gives coefficients, with the errors that the data leave them
+network h_φ are trained together on the residual and on noisy values of u.
+`dynax.identify` then reads h_φ, and its formula (`Polynomial`) is trained in the
+network's place: that gives coefficients, with the errors that the data leave them
 (`standard_errors`). Source: Podina, Eastman, Kohandel, arXiv:2212.04630.
 
 Coefficients that are not known need only `Training(learn=lambda pde: (pde.rate,))`.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from dynax import _tree as tree
-from dynax.pde import AbstractPDE, Derivatives, Points
-from dynax.pinn._sparse import Library
+from dynax.pde import Derivatives, Points
 from dynax.pinn.networks import MLP
 from dynax.pinn.networks._fixed import AbstractFixed
 from dynax.pinn.objective import Batch, Model, Window
 from dynax.pinn.train import Training
-
-
-def of_known(name: str) -> Any:
-    """A property: what the equation within says of itself."""
-    return property(lambda self: getattr(self.known, name))
-
-
-class AbstractWrapped(AbstractPDE):
-    """An equation about another one, on its box and for its horizon."""
-
-    known: eqx.AbstractVar[AbstractPDE]
-
-    lower, upper = of_known("lower"), of_known("upper")
-    boundary, horizon = of_known("boundary"), of_known("horizon")
-
-
-class WithHidden(AbstractWrapped):
-    """F(t, x, u, uₜ, uₓ, …) − h(z) = 0, z some of u, uₓ, …, and h not known.
-
-    Args:
-        known: F.
-        hidden: z ↦ h, of shapes (k,) and (r,): any callable.
-        inputs: z, in the words of `AbstractPDE.needs`, as "u xx"; each has all fields.
-        outputs: which residuals have an h; None: all.
-    """
-
-    known: AbstractPDE
-    hidden: Callable[[Array], Array]
-    inputs: str = eqx.field(static=True)
-    outputs: tuple[int, ...] | None = eqx.field(static=True, default=None)
-
-    fields, sizes = of_known("fields"), of_known("sizes")
-
-    @property
-    def needs(self) -> Any:
-        every = f"{self.known.needs} {self.inputs}".split()
-        return " ".join(dict.fromkeys(every))
-
-    @property
-    def quantities(self) -> tuple[str, ...]:
-        """Names of z: u, u_x, u_xx, …."""
-        name = lambda field, of: field if of == "u" else f"{field}_{of}"
-        return tuple(name(f, of) for of in self.inputs.split() for f in self.fields)
-
-    def look(self, d: Derivatives) -> Float[Array, "... k"]:
-        """z."""
-        return jnp.concatenate([d[name] for name in self.inputs.split()], -1)
-
-    def equation(self, t, x, d):
-        known = self.known.equation(t, x, d)
-        h = jnp.vectorize(self.hidden, signature="(k)->(r)")(self.look(d))
-        outputs = range(known.shape[-1]) if self.outputs is None else self.outputs
-        if h.shape[-1] != len(outputs):
-            raise ValueError(
-                f"hidden: given {h.shape[-1]} values; accepted is {len(outputs)}, one "
-                "for each of the outputs."
-            )
-        return known.at[..., np.asarray(outputs)].add(-h)
-
-    def initial(self, x):
-        return self.known.initial(x)
 
 
 class Scales(AbstractFixed):
@@ -117,27 +53,6 @@ class Hidden(eqx.Module):
 
     def __call__(self, z):
         return self.outputs(z.dtype) * self.body(z / self.inputs(z.dtype))
-
-
-class Polynomial(eqx.Module):
-    """h(z) = Σ ξₖ θₖ(z): a hidden term as a formula, ξ trained.
-
-    Args:
-        library: θ.
-        places: (term, output) of each coefficient, as `Discovery.places`.
-        coefficients: ξ.
-        outputs: how many numbers h has.
-    """
-
-    library: Library
-    places: tuple[tuple[int, int], ...] = eqx.field(static=True)
-    coefficients: Float[Array, " k"]
-    outputs: int = eqx.field(static=True, default=1)
-
-    def __call__(self, z):
-        term, output = np.asarray(self.places, int).reshape(-1, 2).T
-        parts = self.coefficients * self.library(z)[term]
-        return jnp.zeros_like(z, shape=(self.outputs,)).at[output].add(parts)
 
 
 def look(
