@@ -42,6 +42,7 @@ from dynax.lyapunov import (
     Tally as Tally,
     Verdict as Verdict,
     along as along,
+    ledger_row as ledger_row,
     lie_derivative as lie_derivative,
     merge as merge,
     tally as tally,
@@ -49,7 +50,7 @@ from dynax.lyapunov import (
 )
 from dynax.monitor import (
     Monitored as Monitored,
-    WithWork as WithWork,
+    WithDissipation as WithDissipation,
     as_optax as as_optax,
     audit as audit,
     iterate as iterate,

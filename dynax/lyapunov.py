@@ -24,7 +24,6 @@ Energy = Callable[[Any, State, Any], Array]
 Field = Callable[[Any, State, Any], State]
 
 NEVER = np.iinfo(np.int32).max
-OUTSIDE, INSIDE = 1, 2
 VISIBLE = 0.1  # a check sees where an error of a tenth of what it judges would show
 SHARE = 0.5  # and has judged a run if it saw on half of the rows to which it applies
 
@@ -74,31 +73,69 @@ class Check(NamedTuple):
 class Ledger(NamedTuple):
     """One row of accounts for the step (x, s) → (x₊, s₊); stacked rows lead by time.
 
-    `energy` is the finite part of H before the step: where `phase` is 1 (λx outside
-    dom κ*) H itself is +∞. `defect` = `change` − `predicted`, summed term by term, not
-    as a difference of energies. `scale` is the sum of the absolute terms.
+    Every family of systems fills the same columns; `ledger_row` derives some of them.
+
+    Attributes:
+        step: the number of the step; a row with step < 0 is unused.
+        energy: H before the step, or its finite part where H = +∞.
+        change: H₊ − H.
+        predicted: what H₊ − H should be, or None where nothing predicts it.
+        defect: `change` − `predicted`, summed term by term where that is possible.
+        scale: the size of what is judged, Σ|terms|.
+        terms: the parts of the change by name.
+        checks: the claimed inequalities by name.
+        facts: what only some families have, by name, such as `outside` (whether H = +∞
+            before the step), `distance` (to the domain of H) and `stationarity`.
     """
 
     step: Int[Array, "..."]
     energy: Float[Array, "..."]
     change: Float[Array, "..."]
-    predicted: Float[Array, "..."]
-    defect: Float[Array, "..."]
+    predicted: Float[Array, "..."] | None
+    defect: Float[Array, "..."] | None
     scale: Float[Array, "..."]
     terms: dict[str, Float[Array, "..."]]
-    phase: Int[Array, "..."]
-    distance: Float[Array, "..."]
-    stationarity: Float[Array, "..."]
     checks: dict[str, Check]
+    facts: dict[str, Array]
 
     def finite(self) -> Bool[Array, "..."]:
         """Whether the row is made of numbers (a margin of +∞ means: not applicable).
 
         A margin of −∞ is an overflow, not a violation.
         """
-        flags = [jnp.isfinite(n) for n in (self.energy, self.change, self.defect)]
+        numbers = self.energy, self.change, self.defect
+        flags = [jnp.isfinite(n) for n in numbers if n is not None]
         flags += [c.margin + c.tolerance > -jnp.inf for c in self.checks.values()]
         return jnp.all(jnp.stack(flags), axis=0)
+
+
+def ledger_row(
+    step,
+    energy,
+    change,
+    checks: dict[str, Check],
+    *,
+    predicted=None,
+    terms: dict[str, Any] | None = None,
+    scale=None,
+    defect=None,
+    facts: dict[str, Any] | None = None,
+) -> Ledger:
+    """Draw up one row, or stacked rows, and derive the columns that are not given.
+
+        defect = change − predicted,   scale = Σ|terms|, or |change| without terms
+
+    Without `predicted` there is no balance: `predicted` and `defect` stay None.
+    """
+    terms = {} if terms is None else terms
+    if defect is None and predicted is not None:
+        defect = change - predicted
+    if scale is None:
+        parts = list(terms.values()) or [change]
+        scale = sum(map(jnp.abs, parts[1:]), jnp.abs(parts[0]))
+    step = jnp.asarray(step, jnp.int32)
+    facts = {} if facts is None else facts
+    return Ledger(step, energy, change, predicted, defect, scale, terms, checks, facts)
 
 
 class Count(NamedTuple):
@@ -121,15 +158,17 @@ class Count(NamedTuple):
 class Tally(NamedTuple):
     """Ledger rows folded into O(1) scalars.
 
-    `rises` counts steps on which H went up: reported, never a verdict. `non_finite` is
-    the first step with a NaN or infinity. `error` is the largest |defect|/scale.
+    `rises` counts steps on which H went up: reported, never a verdict. `outside` counts
+    those with H = +∞, or is None where H is finite everywhere. `non_finite` is the
+    first step with a NaN or infinity. `error` is the largest |defect|/scale, or None
+    where nothing is predicted.
     """
 
     audited: Int[Array, ""]
     rises: Int[Array, ""]
-    outside: Int[Array, ""]
+    outside: Int[Array, ""] | None
     non_finite: Int[Array, ""]
-    error: Float[Array, ""]
+    error: Float[Array, ""] | None
     counts: dict[str, Count]
 
 
@@ -173,12 +212,15 @@ def tally(rows: Ledger) -> Tally:
             jnp.where(good[k], check.margin[k], jnp.inf).astype(check.margin.dtype),
         )
 
+    outside, error = rows.facts.get("outside"), None
+    if rows.defect is not None:
+        error = jnp.max(jnp.where(good, jnp.abs(rows.defect) / scale, 0))
     return Tally(
         audited=number(used),
         rises=number(good & (rows.change > 0)),
-        outside=number(good & (rows.phase == OUTSIDE)),
+        outside=None if outside is None else number(good & outside),
         non_finite=first(used & ~finite),
-        error=jnp.max(jnp.where(good, jnp.abs(rows.defect) / scale, 0)),
+        error=error,
         counts={name: count(check) for name, check in rows.checks.items()},
     )
 
@@ -209,9 +251,9 @@ def merge(a: Tally, b: Tally) -> Tally:
     return Tally(
         a.audited + b.audited,
         a.rises + b.rises,
-        a.outside + b.outside,
+        jax.tree.map(jnp.add, a.outside, b.outside),
         jnp.minimum(a.non_finite, b.non_finite),
-        jnp.maximum(a.error, b.error),
+        jax.tree.map(jnp.maximum, a.error, b.error),
         {k: count(a.counts[k], b.counts[k]) for k in a.counts},
     )
 
@@ -231,7 +273,9 @@ class Verdict:
     `holds`: none of these; `reason` is empty then and where checks were violated.
 
     `resolution` is that of the balance (or identity) on the rows where it saw: no error
-    below it, relative to Σ|terms|, could be seen. It is infinite if it saw nowhere.
+    below it, relative to Σ|terms|, could be seen. It is infinite if it saw nowhere, and
+    None where no balance is judged. `error` is the largest |defect|/Σ|terms|, or None
+    where nothing predicts the change of H. `outside` is None where H is finite.
     """
 
     status: Status
@@ -242,10 +286,10 @@ class Verdict:
     first: int | None
     worst: dict[str, Any] | None
     rises: int
-    outside: int
+    outside: int | None
     non_finite: int | None
-    error: float
-    resolution: float
+    error: float | None
+    resolution: float | None
     origin: str
     checks: dict[str, dict[str, Any]]
 
@@ -277,16 +321,20 @@ class Verdict:
                 # a tolerance of zero: what is allowed is in the margin already
                 text += f" ({ratio:+.2g} tolerances)" if abs(ratio) < 1e20 else ""
             lines.append(f"  {name:<22} {text}")
-        if {"balance", "identity"} & self.checks.keys():
-            lines.append(
-                f"  largest |defect|/Σ|terms| {self.error:.1e}; smallest visible "
-                f"{self.resolution:.1e} ({self.origin})"
-            )
+        if self.error is None:
+            text = "no balance: nothing predicts the change of H"
+        else:
+            text = f"largest |defect|/Σ|terms| {self.error:.1e}"
+            if self.resolution is None:
+                text += ", not judged"
+            else:
+                text += f"; smallest visible {self.resolution:.1e}"
+        lines.append(f"  {text} (tolerances: {self.origin})")
         if self.audited > 1:
-            lines.append(
-                f"  H rose on {self.rises} and lay outside its domain on "
-                f"{self.outside} of {self.audited} rows (reported, not judged)"
-            )
+            rose = f"H rose on {self.rises}"
+            if self.outside is not None:
+                rose += f" and lay outside its domain on {self.outside}"
+            lines.append(f"  {rose} of {self.audited} rows (reported, not judged)")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -366,10 +414,10 @@ def verdict(rows: Ledger | Tally, claim: str, origin: str = "round-off") -> Verd
         first=min(firsts, default=None),
         worst=None if name is None else {"check": name, **judged[name]},
         rises=int(t.rises),
-        outside=int(t.outside),
+        outside=None if t.outside is None else int(t.outside),
         non_finite=non_finite,
-        error=float(t.error),
-        resolution=0.0 if equality is None else equality["resolution"],
+        error=None if t.error is None else float(t.error),
+        resolution=None if equality is None else equality["resolution"],
         origin=origin,
         checks=checks,
     )

@@ -24,11 +24,11 @@ from dynax.flow import (
     Minimum,
     is_continuous,
 )
-from dynax.lyapunov import INSIDE, Check, Ledger, Status, Verdict, verdict
+from dynax.lyapunov import Check, Ledger, Status, Verdict, ledger_row, verdict
 from dynax.monitor import (
     Limit,
     Monitored,
-    WithWork,
+    WithDissipation,
     iterate,
     limit_of_map,
     observe_flow,
@@ -228,19 +228,7 @@ def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
 def _condition(checks: dict[str, Check], dtype) -> Ledger:
     """One row: no energy, only the checks, of numbers of order 1."""
     zero = jnp.zeros((), dtype)
-    return Ledger(
-        step=jnp.zeros((), jnp.int32),
-        energy=zero,
-        change=zero,
-        predicted=zero,
-        defect=zero,
-        scale=jnp.ones((), dtype),
-        terms={},
-        phase=jnp.asarray(INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks=checks,
-    )
+    return ledger_row(0, zero, zero, checks, scale=zero + 1)
 
 
 def _first(f, batches):
@@ -269,7 +257,7 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
         rows["flow rate"] = f"V̇ ≤ −decay at {states} random states", found
     verdicts = {}
     for name, (what, ledger) in rows.items():
-        slowest = float(jnp.min(ledger.terms["measured/proved"]))
+        slowest = float(jnp.min(ledger.facts["measured/proved"]))
         ratio = f", measured/proved ≥ {slowest:.4g}" if np.isfinite(slowest) else ""
         claim = f"{type(opt).__name__}: {what}{ratio}"
         verdicts[name] = verdict(ledger, claim, "first-order rounding of V's parts")
@@ -320,34 +308,30 @@ def _pointwise(flow, x, states, key) -> tuple[Ledger, Array]:
     u = (8 + float(np.log2(tree.size(x)))) * tree.eps(x) / 2
     allowed = u * jnp.max(jnp.where(known, size, 0))
     allowed = jnp.broadcast_to(allowed.astype(v.dtype), v.shape)
-    zero = jnp.zeros_like(v)
     never = lambda flags: jnp.any(known) & ~jnp.any(known & flags)
     by_clock = never(dv - at.clock < -allowed) & ~never(at.clock < -allowed)
     found = [never(size > 0), never(at.pull > u * size), by_clock]
     found = jnp.stack([*found, never(jnp.abs(d) > allowed)])
-    rows = Ledger(
+    checks = {
+        "identity": Check(-jnp.abs(dv + d), allowed),
+        "dissipation": Check(d, allowed),
+    }
+    rows = ledger_row(
         # H = +∞ outside dom κ*: nothing is claimed there
-        step=jnp.where(known, jnp.arange(states, dtype=jnp.int32), -1),
-        energy=jnp.where(known, v, 0),
-        change=dv,
+        jnp.where(known, jnp.arange(states), -1),
+        jnp.where(known, v, 0),
+        dv,
+        checks,
         predicted=-d,
-        defect=dv + d,
         scale=jnp.maximum(jnp.abs(d), size),
         terms={"dissipation": d},
-        phase=jnp.full(v.shape, INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={
-            "identity": Check(-jnp.abs(dv + d), allowed),
-            "dissipation": Check(d, allowed),
-        },
     )
     return rows, found
 
 
 @eqx.filter_jit
 def _along(flow, x, horizon):
-    system = WithWork(flow)
+    system = WithDissipation(flow)
     dtype = tree.widest(x)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(system.field),

@@ -10,7 +10,7 @@ import pytest
 import dynax as dx
 from dynax import tree
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 
 from . import laws
 
@@ -364,7 +364,7 @@ def test_map_condition_is_sharp(excess, sign):
     g = {"x": jnp.array([(beta1 / (2 - beta1) - beta1) * m / (1 - beta1)])}
     x1, after = opt.step(x, before, g, LR)
     zero = jnp.zeros(())
-    row = observe(opt, Step(jnp.int32(0), x, before, g, LR, x1, after, zero, zero))
+    row = row_of_step(opt, Step(jnp.int32(0), x, before, g, LR, x1, after, zero, zero))
     found = sum(row.terms[k] for k in ("momentum", "drift", "adaptation"))
     assert np.sign(found) == sign
 
@@ -517,7 +517,7 @@ def test_rotation_is_where_v_of_soap_can_rise(getkey):
 
     @jax.vmap
     def observed(k, x, s, g, x1, s1):
-        row = observe(opt, Step(k, x, s, g, LR, x1, s1, f(x), f(x1)))
+        row = row_of_step(opt, Step(k, x, s, g, LR, x1, s1, f(x), f(x1)))
         v = lambda x, s: f(x) + opt.adam.kinetic(s.adam, LR)
         return row, v(x1, s1) - v(x, s)
 
@@ -601,7 +601,7 @@ def _audit(claim, run, problem=laws.problem, steps=60):
         x, s = carry
         g = jax.grad(f)(x)
         x1, s1 = run.step(x, s, g, LR)
-        return (x1, s1), observe(claim, Step(k, x, s, g, LR, x1, s1, f(x), f(x1)))
+        return (x1, s1), row_of_step(claim, Step(k, x, s, g, LR, x1, s1, f(x), f(x1)))
 
     ks = jnp.arange(steps, dtype=jnp.int32)
     rows = jax.lax.scan(body, (x, run.init(x)), ks)[1]

@@ -10,7 +10,7 @@ import dynax as dx
 from dynax import kappa as K, tree
 from dynax.flow import Step
 from dynax.kappa import FourThirds, Relativistic
-from dynax.monitor import observe, rate_of_flow, rate_of_map
+from dynax.monitor import rate_of_flow, rate_of_map, row_of_step
 from dynax.optim._common import TimedState
 
 from . import laws
@@ -142,7 +142,7 @@ def test_rates_of_a_run(dtype, getkey):
 
     def judge(mu, minimum=minimum):
         found = rows(mu, minimum)
-        assert all(jnp.min(r.terms["measured/proved"]) >= 1 for r in found) == (mu == 1)
+        assert all(jnp.min(r.facts["measured/proved"]) >= 1 for r in found) == (mu == 1)
         return [dx.verdict(r, "rate").status for r in found]
 
     assert judge(mu) == ["holds", "holds"]
@@ -458,7 +458,7 @@ def audited(claim, run, lr=1e-2, claim_lr=None, smoothness=None, steps=50):
         g = jax.grad(f)(x)
         x1, s1 = run.step(x, s, g, lr)
         step = Step(k, x, s, g, claim_lr, x1, s1, f(x), f(x1))
-        return (x1, s1), observe(claim, step, smoothness)
+        return (x1, s1), row_of_step(claim, step, smoothness)
 
     rows = jax.lax.scan(body, (x, run.init(x)), jnp.arange(steps, dtype=jnp.int32))[1]
     return dx.verdict(rows, "control").status

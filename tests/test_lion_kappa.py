@@ -6,7 +6,7 @@ import pytest
 import dynax as dx
 from dynax import kappa as K
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 
 from . import laws
 
@@ -162,8 +162,9 @@ def test_phase_one_contracts(name):
     _, rows = dx.iterate(opt, f, x, 1e-2, steps=100)
     v = dx.verdict(rows, "phase one")
     assert v.status == "holds" and v.outside == 100, str(v)
-    bound = rows.distance[0] * (1 - 1e-2 * 0.5) ** jnp.arange(100.0)
-    assert jnp.max(rows.distance - bound) <= 1e-12
+    distance = rows.facts["distance"]
+    bound = distance[0] * (1 - 1e-2 * 0.5) ** jnp.arange(100.0)
+    assert jnp.max(distance - bound) <= 1e-12
 
 
 # --- controls: what must be rejected ---------------------------------------------
@@ -178,7 +179,7 @@ def _audit(claim, run, lr=1e-2, steps=100, claim_lr=None):
         g = jax.grad(f)(x)
         x1, s1 = run.step(x, s, g, lr)
         rate = lr if claim_lr is None else claim_lr
-        row = observe(claim, Step(k, x, s, g, rate, x1, s1, f(x), f(x1)))
+        row = row_of_step(claim, Step(k, x, s, g, rate, x1, s1, f(x), f(x1)))
         return (x1, s1), row
 
     rows = jax.lax.scan(body, (x, run.init(x)), jnp.arange(steps, dtype=jnp.int32))[1]

@@ -10,7 +10,7 @@ import pytest
 import dynax as dx
 from dynax import _tree as tree, kappa as K
 from dynax._reduce import LANES, one_pass
-from dynax.lyapunov import NEVER, Check, Ledger
+from dynax.lyapunov import NEVER, Check, ledger_row
 
 from . import laws
 
@@ -87,21 +87,18 @@ def test_along_is_a_diffrax_save_function():
 # --- tally and verdict -----------------------------------------------------------
 
 
-def rows(margins, tolerance=0.1, energy=None):
+def rows(margins, tolerance=0.1, energy=None, facts=None):
     margins = jnp.asarray(margins)
     zero = jnp.zeros_like(margins)
-    return Ledger(
-        step=jnp.arange(len(margins)),
-        energy=zero if energy is None else jnp.asarray(energy),
-        change=-jnp.ones_like(zero),
+    return ledger_row(
+        jnp.arange(len(margins)),
+        zero if energy is None else jnp.asarray(energy),
+        zero - 1,
+        {"balance": Check(margins, zero + tolerance)},
         predicted=zero,
         defect=margins,
         scale=zero + 2,
-        terms={},
-        phase=jnp.full(margins.shape, 2),
-        distance=zero,
-        stationarity=zero,
-        checks={"balance": Check(margins, zero + tolerance)},
+        facts=facts,
     )
 
 
@@ -135,10 +132,35 @@ def test_tally_is_a_monoid():
         np.testing.assert_array_equal(x, y)
 
 
+def test_a_row_derives_what_is_not_given():
+    """defect = change − predicted, scale = Σ|terms|; nothing predicted, no balance."""
+    check = {"fall": Check(jnp.array([1.0, 1.0]), jnp.array([0.1, 0.1]))}
+    two, change = jnp.arange(2), jnp.array([-3.0, -1.0])
+    parts = {"a": jnp.array([2.0, -1.0]), "b": jnp.array([-1.0, 0.5])}
+    row = ledger_row(two, change, change, check, predicted=change + 0.5, terms=parts)
+    np.testing.assert_array_equal(row.defect, [-0.5, -0.5])
+    np.testing.assert_array_equal(row.scale, [3, 1.5])
+    v = dx.verdict(row, "c")
+    assert v.error == 0.5 / 1.5 and v.resolution is None and "not judged" in str(v)
+
+    alone = ledger_row(two, change, change, check)
+    np.testing.assert_array_equal(alone.scale, [3, 1])
+    v = dx.verdict(dx.merge(*[dx.tally(alone)] * 2), "c")
+    assert (alone.predicted, alone.defect, v.error, v.outside) == (None,) * 4
+    assert v.status == "holds" and "no balance" in str(v) and "outside" not in str(v)
+
+    facts = {"outside": jnp.array([True, False, True])}
+    v = dx.verdict(rows([0.0, 0.0, 0.0], facts=facts), "c")
+    assert v.outside == 2 and "outside its domain on 2 of 3 rows" in str(v)
+
+
 def test_verdict_is_strict_json():
     v = dx.verdict(rows([]), "c")
     text = json.loads(v.to_json())
     assert text["checks"]["balance"]["worst"] is None
+    # as written before a ledger could lack a balance: no column was null
+    old = {**text, "outside": 0, "error": 0.25, "resolution": 0.0}
+    assert "largest |defect|/Σ|terms| 2.5e-01" in str(dx.Verdict(**old))
 
 
 # --- the optimizer of a user -----------------------------------------------------
@@ -187,7 +209,7 @@ def test_verify_says_what_it_cannot_judge():
     assert isinstance(dx.as_flow(Descent(), f), dx.Flow)
     assert not isinstance(dx.as_flow(Descent(), f), dx.LyapunovFlow)
     with pytest.raises(TypeError, match="flow: given Flow; a LyapunovFlow accepted"):
-        dx.WithWork(dx.as_flow(Descent(), f))
+        dx.WithDissipation(dx.as_flow(Descent(), f))
 
 
 def test_unfinished_solve_is_undecided():

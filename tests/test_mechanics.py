@@ -25,7 +25,7 @@ from dynax.mechanics import (
     Mesh,
     Projected,
     Solid,
-    WithWork,
+    WithWorkAndSupply,
     audit,
     box_mesh,
     traction,
@@ -224,7 +224,7 @@ def test_ledger_of_a_solve_and_its_controls():
     @jax.vmap
     def run(shear, flow, push, held):
         body, y0 = spinning(Signed(shear, flow, push), held)
-        system = WithWork(body)
+        system = WithWorkAndSupply(body)
         term, save = diffrax.ODETerm(system.field), diffrax.SaveAt(ts=ts)
         y = solve(
             term,

@@ -14,7 +14,7 @@ import pytest
 import dynax as dx
 from dynax import _tree as tree, kappa as K
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 from dynax.optim import _polar, open_loop
 from dynax.optim.adam import Adam
 from dynax.optim.cautious_decay import AbstractCertifiedDecay
@@ -576,7 +576,7 @@ def test_wrong_balance_is_violated(claim, run, check):
             g = jax.grad(f)(x)
             after = run.step(x, s, g, lr)
             seen = Step(k, x, s, g, lr, *after, f(x), f(after[0]))
-            return after, observe(claim, seen)
+            return after, row_of_step(claim, seen)
 
         start = x, run.init(x)
         rows = jax.lax.scan(body, start, jnp.arange(60, dtype=jnp.int32))[1]

@@ -38,9 +38,7 @@ def make_ledger(rows=300, *, outside=100, nan_from=None, unused=0, checks=True):
             "bregman_conjugate": 0 * spent,
             "an unknown term": spent / 9,
         },
-        phase=np.where(t < outside, 1, 2),
-        distance=distance,
-        stationarity=spent,
+        facts={"outside": t < outside, "distance": distance, "stationarity": spent},
         checks=kept if checks else {},
     )
     if nan_from is None:
@@ -54,7 +52,7 @@ def make_ledger(rows=300, *, outside=100, nan_from=None, unused=0, checks=True):
         energy=spoil(ledger.energy),
         change=spoil(ledger.change),
         defect=spoil(ledger.defect),
-        distance=spoil(ledger.distance),
+        facts={k: spoil(v) for k, v in ledger.facts.items()},
         terms={k: spoil(v) for k, v in ledger.terms.items()},
         checks={k: Check(spoil(c.margin), c.tolerance) for k, c in kept.items()},
     )

@@ -15,7 +15,7 @@ import pytest
 import dynax as dx
 from dynax import _tree as tree, kappa as K
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -94,7 +94,7 @@ def tallies(opt, scale, lr, factor, dtype, steps):
         delta = tree.scale(factor, delta)
         x1 = tree.add(x, delta)
         step = Step(k, x, s, g, lr, x1, s1, value, f(x1), delta)
-        return (x1, s1), observe(opt, step)
+        return (x1, s1), row_of_step(opt, step)
 
     ks = jnp.arange(steps, dtype=jnp.int32)
     return dx.tally(jax.lax.scan(body, (x, opt.init(x)), ks)[1])

@@ -22,7 +22,7 @@ def loss(x):
 
 
 START = jnp.array([1.0, -2.0])
-SYSTEM = dx.WithWork(dx.as_flow(dx.HeavyBall(1.0), loss, 1e-2))
+SYSTEM = dx.WithDissipation(dx.as_flow(dx.HeavyBall(1.0), loss, 1e-2))
 
 
 def solve(solver, t0=0, t1=3, start=START, sign=1.0, term=None, **kwargs):

@@ -4,7 +4,10 @@ from dynax.mechanics import learn as learn, mpm as mpm
 from dynax.mechanics._body import AbstractBody as AbstractBody
 from dynax.mechanics.bar import Bar as Bar
 from dynax.mechanics.fem import Solid as Solid
-from dynax.mechanics.ledger import WithWork as WithWork, audit as audit
+from dynax.mechanics.ledger import (
+    WithWorkAndSupply as WithWorkAndSupply,
+    audit as audit,
+)
 from dynax.mechanics.mesh import (
     Mesh as Mesh,
     box_mesh as box_mesh,

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax import _tree as tree
-from dynax.lyapunov import INSIDE, Check, Ledger, lie_derivative
+from dynax.lyapunov import Check, Ledger, ledger_row, lie_derivative
 from dynax.material.kinematics import square
 from dynax.mechanics._body import AbstractBody
 
 
-class WithWork(eqx.Module):
+class WithWorkAndSupply(eqx.Module):
     """A body beside its work: Y = (y, (W, S)), Ẇ = D, Ṡ = supply (`body.accounts`).
 
-    Along the exact motion H + W − S is constant. `ODETerm(WithWork(body).field)` and
-    `SaveAt(ts=…)` give what `audit` takes.
+    Along the exact motion H + W − S is constant. A solve of
+    `ODETerm(WithWorkAndSupply(body).field)` with `SaveAt(ts=…)` gives what `audit`
+    takes.
     """
 
     body: AbstractBody
@@ -33,7 +34,7 @@ class WithWork(eqx.Module):
 
 @eqx.filter_jit
 def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
-    """Rows of the saved states of a `WithWork` solve, each from one save to the next.
+    """Audit the saved states of a `WithWorkAndSupply` solve, a row between two saves.
 
         fall         H₊ − H ≤ S₊ − S
         balance      H₊ − H = S₊ − S − (W₊ − W)
@@ -75,22 +76,18 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
     slack = (u + tree.cast(accuracy, size.dtype)) * (size[1:] + size[:-1])
     least = u * power[1:]
     seen = jnp.where(flow[1:] > 0, least / flow[1:], jnp.inf)
-    zero = jnp.zeros_like(change)
-    return Ledger(
-        step=jnp.arange(change.size, dtype=jnp.int32),
-        energy=energy[:-1],
-        change=change,
+    checks = {
+        "fall": Check(fed - change, slack),
+        "balance": Check(-jnp.abs(change - fed + work), slack),
+        "identity": Check(-jnp.abs(defect[1:]), least, seen),
+        "dissipation": Check(spent[1:], least, seen),
+    }
+    return ledger_row(
+        jnp.arange(change.size),
+        energy[:-1],
+        change,
+        checks,
         predicted=fed - work,
-        defect=change - fed + work,
         scale=exchanged + jnp.abs(work) + jnp.abs(fed),
         terms={"work": work, "supply": fed},
-        phase=jnp.full(change.shape, INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={
-            "fall": Check(fed - change, slack),
-            "balance": Check(-jnp.abs(change - fed + work), slack),
-            "identity": Check(-jnp.abs(defect[1:]), least, seen),
-            "dissipation": Check(spent[1:], least, seen),
-        },
     )

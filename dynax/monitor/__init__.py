@@ -4,7 +4,7 @@ from dynax.monitor._diffrax import (
     Monitored as Monitored,
     MonitorState as MonitorState,
     Point as Point,
-    WithWork as WithWork,
+    WithDissipation as WithDissipation,
     observe_flow as observe_flow,
 )
 from dynax.monitor._limit import Limit as Limit, limit_of_map as limit_of_map
@@ -18,5 +18,5 @@ from dynax.monitor._rates import (
     rate_of_flow as rate_of_flow,
     rate_of_map as rate_of_map,
 )
-from dynax.monitor._row import observe as observe
+from dynax.monitor._row import row_of_step as row_of_step
 from dynax.monitor._scan import iterate as iterate

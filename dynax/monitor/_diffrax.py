@@ -13,10 +13,18 @@ from dynax import _tree as tree
 from dynax._types import Params
 from dynax._wrapped import AbstractForwardingSolver, direction, refuse_backsolve
 from dynax.flow import LyapunovFlow
-from dynax.lyapunov import INSIDE, Check, Ledger, Tally, lie_derivative, merge, tally
+from dynax.lyapunov import (
+    Check,
+    Ledger,
+    Tally,
+    ledger_row,
+    lie_derivative,
+    merge,
+    tally,
+)
 
 
-class WithWork(eqx.Module):
+class WithDissipation(eqx.Module):
     """A flow beside the work it has dissipated: Y = (y, W), Ẇ = D(t, y), W(0) = 0.
 
     Along the exact flow V(t) + W(t) is constant, so the integrated identity
@@ -108,8 +116,9 @@ class MonitorState(NamedTuple):
 class Monitored(AbstractForwardingSolver):
     r"""Any diffrax solver of ODEs, with every accepted step entered in the ledger.
 
-    Give it the `WithWork` system it integrates and ask for `SaveAt(solver_state=True)`;
-    `sol.solver_state.tally` goes to `dynax.verdict`. Per step, four checks:
+    Give it the `WithDissipation` system it integrates and ask for
+    `SaveAt(solver_state=True)`; `sol.solver_state.tally` goes to `dynax.verdict`. Per
+    step, four checks:
 
         fall         V₊ ≤ V
         balance      V₊ + W₊ = V + W                      (the integrated identity)
@@ -132,7 +141,7 @@ class Monitored(AbstractForwardingSolver):
     """
 
     solver: diffrax.AbstractSolver
-    system: WithWork
+    system: WithDissipation
 
     @property
     def interpolation_cls(self):  # pyright: ignore
@@ -200,19 +209,8 @@ class Monitored(AbstractForwardingSolver):
             "identity": Check(-jnp.abs(at.rate + at.dissipation), noise, blur),
             "dissipation": Check(at.dissipation, noise, blur),
         }
-        zero = jnp.zeros_like(change)
-        return Ledger(
-            step=index,
-            energy=before.energy,
-            change=change,
-            predicted=-work,
-            defect=change + work,
-            scale=jnp.abs(work),
-            terms={"work": work},
-            phase=jnp.asarray(INSIDE),
-            distance=zero,
-            stationarity=zero,
-            checks=checks,
+        return ledger_row(
+            index, before.energy, change, checks, predicted=-work, terms={"work": work}
         )
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractOptimizer, AbstractRefinableOptimizer
-from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.lyapunov import Check, Ledger, ledger_row
 
 
 BEGINNING = 3  # steps at which clocks and averages start, and the limit is singular
@@ -98,19 +98,12 @@ def limit_of_map(
     take = lambda a: jnp.take_along_axis(a, worst[:, None], axis=1)[:, 0]
     # all leaves at rest: what is seen of them is judged, and no more is asked
     resolution = jnp.max(jnp.where(rests, 0, blur), axis=1)
-    zero = jnp.zeros_like(take(gap))
-    rows = Ledger(
-        step=jnp.where(used[:, 0], ks, -1),
-        energy=take(left),
-        change=take(left) - take(gap),
-        predicted=-take(gap),
-        defect=take(left),
+    rows = ledger_row(
+        jnp.where(used[:, 0], ks, -1),
+        take(left),
+        take(left) - take(gap),
+        {"first order": Check(take(margin), take(noise), resolution)},
         scale=take(pace),
-        terms={},
-        phase=jnp.full(ks.shape, INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={"first order": Check(take(margin), take(noise), resolution)},
     )
     total = lambda a: jnp.sum(jnp.where(used, a, 0), axis=0)
     moved = total(rate)

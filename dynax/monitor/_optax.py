@@ -11,7 +11,7 @@ from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike, State, Step as Count
 from dynax.flow import AbstractOptimizer, Step
 from dynax.lyapunov import Ledger, Tally, merge, tally
-from dynax.monitor._row import observe
+from dynax.monitor._row import row_of_step
 
 
 LearningRate = ScalarLike | Callable[[Count], ScalarLike]
@@ -131,7 +131,7 @@ def audit(
             value_next=jnp.asarray(value_next).astype(dtype),
             delta=updates,
         )
-        return observe(claim, step, smoothness)
+        return row_of_step(claim, step, smoothness)
 
     def init(params):
         tree.check_params(params)

@@ -15,7 +15,7 @@ import numpy as np
 from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap, Minimum, as_flow
-from dynax.lyapunov import INSIDE, Check, Ledger, lie_derivative
+from dynax.lyapunov import Check, Ledger, ledger_row, lie_derivative
 
 
 def rate_of_map(
@@ -26,7 +26,7 @@ def rate_of_map(
     minimum: Minimum,
     steps: int,
 ) -> Ledger:
-    """Rows of V₊ ≤ ρV along a run; `terms` has ln(V₊/V)/ln ρ, measured over proved.
+    """Rows of V₊ ≤ ρV along a run; `facts` has ln(V₊/V)/ln ρ, measured over proved.
 
     The ratio is +∞ where ρ = 1 or V is not above its rounding.
     """
@@ -61,7 +61,7 @@ def rate_of_flow(
     lr: ScalarLike,
     minimum: Minimum,
 ) -> Ledger:
-    """Rows of V̇ ≤ −δ at stacked states `ys` = (x, state); `terms` has −V̇/δ.
+    """Rows of V̇ ≤ −δ at stacked states `ys` = (x, state); `facts` has −V̇/δ.
 
     V̇ is exact, by one jvp. The ratio is +∞ where δ is 0 or not above its rounding.
     """
@@ -98,18 +98,7 @@ def _rounded(value, y, minimum: Minimum, f):
     return v, _depth(y) * (moved + jnp.abs(v))
 
 
-def _row(k, v, change, predicted, tolerance, scale, ratio) -> Ledger:
-    zero = jnp.zeros_like(v)
-    return Ledger(
-        step=jnp.asarray(k).astype(jnp.int32),
-        energy=v,
-        change=change,
-        predicted=predicted,
-        defect=change - predicted,
-        scale=scale,
-        terms={"measured/proved": ratio},
-        phase=jnp.asarray(INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={"rate": Check(predicted - change, tolerance)},
-    )
+def _row(k, v, change, bound, tolerance, scale, ratio) -> Ledger:
+    checks = {"rate": Check(bound - change, tolerance)}
+    facts = {"measured/proved": ratio}
+    return ledger_row(k, v, change, checks, scale=scale, facts=facts)

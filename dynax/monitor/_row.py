@@ -1,7 +1,5 @@
 """One ledger row of one observed step, for whatever the optimizer is able to claim."""
 
-import jax.numpy as jnp
-
 from dynax import _tree as tree
 from dynax._types import ScalarLike
 from dynax.flow import (
@@ -10,13 +8,13 @@ from dynax.flow import (
     AbstractOptimizer,
     Step,
 )
-from dynax.lyapunov import INSIDE, Ledger
+from dynax.lyapunov import Ledger, ledger_row
 
 
-def observe(
+def row_of_step(
     opt: AbstractOptimizer, step: Step, smoothness: ScalarLike | None = None
 ) -> Ledger:
-    """The row of `step`.
+    """Draw up the ledger row of one step.
 
     A balanced optimizer is audited by its own balance. One with a Lyapunov function of
     its flow only has H recorded beside −lr·D, the first-order prediction; the map's H
@@ -25,7 +23,7 @@ def observe(
     if isinstance(opt, AbstractBalancedOptimizer):
         return opt.balance(step, smoothness)
     dtype = tree.widest(step.x)
-    zero = jnp.zeros((), dtype)
+    predicted, terms = None, {}
     if isinstance(opt, AbstractLyapunovOptimizer):
         # an autonomous time: H at the step's own clock, before and after
         t = step.index.astype(dtype) * tree.cast(step.lr, dtype)
@@ -36,20 +34,9 @@ def observe(
         )
         fall = opt.dissipation(t, step.x, step.state, step.grad, step.lr)
         spent = tree.cast(step.lr, dtype) * fall.astype(dtype)
-        terms = {"dissipation": spent}
+        predicted, terms = -spent, {"dissipation": spent}
     else:
-        before, after, spent, terms = step.value, step.value_next, zero, {}
+        before, after = step.value, step.value_next
     before, after = before.astype(dtype), after.astype(dtype)
-    return Ledger(
-        step=step.index,
-        energy=before,
-        change=after - before,
-        predicted=-spent,
-        defect=after - before + spent,
-        scale=jnp.abs(spent),
-        terms=terms,
-        phase=jnp.asarray(INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks={},
-    )
+    change = after - before
+    return ledger_row(step.index, before, change, {}, predicted=predicted, terms=terms)

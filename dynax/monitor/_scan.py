@@ -12,7 +12,7 @@ from dynax._types import Params, ScalarLike, State
 from dynax.flow import AbstractOptimizer, Step
 from dynax.lyapunov import Ledger
 from dynax.monitor._optax import LearningRate, _rate
-from dynax.monitor._row import observe
+from dynax.monitor._row import row_of_step
 
 
 def iterate(
@@ -72,7 +72,7 @@ def iterate(
                 f(x_next, *data).astype(dtype),
                 delta,
             )
-            out = observe(opt, seen, smoothness)
+            out = row_of_step(opt, seen, smoothness)
         return (k + 1, x_next, state_next), out
 
     def group(carry, data):

@@ -25,7 +25,7 @@ from dynax import _tree as tree
 from dynax._reduce import rounding_depth
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import Step
-from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.lyapunov import Check, Ledger, ledger_row
 
 
 class Change(NamedTuple):
@@ -98,19 +98,16 @@ def ledger(
         checks["theorem"] = Check(
             bound - residual, 64 * u_s * (jnp.abs(f) + jnp.abs(f_next)) + noise
         )
-    defect = jnp.sum(defects)
-    return Ledger(
-        step=step.index,
-        energy=f + energy,
-        change=residual + rounding - total + defect,
-        predicted=residual + rounding - total,
+    defect, predicted = jnp.sum(defects), residual + rounding - total
+    return ledger_row(
+        step.index,
+        f + energy,
+        predicted + defect,
+        checks,
+        predicted=predicted,
         defect=defect,
         scale=scale,
         terms={"residual": residual, **terms, "rounding": rounding},
-        phase=jnp.asarray(INSIDE),
-        distance=jnp.zeros((), dtype),
-        stationarity=jnp.sqrt(tree.vdot(step.grad, step.grad)),
-        checks=checks,
     )
 
 

@@ -34,7 +34,7 @@ from dynax import _tree as tree
 from dynax._reduce import merged, one_pass, rounding_depth
 from dynax._types import Scalar, ScalarLike
 from dynax.kappa import AbstractArrayKappa, AbstractKappa, AbstractSeparable
-from dynax.lyapunov import INSIDE, OUTSIDE, Check, Ledger
+from dynax.lyapunov import Check, Ledger, ledger_row
 from dynax.optim._lion_block import (
     Block,
     Model,
@@ -368,16 +368,15 @@ def ledger(
         bound = tree.cast(smoothness, rise.dtype) / 2 * s["length"]
         noise = 64 * u_s * (jnp.abs(f) + jnp.abs(f_next)) + s["balance±"]
         checks["theorem"] = Check(bound - (rise - s["work"]), noise)
-    return Ledger(
-        step=index,
-        energy=f + s["energy"],
-        change=predicted + s["balance"],
+    facts = {"distance": most["before"], "stationarity": s["stationarity"]}
+    return ledger_row(
+        index,
+        f + s["energy"],
+        predicted + s["balance"],
+        checks,
         predicted=predicted,
         defect=s["balance"],
         scale=scale,
         terms=terms,
-        phase=jnp.where(out, OUTSIDE, INSIDE),
-        distance=most["before"],
-        stationarity=s["stationarity"],
-        checks=checks,
+        facts={"outside": out, **facts},
     )

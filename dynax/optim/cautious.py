@@ -15,7 +15,7 @@ from dynax.flow import (
     AbstractRefinableOptimizer,
     AbstractSwitchedOptimizer,
 )
-from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.lyapunov import Check, ledger_row
 from dynax.optim._common import positive
 from dynax.optim._relatives import (
     check_hamiltonian,
@@ -193,24 +193,13 @@ class ThresholdedCautious(
         if step.delta is None:
             noise = noise + 4 * u * tree.vdot(size[0], size[2])
         values = noise + 64 * u * (jnp.abs(f) + jnp.abs(f_next))
-        zero = jnp.zeros((), dtype)
-        return Ledger(
-            step=step.index,
-            energy=f,
-            change=change,
-            predicted=work,
-            defect=change - work,
-            scale=jnp.abs(work) + jnp.abs(change),
-            terms={"work": work, "residual": change - work},
-            phase=jnp.asarray(INSIDE),
-            distance=zero,
-            stationarity=zero,
-            checks={
-                "descent": Check(-change, values),
-                "theorem": Check(bound - (change - work), values),
-                "mask": Check(-work - bound, noise),
-            },
-        )
+        checks = {
+            "descent": Check(-change, values),
+            "theorem": Check(bound - (change - work), values),
+            "mask": Check(-work - bound, noise),
+        }
+        terms = {"work": work, "residual": change - work}
+        return ledger_row(step.index, f, change, checks, terms=terms)
 
     def _kept(self, delta, grad, lr):
         def keep(d, g):

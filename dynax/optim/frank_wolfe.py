@@ -11,7 +11,7 @@ from dynax.flow import (
     AbstractSwitchedOptimizer,
 )
 from dynax.kappa import AbstractKappa
-from dynax.lyapunov import INSIDE, OUTSIDE, Check, Ledger
+from dynax.lyapunov import Check, ledger_row
 from dynax.optim._averages import check_betas
 from dynax.optim._common import NoState, check_lr, positive
 from dynax.optim.lion_kappa import LionKappa
@@ -128,18 +128,18 @@ class FrankWolfe(
             bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(delta, delta)
             both = 64 * u * (jnp.abs(f) + jnp.abs(f_next))
             checks["theorem"] = Check(bound - r, both + noise)
-        return Ledger(
-            step=step.index,
-            energy=f + star,
-            change=r - lr * gap - bend + defect,
-            predicted=r - lr * gap - bend,
+        predicted = r - lr * gap - bend
+        outside = far > depth * (2 + far)
+        return ledger_row(
+            step.index,
+            f + star,
+            predicted + defect,
+            checks,
+            predicted=predicted,
             defect=defect,
             scale=jnp.abs(work) + lr * jnp.abs(gap) + jnp.abs(bend),
             terms={"residual": r, "gap": lr * gap, "convexity": bend},
-            phase=jnp.where(far > depth * (2 + far), OUTSIDE, INSIDE),
-            distance=far,
-            stationarity=gap,
-            checks=checks,
+            facts={"outside": outside, "distance": far, "stationarity": gap},
         )
 
     def lyapunov(self, t, x, state, f, minimum, lr):

@@ -153,6 +153,10 @@ class Partition(
             checks["theorem"] = Check(bound - residual, rounding)
         terms = _prefixed({k: row.terms for k, row in rows.items()})
         terms = {k: v for k, v in terms.items() if not k.endswith(".residual")}
+        facts = _prefixed({k: row.facts for k, row in rows.items()})
+        outside = [v for k, v in facts.items() if k.endswith(".outside")]
+        if outside:
+            facts["outside"] = jnp.any(jnp.stack(outside))
         return each[0]._replace(
             energy=step.value.astype(dtype) + total(lambda row: row.energy),
             change=rise + total(lambda row: row.change),
@@ -160,9 +164,7 @@ class Partition(
             defect=total(lambda row: row.defect),
             scale=total(lambda row: row.scale),
             terms={"residual": residual, **terms},
-            phase=jnp.min(jnp.stack([row.phase for row in each])),
-            distance=jnp.max(jnp.stack([row.distance for row in each])),
-            stationarity=total(lambda row: row.stationarity),
+            facts=facts,
             checks=checks | _prefixed({k: row.checks for k, row in rows.items()}),
         )
 

@@ -185,7 +185,6 @@ class SOAP(
             predicted=row.predicted + jump,
             scale=row.scale + jnp.abs(jump),
             terms={**row.terms, "rotation": -jump},
-            stationarity=jnp.sqrt(tree.vdot(step.grad, step.grad)),
             checks=checks,
         )
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.lyapunov import Check, Ledger, ledger_row
 from dynax.pde._base import AbstractPDE, AbstractSemilinear, Function, Functional
 from dynax.pde._quadrature import Rule, between, chebyshev, equispaced
 from dynax.pde.derivatives import LETTERS, Derivatives, Engine, derivatives
@@ -188,19 +188,13 @@ def _rows(kind, rule: Rule, there, terms, noise, accuracy, identity) -> Ledger:
         checks |= {"fall": Check(-change, still), "dissipation": Check(spent, noise)}
     elif kind == "conserved":
         checks |= {"conserved": _relative(of, -jnp.abs(change), still + error)}
-    zero = jnp.zeros_like(change)
-    return Ledger(
-        step=jnp.arange(change.size, dtype=jnp.int32),
-        energy=rule.total(density)[:-1],
-        change=change,
+    return ledger_row(
+        jnp.arange(change.size),
+        rule.total(density)[:-1],
+        change,
+        checks,
         predicted=gained - spent,
-        defect=defect,
-        scale=jnp.abs(spent) + jnp.abs(gained),
         terms={"dissipation": spent, "residual": gained},
-        phase=jnp.full(change.shape, INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks=checks,
     )
 
 

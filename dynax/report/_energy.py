@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynax.lyapunov import OUTSIDE, Ledger
+from dynax.lyapunov import Ledger
 from dynax.report._style import COLORS, bins, new_figure, nothing, pick, styled
 
 
@@ -28,7 +28,7 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
     H itself; its terms added up from the start, losses stacked below zero and gains
     above, with the sum of H₊ − H as a line; what each step consists of, as shares of
     Σ|terms|; and the defect of the balance against the smallest that could be seen.
-    Shaded steps are in phase 1, outside the domain of κ*.
+    Shaded steps are in phase 1, outside the domain of H.
 
     Args:
         ledger: rows stacked along time, as from `dynax.iterate`.
@@ -119,13 +119,14 @@ def _used(ledger: Ledger):
         k: (take(c.margin), take(c.tolerance), visible(c))
         for k, c in ledger.checks.items()
     }
+    nought, outer = np.zeros(len(keep)), {"distance", "outside"} <= ledger.facts.keys()
     rows = {
         "step": steps[keep],
         "energy": take(ledger.energy),
         "change": take(ledger.change),
-        "defect": take(ledger.defect),
-        "distance": take(ledger.distance),
-        "outside": take(ledger.phase) == OUTSIDE,
+        "defect": nought if ledger.defect is None else take(ledger.defect),
+        "distance": take(ledger.facts["distance"]) if outer else nought,
+        "outside": take(ledger.facts["outside"]) > 0 if outer else nought > 0,
         "terms": {k: take(v) for k, v in ledger.terms.items()},
         "checks": checks,
     }

@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from dynax import Claim, LionKappa, LionState, iterate, kappa as K, verdict
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 from dynax.optim import _lion_balance
 from dynax.report import COLORS, energy_figure, new_figure
 from experiments.lion.muon import NewtonSchulz
@@ -164,7 +164,7 @@ def observed(step_kappa, claim_kappa, mask, f, s):
 def audit(step_kappa, claim_kappa, mask, f, L, s) -> dict:
     """The ledger of one step, and H₊ − H once more from the definition of H."""
     opt, step = observed(step_kappa, claim_kappa, mask, f, s)
-    row = observe(opt, step, L)
+    row = row_of_step(opt, step, L)
     before = opt.energy(0.0, step.x, step.state, step.value, step.lr)
     after = opt.energy(0.0, step.x_next, step.state_next, step.value_next, step.lr)
     delta = ravel_pytree(step.x_next)[0] - ravel_pytree(step.x)[0]

@@ -385,7 +385,7 @@ def contraction(config, key, out):
     Allowed for round-off: 2u a step, of which (1 − ελ)^t is left t steps later.
     """
     shrink = 1 - config.learning_rate * key[0]
-    seen = out["ledger"].distance.astype(np.float64)
+    seen = out["ledger"].facts["distance"].astype(np.float64)
     slack = 2 * np.finfo(np.float32).eps / (1 - shrink)
     proved = shrink ** np.arange(len(seen)) * seen[0] + slack
     end = key[0] * np.abs(weights(out["params"])).max()

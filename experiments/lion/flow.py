@@ -141,7 +141,7 @@ def pointwise(opt, f, xs, ms):
 @eqx.filter_jit
 def solve(opt, f, x, ts, most_steps=20_000):
     """The flow with V, V̇, D and W = ∫D, every accepted step in the ledger."""
-    system = dx.WithWork(dx.LyapunovFlow(opt, f, LR))
+    system = dx.WithDissipation(dx.LyapunovFlow(opt, f, LR))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(system.field),
         dx.Monitored(diffrax.Tsit5(), system),

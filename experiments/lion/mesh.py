@@ -39,7 +39,7 @@ from sklearn.datasets import load_digits
 import dynax as dx
 from dynax._reduce import rounding_depth
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 from dynax.report import energy_figure
 from experiments.lion._mesh import (
     astray,
@@ -332,7 +332,7 @@ def example(run) -> Step:
 
 def account(opt, step: Step):
     """The ledger of a step, and by how much another order of its sums may change it."""
-    row = observe(opt, step)
+    row = row_of_step(opt, step)
     absolute = lambda g, a, b: jnp.sum(jnp.abs(g * (b - a)))
     work = jax.tree.map(absolute, step.grad, step.x, step.x_next)
     depth = rounding_depth(sum(a.size for a in jax.tree.leaves(step.x)))
@@ -372,7 +372,7 @@ def by_shard_lowered(run: Run):
     """Two ways to forget what a sum over a mesh is, as programmes that run."""
 
     def ledger(step):
-        own = observe(run.opt, step)
+        own = row_of_step(run.opt, step)
         rise = step.value_next - step.value
         summed = {**own.terms, "residual": own.terms["residual"] - rise}
         summed = jax.tree.map(lambda a: jax.lax.psum(a, "tensor"), summed)

@@ -98,7 +98,7 @@ def train(kappa, lr, weight_decay, beta1, beta2, seed, steps=2000, side=4) -> di
     return {
         "sigma": weight_decay * jnp.linalg.svd(X, compute_uv=False),
         "gap": jnp.sum((X - B) ** 2) / 2 - best,
-        "S": rows.stationarity,
+        "S": rows.facts["stationarity"],
         "energy": rows.energy,
         "rises": jnp.mean(change > 0),
         "beyond": jnp.mean(change > allowed),

@@ -27,7 +27,7 @@ from matplotlib.collections import PolyCollection
 
 import dynax as dx
 from dynax import Claim, material as mat
-from dynax.mechanics import Solid, WithWork, audit, box_mesh, learn
+from dynax.mechanics import Solid, WithWorkAndSupply, audit, box_mesh, learn
 from dynax.report import COLORS, movie, new_figure
 
 
@@ -269,7 +269,7 @@ def backwards(law: mat.GSM) -> mat.GSM:
 def _solve(body, paced):
     """Pieces of constant speed, each a solve of its own; at the joints the machine
     brings the grip to its next speed, and the work of that is supply."""
-    system, at = WithWork(body), grip(body)
+    system, at = WithWorkAndSupply(body), grip(body)
     ts = jnp.linspace(0.0, PIECE, 3)
     mass = body.parts.mass
 

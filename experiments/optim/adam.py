@@ -19,7 +19,7 @@ import numpy as np
 import dynax as dx
 from dynax import Claim
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 from dynax.report import COLORS, new_figure
 from experiments._together import together
 
@@ -242,7 +242,7 @@ def steepest(opt, seed):
         cosine = rate / jnp.sqrt(jnp.sum(g**2) * jnp.sum(speed**2))
         x1, state1 = opt.step(x, state, g, LR)
         value, value1 = jnp.sum(jnp.cos(x)), jnp.sum(jnp.cos(x1))
-        row = observe(opt, Step(k, x, state, g, LR, x1, state1, value, value1))
+        row = row_of_step(opt, Step(k, x, state, g, LR, x1, state1, value, value1))
         return (x1, state1), (
             cosine,
             jnp.abs(rate + d) / d,
@@ -265,7 +265,7 @@ def audited(claim, opt, seed, steps):
         g = wide(jax.random.fold_in(jax.random.key(seed), k), (SIZE,), 3)
         after = opt.step(*carry, g, LR)
         (x, state), (x1, state1) = carry, after
-        row = observe(claim, Step(k, x, state, g, LR, x1, state1, f(x), f(x1)))
+        row = row_of_step(claim, Step(k, x, state, g, LR, x1, state1, f(x), f(x1)))
         v, v1 = potential(*carry), potential(*after)
         size = jnp.abs(v) + jnp.abs(v1) + row.scale
         gaps = jnp.abs(jnp.stack([row.defect, v1 - v - row.predicted])) / size
@@ -288,7 +288,7 @@ def valley(x):
 def solve(ratio, x, ts):
     """V and ∫D along the flow of b/a = ratio from x."""
     opt = dx.Adam(SLOW, 1 - (1 - SLOW) * ratio)
-    system = dx.WithWork(dx.LyapunovFlow(opt, valley, LR))
+    system = dx.WithDissipation(dx.LyapunovFlow(opt, valley, LR))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(system.field),
         diffrax.Tsit5(),

@@ -17,7 +17,7 @@ import numpy as np
 import dynax as dx
 from dynax import Claim
 from dynax.flow import Step
-from dynax.monitor import observe
+from dynax.monitor import row_of_step
 from dynax.report import COLORS, new_figure
 from experiments._together import together
 
@@ -146,7 +146,7 @@ def run(interval, lr, noise, seed, steps=600) -> dict:
             keys,
         )
         x1, state1 = opt.step(x, state, g, lr)
-        row = observe(opt, Step(k, x, state, g, lr, x1, state1, f(x), f(x1)))
+        row = row_of_step(opt, Step(k, x, state, g, lr, x1, state1, f(x), f(x1)))
         t, before = row.terms, potential(x, state)
         return (x1, state1), {
             "V": before,

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from dynax import _tree as tree
 from dynax._types import Scalar
-from dynax.lyapunov import INSIDE, Check, Ledger
+from dynax.lyapunov import Check, Ledger, ledger_row
 from dynax.material import AbstractHyperelastic
 from dynax.material.kinematics import axial, square
 from dynax.mechanics.mpm.body import Body, Materials, by_law, masses, several, volumes
@@ -149,20 +149,8 @@ def audit(
     if free:
         checks["momentum"] = Check(-gained, u * moved)
         checks["angular"] = Check(-turned, u * swept)
-    zero = jnp.zeros_like(change)
-    return Ledger(
-        step=jnp.arange(change.size, dtype=jnp.int32),
-        energy=start,
-        change=change,
-        predicted=zero,
-        defect=change,
-        scale=size,
-        terms=terms,
-        phase=jnp.full(change.shape, INSIDE),
-        distance=zero,
-        stationarity=zero,
-        checks=checks,
-    )
+    index = jnp.arange(change.size)
+    return ledger_row(index, start, change, checks, scale=size, terms=terms)
 
 
 def _size(solver, args, y: Body):
