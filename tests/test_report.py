@@ -13,6 +13,8 @@ from PIL import Image, ImageSequence
 from dynax import Claim, Ledger, report, verdict
 from dynax.lyapunov import Check
 
+from .figures import faults
+
 
 def make_ledger(rows=300, *, outside=100, nan_from=None, unused=0, checks=True):
     """A ledger of the shape that Lion-κ fills, contracting from outside by 1/1.05."""
@@ -193,6 +195,7 @@ def test_report_is_one_sound_file():
         if name in ("href", "xlink:href") and value.startswith("#"):
             assert value[1:] in ids, (tag, value)
     images = re.findall(r'<svg role="img" aria-label="([^"]+)"', page)
+    assert images.pop(0).startswith("How far each measured number is")
     assert images == ["figure a &lt;&amp;&gt;", "figure b &lt;&amp;&gt;"]
 
 
@@ -205,6 +208,7 @@ def test_report_holds_everything_found():
     assert "1 of 2 claims hold; 1 of 2 controls rejected; raised an error: two" in page
     assert "Not everything holds" in page and "All claims hold" not in page
     assert "verdicts: 1 holds" in page and 'class="said">FAILED<' in page
+    assert page.count('<details class="experiment wrong" open>') == 2
     assert "<pre>H = f &lt; ∞</pre>" in page and "the sentence judged" in page
     place = [page.index(f'<td class="id">{id}</td>') for id in ("2", "2z", "1a", "1z")]
     assert place == sorted(place)  # each control behind what it guards
@@ -215,7 +219,7 @@ def test_a_figure_too_large_becomes_an_image():
     noise = np.random.default_rng(0).standard_normal((200_000, 2))
     axes[0, 0].scatter(*noise[:20_000].T, s=1)
     text = report.figure_html(figure, "many", "f")
-    assert text.startswith('<figure><img alt="many" src="data:image/png;base64,')
+    assert '<img alt="many" src="data:image/png;base64,' in text
 
 
 def rising(frames=5):
@@ -249,7 +253,7 @@ def test_an_animation_becomes_a_gif_with_its_last_frame_for_paper():
     before = dict(matplotlib.rcParams)
     text = report.figure_html(rising(), 'a <line> "rises"', "f")
     assert dict(matplotlib.rcParams) == before
-    assert text.startswith('<figure><picture><source media="print, (prefers-reduced')
+    assert '<picture><source media="print, (prefers-reduced' in text
     assert 'alt="a &lt;line&gt; &quot;rises&quot;"' in text
     assert "<figcaption>a &lt;line&gt;" in text
     still, frames = pictures(text)
@@ -315,3 +319,69 @@ def test_summary_is_good_only_if_everything_is():
 )
 def test_number(value, text):
     assert report.number(value) == text
+
+
+def judged(status):
+    """A verdict of that status."""
+    margin = {"violated": -1e-3}.get(status, -1e-16)
+    ledger = make_ledger(1 if status == "undecided" else 20, outside=0)
+    check = ledger.checks["balance"]
+    seen = 1.0 if status == "undecided" else None
+    ledger.checks["balance"] = Check(0 * check.margin + margin, check.tolerance, seen)
+    found = verdict(ledger, "a claim")
+    assert found.status == status
+    return found
+
+
+def test_an_unexpected_verdict_does_not_stand_under_a_tick():
+    good = [c for c in claims() if c.holds]
+    named = {
+        "run": judged("holds"),
+        "small": judged("undecided"),
+        "control: wrong c": judged("violated"),
+    }
+    right = report.Outcome("one", "finished", claims=good, verdicts=named)
+    page = report.document([right], {})
+    assert report.Summary.of([right]).good and "All claims hold" in page
+    assert "violated (expected)" in page and "unexpected" not in page
+    for name, status, said in (
+        ("Huber", "violated", "Huber is violated"),
+        ("control: wrong sign", "holds", "control: wrong sign holds"),
+    ):
+        verdicts = {**named, name: judged(status)}
+        wrong = report.Outcome("one", "finished", claims=good, verdicts=verdicts)
+        page = report.document([wrong], {})
+        assert not report.Summary.of([wrong]).good
+        assert f"unexpected verdicts: {said}" in page and "All claims hold" not in page
+        assert f"✗ {status} (unexpected)" in page
+
+
+def test_the_picture_of_all_claims_has_each_on_its_side():
+    figure = report.margins_figure(outcomes())
+    (ax,) = figure.axes
+    drawn = {c.get_label(): c.get_offsets()[:, 0] for c in ax.collections}
+    assert drawn["claim holds"] == pytest.approx(np.log10(3.14159e-9 / 1e-8))
+    assert drawn["claim fails"] == pytest.approx(np.log10(2))
+    assert drawn["control is rejected"] == pytest.approx(np.log10(7))
+    assert drawn["control is not rejected"] < 0
+    assert faults(figure) == []
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+@pytest.mark.parametrize("draw", [report.energy_figure, report.phase_figure])
+def test_figures_of_ledgers_can_be_read(name, draw):
+    assert faults(draw(LEDGERS[name], title=name)) == []
+
+
+def test_control_faults_of_a_figure_are_seen():
+    figure, axes = report.new_figure()
+    ax = axes[0, 0]
+    ax.plot([0, 1, 2], [0, 1, 2], "o-", label="dots")
+    ax.axhline(1.9, label="a line")
+    ax.set(xlim=(0, 2), ylabel="y")
+    ax.legend(loc="upper right")
+    found = "; ".join(faults(figure))
+    assert "the legend covers the line 'dots'" in found
+    assert "the legend covers the line 'a line'" in found
+    assert "the x axis has numbers" in found and "the y axis" not in found
+    assert "2 markers 'dots' are cut off" in found

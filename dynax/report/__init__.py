@@ -5,20 +5,22 @@ Every figure function returns a `matplotlib.figure.Figure` and touches no global
 What moves is a `matplotlib.animation.Animation`, as `movie` makes.
 """
 
+from dynax.report._document import document as document
 from dynax.report._energy import (
     energy_figure as energy_figure,
     phase_figure as phase_figure,
 )
 from dynax.report._html import (
-    document as document,
     figure_html as figure_html,
     verdict_html as verdict_html,
 )
+from dynax.report._margins import margins_figure as margins_figure
 from dynax.report._movie import movie as movie
 from dynax.report._outcome import (
     Outcome as Outcome,
     Summary as Summary,
     arrange as arrange,
+    expected as expected,
     number as number,
 )
 from dynax.report._space import (

@@ -5,7 +5,7 @@ CSS = """
   --good:#00734f; --good-back:#e6f4ee; --bad:#a83a00; --bad-back:#fcebe2;
   --link:#00588a; --stripe:#f3f4f6; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e4e7eb; --soft:#9aa4b2;
-  --line:#333a44; --back:#14181d; --card:#fff; --good:#4fd0a5; --good-back:#12302a;
+  --line:#333a44; --back:#14181d; --card:#1b2027; --good:#4fd0a5; --good-back:#12302a;
   --bad:#ff9b63; --bad-back:#3a2116; --link:#7cc4f2; --stripe:#1b2027; } }
 * { box-sizing:border-box; }
 body { margin:0; background:var(--back); color:var(--ink);
@@ -24,9 +24,11 @@ a { color:var(--link); text-decoration:none; } a:hover { text-decoration:underli
 .good strong { color:var(--good); } .bad strong { color:var(--bad); }
 .source, .took, figcaption, .detail, .spread { color:var(--soft); font-size:.875rem; }
 .source { margin:0 0 .75rem; } .detail, .spread { display:block; font-size:.8rem; }
-.overview { list-style:none; margin:1.25rem 0 0; padding:0; }
-.overview li { padding:.15rem 0 .15rem 1.4rem; text-indent:-1.4rem; }
-.overview .v { display:inline-block; width:1.4rem; text-indent:0; }
+.guide { max-width:44rem; color:var(--soft); }
+.experiment { padding:0; } .experiment > summary { padding:.55rem 0; }
+.experiment > section { margin:0 0 2rem; padding:0 0 0 1.4rem; border:0; }
+.experiment > summary .said { display:block; margin-left:1.4rem; }
+summary .v { display:inline-block; width:1.1rem; text-align:center; }
 .said { color:var(--soft); font-size:.875rem; margin-left:.5rem; }
 .w { white-space:nowrap; }
 code { font:.9em ui-monospace,Menlo,Consolas,monospace; }
@@ -43,16 +45,19 @@ tr.group th { padding-top:1.2rem; font-size:.95rem; }
   padding-right:1.4rem; }
 .t { min-width:8rem; } .id { font-weight:600; white-space:nowrap; }
 .v { white-space:nowrap; font-weight:600; }
-.ok .v { color:var(--good); } .wrong .v { color:var(--bad); }
+.ok > .v, .ok > summary > .v { color:var(--good); }
+.wrong > .v, .wrong > summary > .v { color:var(--bad); }
 tr.control td { color:var(--soft); } tr.control .id { padding-left:1rem; }
 tr.control.ok .v { color:var(--soft); font-weight:500; }
 tr.control.wrong .v { color:var(--bad); }
 .tag { border:1px solid var(--line); border-radius:1rem; padding:0 .5em;
   font-size:.75rem; }
 figure { margin:1.5rem 0; }
-figure svg, figure img { display:block; width:100%; height:auto; background:var(--card);
-  border:1px solid var(--line); border-radius:.5rem; padding:.6rem;
+.picture { overflow-x:auto; background:var(--card); border:1px solid var(--line);
+  border-radius:.5rem; padding:.6rem; }
+figure svg, figure img { display:block; width:100%; min-width:34rem; height:auto;
   font-family:system-ui,sans-serif; }
+figure svg { fill:currentColor; } figure img { background:#fff; }
 figcaption { margin-top:.5rem; max-width:44rem; }
 pre { overflow-x:auto; background:var(--stripe); border-radius:.4rem;
   padding:.8rem 1rem; font:.82rem/1.5 ui-monospace,Menlo,Consolas,monospace; }
@@ -61,11 +66,24 @@ summary { cursor:pointer; }
 .badge { display:inline-block; border-radius:1rem; padding:0 .6em; font-size:.78rem;
   font-weight:600; background:var(--stripe); color:var(--soft); }
 .badge.holds { background:var(--good-back); color:var(--good); }
+.badge.expected { border:1px solid var(--line); }
 .badge.violated { background:var(--bad-back); color:var(--bad); }
 footer { margin-top:4rem; padding-top:1.5rem; border-top:1px solid var(--line);
   font-size:.875rem; color:var(--soft); }
 footer h2 { font-size:1rem; }
 dl { display:grid; grid-template-columns:max-content 1fr; gap:.2rem 1.2rem; }
 dd { margin:0; overflow-wrap:anywhere; }
-@media print { section { break-inside:avoid-page; } }
+@media (max-width:40rem) { main { padding:1.5rem .9rem; }
+  .experiment > section { padding-left:0; }
+  .claims thead { display:none; }
+  .claims, .claims tbody, .claims tr, .claims td { display:block; }
+  .claims tr { padding:.6rem 0; border-bottom:1px solid var(--line); }
+  .claims td { border:0; padding:0; min-width:0; text-align:left; white-space:normal;
+    overflow-wrap:anywhere; }
+  .claims tr.control { padding-left:1rem; } .claims tr.control .id { padding:0; }
+  .claims .n::before { content:"measured "; color:var(--soft); }
+  .claims .t::before { content:"threshold "; color:var(--soft); }
+  .claims .spread { display:inline; margin-left:.4em; } }
+@media print { section { break-inside:avoid-page; }
+  details::details-content { content-visibility:visible; height:auto; } }
 """

@@ -23,8 +23,8 @@ class Outcome:
         status: `failed` when it raised; `interrupted` when the user stopped it.
         title, source, summary: what the file says of itself.
         claims: those it got to.
-        verdicts: by name; those with "control" in it are expected not to hold.
-        figures: caption → matplotlib figure or animation.
+        verdicts: by name; one with "control" in its name is expected not to hold.
+        figures: caption, a sentence → matplotlib figure or animation.
         seeds: used, if its configuration says so.
         seconds: of wall-clock time.
         error: the reason of a status that is not `finished`, in one line.
@@ -51,6 +51,20 @@ class Outcome:
         marks = {"failed": "✗ FAILED", "interrupted": "✗ interrupted"}
         return marks.get(self.status, f"– {self.status}")
 
+    @property
+    def surprises(self) -> list[str]:
+        """The verdicts that are not as expected, in words."""
+        return [
+            f"{name} {'is violated' if v.status == 'violated' else 'holds'}"
+            for name, v in self.verdicts.items()
+            if not expected(name, v)
+        ]
+
+
+def expected(name: str, verdict: Verdict) -> bool:
+    """Whether a verdict may stand: a control's does not hold, no other is violated."""
+    return verdict.status != ("holds" if "control" in name else "violated")
+
 
 class Summary(NamedTuple):
     """All outcomes in numbers."""
@@ -62,6 +76,7 @@ class Summary(NamedTuple):
     failed: list[str]
     not_run: list[str]
     interrupted: bool
+    surprises: list[str]
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Summary":
@@ -78,18 +93,27 @@ class Summary(NamedTuple):
                 o.name for o in outcomes if o.status in ("interrupted", "not run")
             ],
             interrupted=stopped,
+            surprises=[
+                f"{o.name}: {said}" if len(outcomes) > 1 else said
+                for o in outcomes
+                for said in o.surprises
+            ],
         )
 
     @property
     def good(self) -> bool:
-        """Something was measured, all of it holds, every control was rejected."""
+        """Whether something was measured and all of it came out as it must: claims
+        hold, controls are rejected, and no verdict is unexpected."""
         right = self.hold == self.claims and self.rejected == self.controls
-        return right and self.claims > 0 and not (self.failed or self.interrupted)
+        wrong = self.failed or self.interrupted or self.surprises
+        return right and self.claims > 0 and not wrong
 
     def __str__(self) -> str:
         parts = [f"{self.hold} of {self.claims} claims hold"]
         if self.controls:
             parts.append(f"{self.rejected} of {self.controls} controls rejected")
+        if self.surprises:
+            parts.append(f"unexpected verdicts: {', '.join(self.surprises)}")
         if self.failed:
             parts.append(f"raised an error: {', '.join(self.failed)}")
         if self.not_run:
