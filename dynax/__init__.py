@@ -50,6 +50,7 @@ from dynax.lyapunov import (
 )
 from dynax.monitor import (
     Monitored as Monitored,
+    Recorder as Recorder,
     WithDissipation as WithDissipation,
     as_optax as as_optax,
     audit as audit,
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
         report as report,
         sweep as sweep,
     )
+    from dynax.report import plot as plot
 
 tree = _tree
 # imported when first asked for, so that `import dynax` stays quick
@@ -143,13 +145,20 @@ _LATER = (
 def __getattr__(name: str):
     if name in _LATER:
         return importlib.import_module(f"dynax.{name}")
+    if name == "plot":  # needs matplotlib, which importing dynax does not
+        try:
+            return importlib.import_module("dynax.report").plot
+        except ModuleNotFoundError as error:
+            how = "pip install 'dynax-lab[cli]'"
+            need = str(error.name).split(".")[0]
+            raise ImportError(f"dx.plot: needs {need}; run: {how}") from None
     if name == "__version__":
         return importlib.metadata.version("dynax-lab")
     raise AttributeError(f"module 'dynax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, "__version__"})
+    return sorted({*globals(), *_LATER, "plot", "__version__"})
 
 
 if _jaxlib == "0.10.2":

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from dynax import _tree as tree
+from dynax import _display as display, _tree as tree
 from dynax._types import State
 
 
@@ -108,6 +108,12 @@ class Ledger(NamedTuple):
         flags += [c.margin + c.tolerance > -jnp.inf for c in self.checks.values()]
         return jnp.all(jnp.stack(flags), axis=0)
 
+    def __repr__(self) -> str:
+        return display.ledger_line(self)
+
+    def _repr_html_(self) -> str:
+        return display.ledger_table(self)
+
 
 def ledger_row(
     step,
@@ -170,6 +176,12 @@ class Tally(NamedTuple):
     non_finite: Int[Array, ""]
     error: Float[Array, ""] | None
     counts: dict[str, Count]
+
+    def __repr__(self) -> str:
+        return display.tally_line(self)
+
+    def _repr_html_(self) -> str:
+        return display.tally_table(self)
 
 
 def tally(rows: Ledger) -> Tally:
@@ -336,6 +348,13 @@ class Verdict:
                 rose += f" and lay outside its domain on {self.outside}"
             lines.append(f"  {rose} of {self.audited} rows (reported, not judged)")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        count = f"{self.audited} rows, {self.violations} violations"
+        return f"<Verdict {self.status}: {self.claim!r}; {count}>"
+
+    def _repr_html_(self) -> str:
+        return display.details(self.status, self.claim, str(self))
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

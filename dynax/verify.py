@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from dynax import _tree as tree
+from dynax import _display as display, _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
@@ -101,6 +101,17 @@ class Result(NamedTuple):
             "holds: flow; the map is not certified, but tends to this flow at first "
             "order at the states of its run"
         )
+
+    def __repr__(self) -> str:
+        statuses = ", ".join(f"{k} {v.status}" for k, v in self.verdicts.items())
+        return f"<Result {self.summary} ({statuses})>"
+
+    def _repr_html_(self) -> str:
+        each = [
+            display.details(v.status, f"{k}: {v.claim}", str(v))
+            for k, v in self.verdicts.items()
+        ]
+        return "".join([display.details(self.status, self.summary, ""), *each])
 
     def _certified(self, names: tuple[str, ...]) -> bool:
         return any(

@@ -10,7 +10,7 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
-BASE = "_types _tree _reduce _wrapped lyapunov kappa flow monitor"
+BASE = "_types _tree _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
     f"{BASE} optim landscape pde newton material checkpoint identify pinn "
     "mechanics verify sweep claim study"
@@ -24,9 +24,10 @@ LAYERS = {
     "_tree": "_types",
     "_reduce": "_types _tree",
     "_wrapped": "",
-    "lyapunov": "_types _tree",
+    "_display": "",
+    "lyapunov": "_types _tree _display",
     "kappa": "_types _tree",
-    "flow": "_types _tree lyapunov kappa",
+    "flow": "_types _tree _display lyapunov kappa",
     "monitor": "_types _tree _wrapped lyapunov flow",
     "optim": BASE,
     "landscape": BASE,

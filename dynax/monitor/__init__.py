@@ -18,5 +18,6 @@ from dynax.monitor._rates import (
     rate_of_flow as rate_of_flow,
     rate_of_map as rate_of_map,
 )
+from dynax.monitor._recorder import Recorder as Recorder
 from dynax.monitor._row import row_of_step as row_of_step
 from dynax.monitor._scan import iterate as iterate

@@ -23,6 +23,7 @@ from dynax.report._outcome import (
     expected as expected,
     number as number,
 )
+from dynax.report._plot import plot as plot
 from dynax.report._space import (
     histogram_figure as histogram_figure,
     trajectory_figure as trajectory_figure,

@@ -1,6 +1,7 @@
 """The look of every figure: Okabe–Ito colours, thin lines, text left as text."""
 
 import functools
+import io
 from typing import Any
 
 import matplotlib
@@ -67,6 +68,15 @@ def styled(draw):
     return inner
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, though pyplot knows nothing of it."""
+
+    def _repr_png_(self) -> bytes:
+        data = io.BytesIO()
+        self.savefig(data, format="png", dpi=100)
+        return data.getvalue()
+
+
 @styled
 def new_figure(rows=1, columns=1, *, size=(7.6, 3.6), heights=None, **kwargs):
     """A figure in this style and its axes as a (rows, columns) array.
@@ -80,7 +90,7 @@ def new_figure(rows=1, columns=1, *, size=(7.6, 3.6), heights=None, **kwargs):
         heights: relative heights of the rows.
         kwargs: of `Figure.subplots`, as `sharex=True`.
     """
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Picture(figsize=size, layout="constrained")
     ratios = {} if heights is None else {"height_ratios": heights}
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios, **kwargs)
     return figure, axes
