@@ -120,7 +120,7 @@ class Child:
     """
 
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.sweep_worker", "tests.sweeping"])
+    processes.set_forkserver_preload(["tests.sweep_worker", "tests.sweeping", "dynax"])
 
     def __init__(self, target, argv=(), env=None):
         self.said, theirs = self.processes.Pipe(duplex=False)
@@ -158,7 +158,8 @@ def _forked(target, argv, env, pipe):
         "JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"]
     )
     jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     target(argv)
 
 
