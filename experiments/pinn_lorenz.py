@@ -34,7 +34,7 @@ class Config:
     seeds: int = 2
     cycles: int = 400  # of the window of length 1
     horizon: float = 2.0  # of the march
-    march: int = 2000  # cycles a window, at most
+    march: int = 4000  # cycles a window, at most
     step: float = 0.2
     lengths: tuple = (0.5, 1.0, 2.0)  # of the phase diagram, as what follows
     strengths: tuple = (0.0, 1.0, 100.0, 1e4)
@@ -45,7 +45,7 @@ LENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 SIZES = {
     "quick": Config(),
-    "long": Config(5, 400, 20.0, 2000, 0.2, LENGTHS, STRENGTHS, 4),
+    "long": Config(5, 400, 20.0, 4000, 0.2, LENGTHS, STRENGTHS, 4),
     "full": Config(20, 1000, 20.0, 4000, 0.2, LENGTHS, STRENGTHS, 20),
 }
 SPACE = {

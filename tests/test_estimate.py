@@ -119,6 +119,20 @@ def test_heat():
     assert abs(found.relative / true - 1) < 0.05
 
 
+def test_a_stream_function_is_known_up_to_a_constant():
+    """A constant added to ψ is no error; to ω, or a wave added to ψ, it is."""
+    vortices = pde.TaylorGreen()
+
+    def off(stream, vorticity):
+        more = lambda t, x: jnp.stack([stream(x) * t, vorticity * t])
+        u = lambda t, x: vortices.exact(t, x) + more(t, x)
+        return estimate_error(vortices, u, 0.0, 0.1).relative
+
+    assert off(lambda x: 100.0, 0.0) < 1e-6
+    assert off(lambda x: 0.0, 0.1) > 1e-3
+    assert off(lambda x: 0.1 * jnp.cos(x[0]), 0.0) > 1e-3
+
+
 def test_windows_accumulate():
     """The end of one window starts the next: two give what one gives at the end."""
     heat = pde.Heat(jnp.asarray(0.1))

@@ -83,6 +83,9 @@ class AbstractPDE(eqx.Module):
     fields: ClassVar[tuple[str, ...]] = ("u",)
     sizes: ClassVar[tuple[float, ...] | None] = None  # typical, of each field or of all
     growth: ClassVar[float | None] = None  # of a small error over the horizon, if known
+    gauge: ClassVar[
+        tuple[str, ...]
+    ] = ()  # fields that a constant in space may be added to
     needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()

@@ -14,7 +14,8 @@ from dynax.pde._fourier import imaginary, real
 class AbstractNavierStokes(AbstractSemilinear):
     """ωₜ + ψ_y ω_x − ψ_x ω_y = ν Δω,  Δψ + ω = 0 on [0, 2π]², periodic.
 
-    The velocity is (ψ_y, −ψ_x), free of divergence whatever ψ is. Two energies fall:
+    The velocity is (ψ_y, −ψ_x), free of divergence whatever ψ is; a constant added to ψ
+    changes nothing. Two energies fall:
 
         K = ∫ ψω − ½|∇ψ|² dx,  K̇ = −∫ ν ω² dx;
         Z = ∫ ½ω² dx,          Ż = −∫ ν |∇ω|² dx.
@@ -25,6 +26,7 @@ class AbstractNavierStokes(AbstractSemilinear):
     """
 
     fields: ClassVar = ("stream", "vorticity")
+    gauge: ClassVar = ("stream",)
     needs: ClassVar = "u t x y xx yy"
     lower: ClassVar = (0.0, 0.0)
     upper: ClassVar = (2 * jnp.pi, 2 * jnp.pi)

@@ -31,7 +31,8 @@ FLOOR = 1e-8  # a field smaller than this share of the largest is judged beside 
 class ErrorEstimate(NamedTuple):
     """How wrong u is on a window of time, by a classical method.
 
-    ‖·‖ is the root mean square over space, a field's size that over time as well.
+    ‖·‖ is the root mean square over space, a field's size that over time as well. Of
+    the fields in `pde.gauge` the mean over space does not count.
 
     Args:
         relative: the largest of `per_field`.
@@ -151,7 +152,10 @@ def _compared(pde, u, t, run, seen: Seen, start, dtype) -> tuple[ErrorEstimate, 
     weights = run.weights[inside] / run.weights[inside].sum()
     given = _values(u, jnp.asarray(t, dtype), jnp.asarray(run.x[inside], dtype))
     y = run.u[:, inside]
-    off = mean_square(np.asarray(given, np.float64) - y, weights)
+    gap = np.asarray(given, np.float64) - y
+    free = [name in pde.gauge for name in pde.fields]
+    gap -= np.where(free, np.einsum("tpf,p->tf", gap, weights)[:, None], 0)
+    off = mean_square(gap, weights)
     absolute, size = np.max(off, 0), np.sqrt(np.mean(mean_square(y, weights) ** 2, 0))
     # what was in doubt at the start grows as the error does
     before = getattr(start, "doubt", 0.0) + 0 * absolute
