@@ -16,7 +16,7 @@ FAMILIES = {
     "Lion-κ": "lion",
     "Optimizers": "optim/",
     "Landscapes": "landscape/",
-    "Physics-informed networks": "pinn",
+    "Physics-informed networks": "pinn/",
     "Materials": "material/",
     "Trust": "trust",
 }
