@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PyTree
 
-from dynax._tree import widest
+from dynax._tree import result_dtype
 
 
 LANES = 8192
@@ -53,7 +53,7 @@ def merged(parts: list[Entries]) -> Entries:
 
 
 def _joined(column) -> Array:
-    return jnp.concatenate([a.ravel().astype(widest(column)) for a in column])
+    return jnp.concatenate([a.ravel().astype(result_dtype(column)) for a in column])
 
 
 def _one_array(entries, *arrays):

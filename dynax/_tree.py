@@ -4,7 +4,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 from dynax._types import Scalar
 
@@ -22,7 +22,7 @@ def cast(scalar, dtype) -> Array:
     return jnp.asarray(scalar).astype(dtype)
 
 
-def widest(*trees: PyTree) -> np.dtype:
+def result_dtype(*trees: PyTree) -> np.dtype:
     """The dtype in which scalars of these trees are accumulated (≥ float32)."""
     dtypes = [jnp.asarray(a).dtype for a in leaves(trees)]
     return max([jnp.dtype(jnp.float32), *dtypes], key=lambda dtype: dtype.itemsize)
@@ -30,7 +30,17 @@ def widest(*trees: PyTree) -> np.dtype:
 
 def wide(x: PyTree) -> PyTree:
     """`x` in at least single precision: sums and energies never run in half."""
-    return map(lambda a: a.astype(widest(a)), x)
+    return map(lambda a: a.astype(result_dtype(a)), x)
+
+
+def safe_denominator(a: Array) -> Array:
+    """`a` where it is positive, and 1 elsewhere."""
+    return jnp.where(a > 0, a, 1)
+
+
+def safe_divide(a, b: Array, otherwise: ArrayLike = 0.0) -> Array:
+    """a/b where b > 0, and `otherwise` elsewhere, in the dtype of b."""
+    return jnp.where(b > 0, cast(a, b.dtype) / safe_denominator(b), otherwise)
 
 
 def zeros_like(x: PyTree, dtype=None) -> PyTree:
@@ -72,7 +82,7 @@ def vdot(x: PyTree, y: PyTree) -> Scalar:
     Not `jnp.vdot`: a matrix unit may run that in bfloat16 or TF32.
     """
     parts = map(lambda a, b: jnp.sum(wide(a) * wide(b)), x, y)
-    return total(leaves(parts), widest(x, y))
+    return total(leaves(parts), result_dtype(x, y))
 
 
 def size(x: PyTree) -> int:

@@ -40,7 +40,7 @@ def lie_derivative(energy: Energy, field: Field) -> Callable:
     """
 
     def derivative(t, y, args=None):
-        t = jnp.asarray(t, tree.widest(y))
+        t = jnp.asarray(t, tree.result_dtype(y))
         tangents = jnp.ones_like(t), field(t, y, args)
         return jax.jvp(lambda t, y: energy(t, y, args), (t, y), tangents)
 
@@ -200,8 +200,7 @@ def tally(rows: Ledger) -> Tally:
     def number(flags):
         return jnp.sum(flags, dtype=jnp.int32)
 
-    positive = rows.scale > 0
-    scale = jnp.where(positive, rows.scale, 1)
+    scale = tree.safe_denominator(rows.scale)
 
     def count(check: Check) -> Count:
         violated = good & (check.margin < -check.tolerance)
@@ -210,7 +209,7 @@ def tally(rows: Ledger) -> Tally:
         k = jnp.argmin(ratio)
         blur = check.resolution
         if blur is None:
-            blur = jnp.where(positive, check.tolerance / scale, jnp.inf)
+            blur = tree.safe_divide(check.tolerance, rows.scale, jnp.inf)
         sharp, certain = blur <= VISIBLE, check.margin > check.tolerance
         applies = good & (check.margin < jnp.inf)
         return Count(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from dynax import _display as display, _tree as tree
+from dynax._reduce import rounding_depth
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
@@ -164,11 +165,11 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
     verdicts = {}
     if isinstance(opt, AbstractConditionalOptimizer):
         verdicts["condition"] = verdict(
-            _condition(opt.condition(), tree.widest(x)),
+            _condition(opt.condition(), tree.result_dtype(x)),
             f"{name}: its hyper-parameters are those of the proof",
         )
     ledger, limit = _run(opt, f, x, lr, batches, system.smoothness, steps)
-    origin = f"round-off model, {tree.widest(x).name}"
+    origin = f"round-off model, {tree.result_dtype(x).name}"
     exact = isinstance(opt, AbstractBalancedOptimizer)
     what = "exact energy balance of every step" if exact else "energy of the map"
     verdicts["map"] = verdict(ledger, f"{name}: {what}", origin)
@@ -178,7 +179,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
     if isinstance(opt, AbstractLyapunovOptimizer):
         first = f if batches is None else _first(f, batches)
         flow = LyapunovFlow(opt, first, lr)
-        start = flow.energy(jnp.zeros((), tree.widest(x)), flow.init(x))
+        start = flow.energy(jnp.zeros((), tree.result_dtype(x)), flow.init(x))
         if not bool(
             start < jnp.inf
         ):  # phase 1 of a constraint: the map's ledger has it
@@ -260,7 +261,7 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
         @eqx.filter_jit
         def look(opt, x, key):
             ys = _wander(opt, f, x, lr, states, key)
-            dtype = tree.widest(x)
+            dtype = tree.result_dtype(x)
             ts = jnp.arange(states, dtype=dtype) * tree.cast(lr, dtype)
             return rate_of_flow(opt, f, ts, ys, lr, minimum)
 
@@ -310,13 +311,13 @@ def _pointwise(flow, x, states, key) -> tuple[Ledger, Array]:
     # not the start itself: m = 0 is a kink of every norm; a first step may only look
     ys = _wander(flow.opt, flow.f, x, flow.lr, states + 2, key)
     ys = tree.map(lambda a: a[2:], ys)
-    dtype = tree.widest(x)
+    dtype = tree.result_dtype(x)
     ts = jnp.arange(2, states + 2, dtype=dtype) * tree.cast(flow.lr, dtype)
 
     at = jax.vmap(lambda t, y: observe_flow(flow, t, y))(ts, ys)
     v, dv, d, size = at.energy, at.rate, at.dissipation, at.power
     known = jnp.isfinite(v)
-    u = (8 + float(np.log2(tree.size(x)))) * tree.eps(x) / 2
+    u = rounding_depth(tree.size(x)) * tree.eps(x) / 2
     allowed = u * jnp.max(jnp.where(known, size, 0))
     allowed = jnp.broadcast_to(allowed.astype(v.dtype), v.shape)
     never = lambda flags: jnp.any(known) & ~jnp.any(known & flags)
@@ -343,7 +344,7 @@ def _pointwise(flow, x, states, key) -> tuple[Ledger, Array]:
 @eqx.filter_jit
 def _along(flow, x, horizon):
     system = WithDissipation(flow)
-    dtype = tree.widest(x)
+    dtype = tree.result_dtype(x)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(system.field),
         Monitored(diffrax.Tsit5(), system),

@@ -663,7 +663,7 @@ def test_no_certificate_of_adamw():
     [
         (lambda: dx.Adam(1.0), r"beta1: given 1.0; accepted is 0 ≤ beta1 < 1"),
         (lambda: dx.Adam(beta2=-0.1), "beta2: given -0.1"),
-        (lambda: dx.Adam(eps=-1.0), "eps: given -1.0; accepted is eps ≥ 0"),
+        (lambda: dx.Adam(eps=-1.0), "eps: given -1.0; accepted is a finite eps ≥ 0"),
         (lambda: dx.AdamW(beta1=float("nan")), "beta1: given nan"),
         (lambda: dx.AdamW(weight_decay=-1.0), "weight_decay: given -1.0"),
         (lambda: dx.RMSprop(1.5), "beta: given 1.5"),

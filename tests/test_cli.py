@@ -249,7 +249,7 @@ def test_verify_in_single_precision(script):
         ("verify lion-kappa --kappa huber:-1", "--kappa: given 'huber:-1'; delta must"),
         ("verify lion-kappa --kappa huber:a=1", "accepted after : is delta"),
         ("verify lion-kappa --kappa l1:3", "accepted after : is none"),
-        ("verify lion-kappa --kappa top-k:0", "k must be an int >= 1"),
+        ("verify lion-kappa --kappa top-k:0", "k: given 0; accepted is an int >= 1"),
         (
             "verify lion-kappa --kappa log-sum-exp --weight-decay 0",
             "--weight-decay: given 0 with κ = LogSumExp",

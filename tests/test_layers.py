@@ -10,7 +10,7 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
-BASE = "_types _tree _reduce _wrapped _display lyapunov kappa flow monitor"
+BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
     f"{BASE} optim landscape pde newton material checkpoint identify pinn "
     "mechanics verify sweep claim study"
@@ -22,17 +22,18 @@ LAYERS = {
     "_types": "",
     "_digest": "",
     "_tree": "_types",
+    "_check": "_types _tree",
     "_reduce": "_types _tree",
     "_wrapped": "",
     "_display": "",
     "lyapunov": "_types _tree _display",
-    "kappa": "_types _tree",
+    "kappa": "_types _tree _check",
     "flow": "_types _tree _display lyapunov kappa",
-    "monitor": "_types _tree _wrapped lyapunov flow",
+    "monitor": "_types _tree _reduce _wrapped lyapunov flow",
     "optim": BASE,
     "landscape": BASE,
     "pde": f"{BASE} _digest",
-    "newton": "_types _tree",
+    "newton": "_types _tree _check",
     "material": BASE,
     "checkpoint": "_digest",
     "identify": "_types _tree pde",

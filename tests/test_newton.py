@@ -443,7 +443,7 @@ def test_auto_takes_the_smaller_matrix_that_fits():
     [
         ({"form": "normal"}, "form: given 'normal'; accepted is auto, primal"),
         ({"trials": 0}, "trials: given 0; accepted is 1 or more"),
-        ({"damping": 0.0}, "damping: given 0.0; accepted is a number > 0"),
+        ({"damping": 0.0}, "damping: given 0.0; accepted is a finite damping > 0"),
         ({"sketch": 0}, "sketch: given 0; accepted is None, or 1"),
         ({"sketch": 9, "form": "dual"}, "form: given 'dual'; accepted is auto or"),
     ],

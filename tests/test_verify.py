@@ -36,7 +36,7 @@ class Mixture(dx.AbstractConditionalOptimizer):
     turn: jax.Array
 
     def init(self, x):
-        return tree.zeros_like(x), jnp.zeros((), tree.widest(x))
+        return tree.zeros_like(x), jnp.zeros((), tree.result_dtype(x))
 
     def update(self, x, state, grad, lr):
         dx_, (dv, _) = self.flow(0.0, x, state, grad, lr)

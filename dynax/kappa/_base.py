@@ -14,15 +14,15 @@ float32; what is shaped like the tree is returned in the dtypes of the tree.
 import abc
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree, Scalar
+
+from dynax._check import require
 
 
 Scope = Literal["leaf", "tree"]
@@ -182,7 +182,7 @@ def widen(tree: PyTree) -> PyTree:
     tree = jax.tree.map(jnp.asarray, tree)
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(tree)]
     real = all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes)
-    require(real, "the tree", dtypes, "of floating-point arrays")
+    require(real, "tree", dtypes, "one of floating-point arrays")
     widest = max([jnp.dtype(jnp.float32), *dtypes], key=lambda dtype: dtype.itemsize)
     return jax.tree.map(lambda leaf: leaf.astype(widest), tree)
 
@@ -212,16 +212,3 @@ def _slack(tree: PyTree) -> Scalar:
     top = _total(jnp.maximum, lambda a: jnp.max(jnp.abs(a)), tree, "leaf")
     eps = 64 * float(jnp.finfo(top.dtype).eps) + max(map(float, stored), default=0.0)
     return eps * jnp.maximum(top, 1)
-
-
-def require(ok: Any, name: str, given: Any, accepted: str) -> None:
-    if not ok:
-        raise ValueError(f"{name} must be {accepted}, got {given!r}.")
-
-
-def require_number(name: str, given: Any, accepted: str, ok: Callable) -> None:
-    """Checks a hyper-parameter whose value is known; a tracer passes."""
-    if not isinstance(given, Tracer):
-        number = isinstance(given, int | float | np.number | np.ndarray | jax.Array)
-        good = number and np.all(np.isfinite(given)) and np.all(ok(np.asarray(given)))
-        require(good, name, given, accepted)

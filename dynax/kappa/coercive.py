@@ -6,7 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Scalar
 
-from ._base import AbstractCoercive, AbstractSeparable, Scope, require_number
+from dynax._check import check_parameter
+
+from ._base import AbstractCoercive, AbstractSeparable, Scope
 from .norms import dual_exponent, norm, norm_grad
 
 
@@ -84,4 +86,4 @@ class HalfSquaredLp(AbstractCoercive):
         return norm(y, q) * norm_grad(y, q)
 
     def __check_init__(self):
-        require_number("p", self.p, "a finite number > 1", lambda p: p > 1)
+        check_parameter("p", self.p, lambda p: p > 1, "a number > 1")

@@ -11,13 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Scalar
 
-from ._base import (
-    AbstractArrayKappa,
-    AbstractNorm,
-    Scope,
-    require,
-    require_number,
-)
+from dynax._check import check_parameter, require
+
+from ._base import AbstractArrayKappa, AbstractNorm, Scope
 
 
 class Lp(AbstractNorm):
@@ -42,7 +38,7 @@ class Lp(AbstractNorm):
         return jnp.sum(norm(y, dual_exponent(self.p, y)))
 
     def __check_init__(self):
-        require_number("p", self.p, "a finite number > 1", lambda p: p > 1)
+        check_parameter("p", self.p, lambda p: p > 1, "a number > 1")
 
 
 class LInf(AbstractNorm):
@@ -162,7 +158,7 @@ class LogSumExp(AbstractArrayKappa):
 
     def __check_init__(self):
         given = self.temperature
-        require_number("temperature", given, "a number > 0", lambda delta: delta > 0)
+        check_parameter("temperature", given, lambda delta: delta > 0, "a number > 0")
 
 
 def dual_exponent(p, array):

@@ -11,7 +11,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Scalar
 
-from ._base import AbstractBoxed, require_number
+from dynax._check import check_parameter
+
+from ._base import AbstractBoxed
 
 
 class L1(AbstractBoxed):
@@ -65,7 +67,7 @@ class SparseL1(AbstractBoxed):
         return _as(self.threshold, y) * jnp.sign(y)
 
     def __check_init__(self):
-        require_number("threshold", self.threshold, "a number >= 0", lambda e: e >= 0)
+        check_parameter("threshold", self.threshold, lambda e: e >= 0, "a number >= 0")
 
 
 class Huber(AbstractBoxed):
@@ -96,7 +98,7 @@ class Huber(AbstractBoxed):
         return _as(self.delta, y) * jnp.clip(y, -1, 1)
 
     def __check_init__(self):
-        require_number("delta", self.delta, "a number > 0", lambda delta: delta > 0)
+        check_parameter("delta", self.delta, lambda delta: delta > 0, "a number > 0")
 
 
 class SoftAbs(AbstractBoxed):
@@ -130,7 +132,7 @@ class SoftAbs(AbstractBoxed):
         return _as(self.delta, y) * y / jnp.sqrt(square)
 
     def __check_init__(self):
-        require_number("delta", self.delta, "a number > 0", lambda delta: delta > 0)
+        check_parameter("delta", self.delta, lambda delta: delta > 0, "a number > 0")
 
 
 class LogCosh(AbstractBoxed):
@@ -170,7 +172,7 @@ class LogCosh(AbstractBoxed):
         return jnp.arctanh(jnp.clip(y, -edge, edge)) / _as(self.scale, y)
 
     def __check_init__(self):
-        require_number("scale", self.scale, "a number > 0", lambda s: s > 0)
+        check_parameter("scale", self.scale, lambda s: s > 0, "a number > 0")
 
 
 def _as(parameter, array):

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ._base import AbstractArrayKappa, Scope, require
+from dynax._check import require
+
+from ._base import AbstractArrayKappa, Scope
 from .norms import LInf, LogSumExp, TopK
 from .separable import L1
 

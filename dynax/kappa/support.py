@@ -11,7 +11,9 @@ from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 from jaxtyping import PyTree, Scalar
 
-from ._base import AbstractKappa, cast_like, require, widen
+from dynax._check import require
+
+from ._base import AbstractKappa, cast_like, widen
 
 
 class Support(AbstractKappa):
@@ -62,7 +64,7 @@ class Support(AbstractKappa):
         require(callable(lmo), "lmo", lmo, "a callable g ↦ argmin_{s∈C} ⟨g, s⟩")
         require(isinstance(steps, int) and steps >= 1, "steps", steps, "an int >= 1")
         either = (like is None) != (zero_in_domain is None)
-        require(either, "like or zero_in_domain", "both or none", "given, one of them")
+        require(either, "like, zero_in_domain", "both or none", "one of them")
         self.lmo = _as_pytree(lmo)
         self.distance_fn = None if distance_fn is None else _as_pytree(distance_fn)
         self.steps = steps

@@ -69,7 +69,7 @@ def sharpness(
         tree.check_match(x, precondition, "x", "precondition")
     product = hessian_product(f, x)
     flat, unravel = jax.flatten_util.ravel_pytree(x)
-    dtype = tree.widest(x)
+    dtype = tree.result_dtype(x)
     root = jnp.ones(flat.shape, dtype)
     if precondition is not None:
         root = jnp.sqrt(jax.flatten_util.ravel_pytree(precondition)[0].astype(dtype))

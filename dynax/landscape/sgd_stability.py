@@ -74,7 +74,7 @@ def stability_threshold(hessians: Hessians, batch: ScalarLike) -> Scalar:
     null = d * jnp.finfo(h.dtype).eps * jnp.max(jnp.abs(values))
     root = jnp.where(c > null, jax.lax.rsqrt(jnp.where(c > null, c, 1)), 0)
     top = jnp.linalg.eigvalsh(root[:, None] * both * root[None, :])[-1]
-    eta = jnp.where(top > 0, 2 / jnp.where(top > 0, top, 1), jnp.inf)
+    eta = tree.safe_divide(2, top, jnp.inf)
     # of positive semidefinite Hᵢ none curves where H does not: D vanishes with C
     outside = jnp.max(jnp.where((c <= null)[:, None], jnp.abs(both), 0))
     grows = (values[0] < -null) | (outside > 4 * n * null * jnp.max(jnp.abs(hessians)))

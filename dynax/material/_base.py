@@ -1,16 +1,15 @@
 """What a constitutive law is: the stress of one material point, and its own change."""
 
 import abc
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
 from dynax.material._waves import fastest
 from dynax.material.kinematics import matmul, spatial, transpose
@@ -101,9 +100,9 @@ class AbstractClassical(AbstractHyperelastic):
     poisson: ScalarLike
 
     def __check_init__(self):
-        within("young", self.young, lambda E: E > 0, "E > 0, in Pa")
+        check_parameter("young", self.young, lambda E: E > 0, "E > 0, in Pa")
         inside = lambda nu: (nu > -1) & (nu < 0.5)
-        within("poisson", self.poisson, inside, "−1 < ν < ½")
+        check_parameter("poisson", self.poisson, inside, "−1 < ν < ½")
 
     def lame(self, dtype) -> tuple[Scalar, Scalar]:
         """λ, μ in Pa."""
@@ -246,15 +245,3 @@ def not_plastic(elastic: AbstractLaw) -> None:
             f"elastic: given {type(elastic).__name__}, whose return would not be made; "
             "accepted is a law without one."
         )
-
-
-def within(
-    name: str, given: ScalarLike, holds: Callable[[np.ndarray], Any], accepted: str
-) -> None:
-    """A parameter is where its law makes sense; a tracer passes.
-
-    Raises:
-        ValueError: it is not, or is NaN.
-    """
-    if tree.is_concrete(given) and not np.all(holds(np.asarray(given))):
-        raise ValueError(f"{name}: given {given}; accepted is {accepted}.")

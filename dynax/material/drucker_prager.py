@@ -4,8 +4,9 @@ import math
 
 import jax.numpy as jnp
 
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import number, within
+from dynax.material._base import number
 from dynax.material.hencky import HenckyReturn, deviator, radial_return
 
 
@@ -59,4 +60,4 @@ def friction(angle: ScalarLike) -> None:
         ValueError: it is none.
     """
     inside = lambda phi: (phi >= 0) & (phi < math.pi / 2)
-    within("friction_angle", angle, inside, "0 ≤ φ < π/2, in rad")
+    check_parameter("friction_angle", angle, inside, "0 ≤ φ < π/2, in rad")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
 from dynax.material._base import (
     AbstractHyperelastic,
@@ -11,7 +12,6 @@ from dynax.material._base import (
     dissipation,
     not_plastic,
     number,
-    within,
 )
 from dynax.material._convex import Convex
 from dynax.material.kinematics import (
@@ -58,8 +58,8 @@ class GSM(AbstractViscous):
 
     def __init__(self, key, elastic, scale, time, width: int = 16, dtype=None):
         not_plastic(elastic)
-        within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
-        within("time", time, lambda t: t > 0, "t_r > 0, in s")
+        check_parameter("scale", scale, lambda s: s > 0, "s > 0, in Pa")
+        check_parameter("time", time, lambda t: t > 0, "t_r > 0, in s")
         first, second = jax.random.split(key)
         self.elastic, self.scale, self.time = elastic, scale, time
         self.stored = Convex(first, 2, 2, width, dtype)

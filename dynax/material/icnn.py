@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractHyperelastic, number, within
+from dynax.material._base import AbstractHyperelastic, number
 from dynax.material._convex import Convex
 from dynax.material.kinematics import (
     cofactor,
@@ -47,7 +48,7 @@ class ICNN(AbstractHyperelastic):
     scale: ScalarLike
 
     def __init__(self, key, scale: ScalarLike, width: int = 32, dtype=None):
-        within("scale", scale, lambda s: s > 0, "s > 0, in Pa")
+        check_parameter("scale", scale, lambda s: s > 0, "s > 0, in Pa")
         self.network = Convex(key, 3, 0, width, dtype)
         self.shear = jnp.zeros((2,), self.network.last.dtype)
         self.bulk = jnp.zeros((), self.network.last.dtype)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
 from dynax.material._base import (
     AbstractHyperelastic,
@@ -11,7 +12,6 @@ from dynax.material._base import (
     dissipation,
     not_plastic,
     number,
-    within,
 )
 from dynax.material.hencky import deviator, log_strain
 from dynax.material.kinematics import (
@@ -52,8 +52,8 @@ class Maxwell(AbstractViscous):
 
     def __check_init__(self):
         not_plastic(self.elastic)
-        within("shear", self.shear, lambda mu: mu >= 0, "μ ≥ 0, in Pa")
-        within("time", self.time, lambda time: time > 0, "t_r > 0, in s")
+        check_parameter("shear", self.shear, lambda mu: mu >= 0, "μ ≥ 0, in Pa")
+        check_parameter("time", self.time, lambda time: time > 0, "t_r > 0, in s")
 
     def init(self, F):
         return self.elastic.init(F), spherical(jnp.ones((), F.dtype), 3)

@@ -1,7 +1,8 @@
 """Von Mises plasticity: plasticine."""
 
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import Elastoplastic, number, within
+from dynax.material._base import Elastoplastic, number
 from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
 
 
@@ -21,7 +22,9 @@ class VonMises(HenckyReturn):
     yield_stress: ScalarLike
 
     def __check_init__(self):
-        within("yield_stress", self.yield_stress, lambda y: y > 0, "σ_y > 0, in Pa")
+        check_parameter(
+            "yield_stress", self.yield_stress, lambda y: y > 0, "σ_y > 0, in Pa"
+        )
 
     def numbers(self, elastic, dtype):
         """σ_y/2μ."""

@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import AbstractHyperelastic, number, within
+from dynax.material._base import AbstractHyperelastic, number
 from dynax.material.kinematics import log_volume, spherical, volume_change
 
 
@@ -22,7 +23,7 @@ class WeaklyCompressible(AbstractHyperelastic):
     bulk: ScalarLike
 
     def __check_init__(self):
-        within("bulk", self.bulk, lambda bulk: bulk > 0, "λ > 0, in Pa")
+        check_parameter("bulk", self.bulk, lambda bulk: bulk > 0, "λ > 0, in Pa")
 
     def energy(self, F, alpha=()):
         del alpha

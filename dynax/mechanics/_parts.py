@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._types import ScalarLike
 from dynax.material.kinematics import det, inverse, transpose
 from dynax.mechanics.mesh import Mesh
@@ -69,8 +70,7 @@ def assemble(
     _shape("force", force, (n, d))
     for name, given in (("density", density), ("area", area)):
         _shape(name, jnp.asarray(given), ())
-        if tree.is_concrete(given) and not np.all(np.asarray(given) > 0):
-            raise ValueError(f"{name}: given {given}; accepted is a number > 0.")
+        check_positive(**{name: given})
 
     scalars = (tree.cast(a, X.dtype) for a in (density, area))
     size, parts = _parts(X, jnp.asarray(elements, jnp.int32), held, g, force, *scalars)

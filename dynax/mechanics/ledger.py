@@ -5,9 +5,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dynax import _tree as tree
+from dynax._reduce import rounding_depth
 from dynax.lyapunov import Check, Ledger, ledger_row, lie_derivative
 from dynax.material.kinematics import square
 from dynax.mechanics._body import AbstractBody
@@ -24,7 +24,7 @@ class WithWorkAndSupply(eqx.Module):
     body: AbstractBody
 
     def init(self, y):
-        zero = jnp.zeros((), tree.widest(y))
+        zero = jnp.zeros((), tree.result_dtype(y))
         return y, (zero, zero)
 
     def field(self, t, y, args=None):
@@ -72,10 +72,10 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
     change, (work, fed) = jnp.diff(energy), map(jnp.diff, y[1])
     moved = jnp.diff(kinetic)
     exchanged = jnp.abs(moved) + jnp.abs(change - moved)
-    u = (8 + float(np.log2(tree.size(body.parts.nodes)))) * tree.eps(y) / 2
+    u = rounding_depth(tree.size(body.parts.nodes)) * tree.eps(y) / 2
     slack = (u + tree.cast(accuracy, size.dtype)) * (size[1:] + size[:-1])
     least = u * power[1:]
-    seen = jnp.where(flow[1:] > 0, least / flow[1:], jnp.inf)
+    seen = tree.safe_divide(least, flow[1:], jnp.inf)
     checks = {
         "fall": Check(fed - change, slack),
         "balance": Check(-jnp.abs(change - fed + work), slack),

@@ -6,10 +6,10 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._reduce import rounding_depth
 from dynax._types import Params
 from dynax._wrapped import AbstractForwardingSolver, direction, refuse_backsolve
 from dynax.flow import LyapunovFlow
@@ -41,7 +41,7 @@ class WithDissipation(eqx.Module):
             )
 
     def init(self, x: Params):
-        return self.flow.init(x), jnp.zeros((), tree.widest(x))
+        return self.flow.init(x), jnp.zeros((), tree.result_dtype(x))
 
     def field(self, t, y, args=None):
         return self.flow.field(t, y[0], args), self.flow.dissipation(t, y[0], args)
@@ -130,8 +130,8 @@ class Monitored(AbstractForwardingSolver):
     dense output p at three inner points, which sees what the first does not: steps at
     the edge of the solver's stability, kinks of D. In V it is
     ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound where V is quadratic, at its minimum too. For
-    all four, u(8 + log₂ n) times the numbers that were summed. With fixed steps only
-    the defect counts.
+    all four, u·`rounding_depth` times the numbers that were summed. With fixed steps
+    only the defect counts.
 
     V̇ is taken along the field of `terms`, so that what is solved is what is judged, and
     backwards in time a row's `change` is still that from the earlier end to the later.
@@ -190,7 +190,7 @@ class Monitored(AbstractForwardingSolver):
 
     def _row(self, index, before, at, y0, y1, t1, slack, sign) -> Ledger:
         change, work = at.energy - before.energy, y1[1] - y0[1]
-        u = (8 + float(np.log2(tree.size(y0)))) * tree.eps(y0) / 2
+        u = rounding_depth(tree.size(y0)) * tree.eps(y0) / 2
         size = tree.map(jnp.abs, at.slope)
         summed = jnp.abs(before.energy) + jnp.abs(at.energy)
         summed = summed + tree.vdot(size, tree.map(jnp.abs, y1[0]))
@@ -200,7 +200,7 @@ class Monitored(AbstractForwardingSolver):
         local = tree.vdot(tree.add(size, bend), slack[0])
         rounding = u * (summed + jnp.abs(y1[1]))
         rate, noise = jnp.abs(at.dissipation), u * at.power
-        blur = jnp.where(rate > 0, noise / jnp.where(rate > 0, rate, 1), jnp.inf)
+        blur = tree.safe_divide(noise, rate, jnp.inf)
         later = tree.cast(sign, change.dtype)
         change, work = later * change, later * work
         checks = {

@@ -60,7 +60,7 @@ def limit_of_map(
         lr: η, the learning rate of the run.
         steps, batches: one of them, as in `iterate`.
     """
-    dtype = tree.widest(x)
+    dtype = tree.result_dtype(x)
     lr, u = tree.cast(lr, dtype), tree.eps(x)
     eps = lr * u ** (1 / 6)
     finer = opt.refined(lr, eps) if isinstance(opt, AbstractRefinableOptimizer) else opt
@@ -92,7 +92,7 @@ def limit_of_map(
     noise = 16 * u * (pace + size / eps)
     margin = (eps / lr) ** 0.5 * gap - left
     rests = pace <= AT_REST * jnp.max(jnp.where(used, pace, 0), axis=0, keepdims=True)
-    blur = jnp.where(pace > 0, noise / jnp.where(pace > 0, pace, 1), 0)
+    blur = tree.safe_divide(noise, pace)
     ratio = margin / (noise + jnp.finfo(dtype).tiny)
     worst = jnp.argmin(jnp.where(jnp.isnan(ratio), -jnp.inf, ratio), axis=1)
     take = lambda a: jnp.take_along_axis(a, worst[:, None], axis=1)[:, 0]
@@ -106,6 +106,5 @@ def limit_of_map(
         scale=take(pace),
     )
     total = lambda a: jnp.sum(jnp.where(used, a, 0), axis=0)
-    moved = total(rate)
-    coarse = jnp.where(moved > 0, total(gap) / jnp.where(moved > 0, moved, 1), 0)
+    coarse = tree.safe_divide(total(gap), total(rate))
     return Limit(rows, worst, coarse)

@@ -114,7 +114,7 @@ def audit(
     tx = optax.with_extra_args_support(tx)
 
     def row(count, params, before, grads, updates, after, value, value_fn):
-        dtype = tree.widest(params)
+        dtype = tree.result_dtype(params)
         x_next = optax.apply_updates(params, updates)
         value_next = _loss(value_fn, x_next)
         tree.check_scalar(value_next, "value_fn(params)")

@@ -3,16 +3,16 @@
 V knows the minimum, which a training run does not; a test problem does. Tolerances:
 V is a number made of x, the state, x* and f*; each rounded once, to first order that
 moves it by u·Σ|∂V/∂a||a|, and f, evaluated where it is, by u|∂V/∂f*|(|f| + |f*|). That
-sum times k = 8 + log₂ n is allowed.
+sum times k = `rounding_depth` is allowed.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dynax import _tree as tree
+from dynax._reduce import rounding_depth
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap, Minimum, as_flow
 from dynax.lyapunov import Check, Ledger, ledger_row, lie_derivative
@@ -49,7 +49,7 @@ def rate_of_map(
         return _rounded(v, y, minimum, f)
 
     y = x, opt.init(x)
-    ks = jnp.arange(steps, dtype=tree.widest(x))
+    ks = jnp.arange(steps, dtype=tree.result_dtype(x))
     return jax.lax.scan(body, (y, *value(0.0 * ks[0], y)), ks)[1]
 
 
@@ -78,19 +78,19 @@ def rate_of_flow(
         decay, more = _rounded(decayed, y, minimum, f)
         tolerance = noise + more
         clear = decay > 1e3 * tolerance
-        ratio = jnp.where(clear, -rate / jnp.where(clear, decay, 1), jnp.inf)
+        ratio = jnp.where(clear, tree.safe_divide(-rate, decay), jnp.inf)
         return _row(k, v, rate, -decay, tolerance, jnp.abs(v), ratio)
 
     return jax.vmap(at)(jnp.arange(ts.size), ts, ys)
 
 
 def _depth(y):
-    return (8 + float(np.log2(tree.size(y)))) * tree.eps(y) / 2
+    return rounding_depth(tree.size(y)) * tree.eps(y) / 2
 
 
 def _rounded(value, y, minimum: Minimum, f):
     """A number made of y and the minimum, and what rounding these moves it by."""
-    minimum = tree.map(lambda a: tree.cast(a, tree.widest(y)), minimum)
+    minimum = tree.map(lambda a: tree.cast(a, tree.result_dtype(y)), minimum)
     v, slopes = jax.value_and_grad(value, (0, 1))(y, minimum)
     size = lambda a: tree.map(jnp.abs, a)
     moved = tree.vdot(size(slopes), size((y, minimum)))

@@ -22,7 +22,7 @@ def row_of_step(
     """
     if isinstance(opt, AbstractBalancedOptimizer):
         return opt.balance(step, smoothness)
-    dtype = tree.widest(step.x)
+    dtype = tree.result_dtype(step.x)
     predicted, terms = None, {}
     if isinstance(opt, AbstractLyapunovOptimizer):
         # an autonomous time: H at the step's own clock, before and after

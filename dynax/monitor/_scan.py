@@ -49,7 +49,7 @@ def iterate(
     out = jax.eval_shape(f, x, *first)
     tree.check_scalar(tree.map(lambda s: np.zeros(s.shape, s.dtype), out), "f(x)")
     value_and_grad = jax.value_and_grad(f)
-    dtype = tree.widest(x)
+    dtype = tree.result_dtype(x)
 
     def advance(carry, batch, audited):
         k, x, state = carry

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_positive, require
 from dynax._types import Flag, Scalar, ScalarLike, Step
 from dynax.newton import _forms
 
@@ -108,18 +109,14 @@ class LevenbergMarquardt(
     trials: int = eqx.field(default=8, static=True)
 
     def __check_init__(self):
-        def check(fine, name, accepted):
-            if not fine:
-                given = getattr(self, name)
-                raise ValueError(f"{name}: given {given!r}; accepted is {accepted}.")
-
-        check(self.form in get_args(Form), "form", ", ".join(get_args(Form)))
-        check(self.trials >= 1, "trials", "1 or more")
-        if tree.is_concrete(self.damping):
-            check(self.damping > 0, "damping", "a number > 0")
+        forms = get_args(Form)
+        require(self.form in forms, "form", self.form, ", ".join(forms))
+        require(self.trials >= 1, "trials", self.trials, "1 or more")
+        check_positive(damping=self.damping)
         if self.sketch is not None:
-            check(self.sketch >= 1, "sketch", "None, or 1 or more rows")
-            check(self.form in ("auto", "primal"), "form", "auto or primal with sketch")
+            require(self.sketch >= 1, "sketch", self.sketch, "None, or 1 or more rows")
+            primal = self.form in ("auto", "primal")
+            require(primal, "form", self.form, "auto or primal with sketch")
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags):
         del fn, args, options, f_struct, aux_struct, tags

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Params, ScalarLike
 from dynax.lyapunov import Check
-from dynax.optim._common import require
 
 
 def average(beta: ScalarLike, old: Array, new: Array) -> Array:
@@ -24,13 +24,9 @@ def approach(rate: ScalarLike, old: Array, new) -> Array:
     return tree.cast(rate, old.dtype) * (tree.cast(new, old.dtype) - old)
 
 
-def or_one(a: Array) -> Array:
-    return jnp.where(a > 0, a, 1)
-
-
 def sqrt(a: Array) -> Array:
     """√a, with the derivative 0 at 0."""
-    return jnp.where(a > 0, jnp.sqrt(or_one(a)), 0)
+    return jnp.where(a > 0, jnp.sqrt(tree.safe_denominator(a)), 0)
 
 
 def times(a: Params, b: Params) -> Params:
@@ -54,19 +50,15 @@ def stored(
         return far, jnp.sum(allowed), jnp.sum(tree.wide(jnp.abs(b)))
 
     rows = zip(*map(tree.leaves, (seen, due, size, old, new)), strict=True)
-    none = jnp.zeros(3, tree.widest(seen))  # of a tree without arrays
+    none = jnp.zeros(3, tree.result_dtype(seen))  # of a tree without arrays
     leaves = [jnp.stack(entry(*row)).astype(none.dtype) for row in rows]
     far, allowed, total = jnp.stack([none, *leaves], 1)
     allowed, total, far = jnp.sum(allowed), jnp.sum(total), jnp.max(far)
-    blur = jnp.where(total > 0, allowed / jnp.where(total > 0, total, 1), jnp.inf)
+    blur = tree.safe_divide(allowed, total, jnp.inf)
     return Check(-far, jnp.zeros_like(far), blur)
 
 
 def check_betas(**betas: ScalarLike) -> None:
     for name, beta in betas.items():
-        require(name, beta, f"0 ≤ {name} < 1", lambda b: (b >= 0) & (b < 1))
-
-
-def check_sizes(**values: ScalarLike) -> None:
-    for name, value in values.items():
-        require(name, value, f"{name} ≥ 0", lambda v: v >= 0)
+        ok = lambda b: (b >= 0) & (b < 1)
+        check_parameter(name, beta, ok, f"0 ≤ {name} < 1")

@@ -67,7 +67,7 @@ def ledger(
         unsigned: see `spent`.
         joint: the name of the check that all that is spent is ≥ 0 together.
     """
-    dtype = tree.widest(step.x)
+    dtype = tree.result_dtype(step.x)
     moved = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
     delta = tree.wide(step.displacement)
     given = Change(step.x_next, step.x) if step.delta is None else delta
@@ -88,7 +88,7 @@ def ledger(
     residual = f_next - f - work
     total = tree.total(list(terms.values()), dtype)
     scale = jnp.abs(work) + tree.total([jnp.abs(v) for v in terms.values()], dtype)
-    seen = jnp.where(scale > 0, noise / jnp.where(scale > 0, scale, 1), jnp.inf)
+    seen = tree.safe_divide(noise, scale, jnp.inf)
     checks = {"balance": Check(-jnp.abs(defects[worst]), noises[worst], seen)}
     checks |= {k: Check(v, noise) for k, v in terms.items() if k not in unsigned}
     if joint is not None:
@@ -114,7 +114,7 @@ def ledger(
 def _product(c, a, b) -> tuple[Array, Array]:
     """c⟨a, b⟩ and |c|⟨|a|, |b|⟩ of each leaf; 0 first, for a tree without arrays."""
     (a, size_a), (b, size_b) = _sized(a), _sized(b)
-    dtype = tree.widest(a, b)
+    dtype = tree.result_dtype(a, b)
 
     def leaf(a, b):
         return jnp.sum(a.astype(dtype) * b.astype(dtype))

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import Minimum
 from dynax.kappa import AbstractKappa
@@ -36,12 +36,12 @@ class TimedState(NamedTuple):
     clock: Scalar
 
 
-def at(z: Params) -> PointState:
+def point_state(z: Params) -> PointState:
     return PointState(tree.copy(z))
 
 
-def timed(z: Params) -> TimedState:
-    return TimedState(tree.copy(z), jnp.zeros((), tree.widest(z)))
+def timed_state(z: Params) -> TimedState:
+    return TimedState(tree.copy(z), jnp.zeros((), tree.result_dtype(z)))
 
 
 def combine(*terms: tuple[ScalarLike, Params]) -> Params:
@@ -62,19 +62,14 @@ def square(x: Params) -> Scalar:
     return tree.vdot(x, x)
 
 
-def over(value: ScalarLike, t: Array) -> Array:
-    """value/t, and 0 at t = 0: a flow that starts at rest."""
-    return jnp.where(t > 0, tree.cast(value, t.dtype) / jnp.where(t > 0, t, 1), 0)
-
-
 def scalars(x: Params, *values: ScalarLike) -> tuple[Array, ...]:
     """Hyper-parameters in the dtype in which scalars of x are computed."""
-    return tuple(tree.cast(v, tree.widest(x)) for v in values)
+    return tuple(tree.cast(v, tree.result_dtype(x)) for v in values)
 
 
 def gap(f: Callable[[Params], Scalar], x: Params, minimum: Minimum) -> Scalar:
     """f(x) − f*."""
-    return f(x) - tree.cast(minimum.value, tree.widest(x))
+    return f(x) - tree.cast(minimum.value, tree.result_dtype(x))
 
 
 def bregman(mirror: AbstractKappa, z: Params, x: Params) -> Scalar:
@@ -85,22 +80,8 @@ def bregman(mirror: AbstractKappa, z: Params, x: Params) -> Scalar:
     return mirror.value(z) + mirror.finite_conjugate(x) - tree.vdot(z, x)
 
 
-def require(name: str, given, accepted: str, ok: Callable) -> None:
-    """One hyper-parameter, checked where its value is known; a tracer passes.
-
-    Raises:
-        ValueError: `ok(value)` is false somewhere, as it is for NaN.
-    """
-    if tree.is_concrete(given) and not np.all(ok(np.asarray(given))):
-        raise ValueError(f"{name}: given {given}; accepted is {accepted}.")
-
-
-def positive(name: str, given) -> None:
-    require(name, given, f"a finite {name} > 0", lambda v: (v > 0) & np.isfinite(v))
-
-
 def check_lr(lr: ScalarLike) -> None:
-    require("learning_rate", lr, "a finite h ≥ 0", lambda v: (v >= 0) & np.isfinite(v))
+    check_parameter("learning_rate", lr, lambda v: v >= 0, "a finite h ≥ 0")
 
 
 def check_mirror(mirror, name: str = "mirror") -> None:

@@ -35,7 +35,7 @@ def factors(x: Params, make: Callable, longest: int, shortest: int = 1) -> Facto
     def side(k):
         def entry(a):
             n = as_matrix(a).shape[k] if a.ndim >= 2 else 0
-            return make(n, tree.widest(a)) if shortest <= n <= longest else None
+            return make(n, tree.result_dtype(a)) if shortest <= n <= longest else None
 
         return tree.map(entry, x)
 

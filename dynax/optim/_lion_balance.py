@@ -35,15 +35,7 @@ from dynax._reduce import merged, one_pass, rounding_depth
 from dynax._types import Scalar, ScalarLike
 from dynax.kappa import AbstractArrayKappa, AbstractKappa, AbstractSeparable
 from dynax.lyapunov import Check, Ledger, ledger_row
-from dynax.optim._lion_block import (
-    Block,
-    Model,
-    Weights,
-    by_leaf,
-    model_of,
-    over,
-    star,
-)
+from dynax.optim._lion_block import Block, Model, Weights, by_leaf, model_of, star
 
 
 class Values(NamedTuple):
@@ -77,7 +69,7 @@ def from_values(w: Weights, model: Model, k: Values) -> dict:
     return {
         "bregman_conjugate": w.conjugate * (k.y - k.y_next),
         "bregman_momentum": w.c * (k.m - k.m_next),
-        "energy": over(1.0, w.lam) * k.y + w.c * (k.y + k.m),
+        "energy": tree.safe_divide(1.0, w.lam) * k.y + w.c * (k.y + k.m),
         "gap": w.eps * (k.m_tilde + k.v),
         "stationarity": k.force + k.y,
         "conjugate±": model.gamma * size,
@@ -162,7 +154,7 @@ def _stored(block: Block, model: Model, m, m_next, m_stored, g):
 def _observed_v(w: Weights, x, x_next, delta):
     """V = (δ + ελ(x + δ))/ε, read off the step."""
     exact = x_next - ((x_next - x) - delta)
-    return (delta + w.eps * w.lam * exact) * over(1.0, w.eps)
+    return (delta + w.eps * w.lam * exact) * tree.safe_divide(1.0, w.eps)
 
 
 def _bracketed(sums: dict) -> dict:
@@ -193,7 +185,7 @@ def separable(kappa: AbstractSeparable, block: Block) -> tuple[dict, dict]:
         m_tilde, m_next = _average(block.beta1, m, g), m - dm
         y, y_next = w.lam * x, w.lam * x_next
         v_seen = _observed_v(w, x, x_next, delta)
-        h = model.doubt(w, delta, x_next) * over(1.0, w.eps)
+        h = model.doubt(w, delta, x_next) * tree.safe_divide(1.0, w.eps)
         phi, conjugate = kappa._phi, kappa._phi_conjugate
         values = Values(
             m=phi(m),
@@ -250,7 +242,9 @@ def general(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     rounded_otherwise = tree.map(lambda m, g: m - _fall(block.beta1, m, g), m, g)
     m_next = tree.sub(m, dm)
     v_seen = tree.map(lambda *a: _observed_v(w, *a), x, x_next, delta)
-    h = tree.map(lambda *a: model.doubt(w, *a) * over(1.0, w.eps), delta, x_next)
+    h = tree.map(
+        lambda *a: model.doubt(w, *a) * tree.safe_divide(1.0, w.eps), delta, x_next
+    )
     y, y_next = tree.scale(w.lam, x), tree.scale(w.lam, x_next)
     values = Values(
         m=kappa.value(m),
@@ -310,10 +304,6 @@ def account(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
     return general(kappa, block)
 
 
-def _share(noise, size):
-    return jnp.where(size > 0, noise / jnp.where(size > 0, size, 1), jnp.inf)
-
-
 def ledger(
     kappa: AbstractKappa,
     blocks: list[Block],
@@ -350,15 +340,16 @@ def ledger(
     slack_out = slack + jnp.max(jnp.stack(unsure))
     zero = jnp.zeros_like(rise)
     within = most["v±"] + zero
+    share = lambda noise, size: tree.safe_divide(s[noise], size, jnp.inf)
     stored = max(model_of(b, True).stored for b in blocks)
     checks = {
-        "balance": Check(-most["balance"], zero, _share(s["balance±"], scale)),
+        "balance": Check(-most["balance"], zero, share("balance±", scale)),
         "dissipation_1": Check(inside(s["dissipation_1"]), s["step±"]),
         "dissipation_2": Check(s["dissipation_2"], s["m±"]),
         "bregman_conjugate": Check(inside(s["bregman_conjugate"]), s["conjugate±"]),
         "bregman_momentum": Check(s["bregman_momentum"], s["m±"]),
         "momentum": Check(-most["m"], zero, zero + stored),
-        "subgradient": Check(-most["gap"], zero, _share(s["gap±"], s["gap size"])),
+        "subgradient": Check(-most["gap"], zero, share("gap±", s["gap size"])),
         "domain": Check(-most["v"], within, within + most["h"]),
         "contraction": Check(
             jnp.min(jnp.stack(shrunk)), slack_out, slack_out / (1 + most["before"])

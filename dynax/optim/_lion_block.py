@@ -56,17 +56,12 @@ def weights(eps, lam, beta1, beta2, dtype) -> Weights:
     eps, lam = tree.cast(eps, dtype), tree.cast(lam, dtype)
     c_per_eps = tree.cast(beta1, dtype) / (eps * lam * left1 + left2)
     c = eps * c_per_eps
-    return Weights(eps, lam, c, c_per_eps, 1 + lam * c, over(1.0, lam) + c)
+    return Weights(eps, lam, c, c_per_eps, 1 + lam * c, tree.safe_divide(1.0, lam) + c)
 
 
 def star(value, lam):
     """κ*(λx), or 0 at λ = 0, where it is a constant."""
     return jnp.where(lam > 0, value, 0)
-
-
-def over(value, lam):
-    """(1/λ)·value, or its limit 0 at λ = 0."""
-    return jnp.where(lam > 0, value / jnp.where(lam > 0, lam, 1), 0)
 
 
 class Model(NamedTuple):

@@ -83,7 +83,7 @@ def slope_in_value(
 ) -> Scalar:
     """∂H/∂f: the weight of the loss in H, which is linear in it."""
     at = lambda value: opt.energy(t, x, state, value, lr)
-    return jax.grad(at)(jnp.zeros((), tree.widest(x)))
+    return jax.grad(at)(jnp.zeros((), tree.result_dtype(x)))
 
 
 def check_hamiltonian(opt: AbstractLyapunovOptimizer, x: Params) -> None:
@@ -95,7 +95,7 @@ def check_hamiltonian(opt: AbstractLyapunovOptimizer, x: Params) -> None:
     with jax.ensure_compile_time_eval():
         x = tree.map(lambda a: jnp.ones(a.shape, a.dtype), x)
         state = tree.map(jnp.ones_like, opt.init(x))
-        one = jnp.ones((), tree.widest(x))
+        one = jnp.ones((), tree.result_dtype(x))
         slope = jax.grad(lambda x: opt.energy(one, x, state, one, one))(x)
         known = tree.is_concrete(slope)
         if known and any(bool(jnp.any(a != 0)) for a in tree.leaves(slope)):

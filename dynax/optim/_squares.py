@@ -66,7 +66,7 @@ class AbstractSquares(AbstractBalancedOptimizer):
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         del t, x, lr
@@ -74,7 +74,7 @@ class AbstractSquares(AbstractBalancedOptimizer):
 
     def balance(self, step: Step, smoothness=None) -> Ledger:
         """f₊ − f = −ε⟨g, d⟩ + r, and that v₊ is what it should be."""
-        lr = tree.cast(step.lr, tree.widest(step.x))
+        lr = tree.cast(step.lr, tree.result_dtype(step.x))
         direction = tree.map(self.scaled, step.state_next.v, step.grad)
         spent: dict[str, _balance.Product] = {"descent": (lr, step.grad, direction)}
         row = _balance.ledger(step, jnp.zeros_like(lr), [], spent, smoothness)

@@ -1,9 +1,9 @@
 """Accelerated mirror descent."""
 
 import jax.numpy as jnp
-import numpy as np
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap
 from dynax.kappa import AbstractKappa, HalfSquared
@@ -14,10 +14,8 @@ from dynax.optim._common import (
     check_mirror,
     combine,
     gap,
-    over,
-    require,
     scalars,
-    timed,
+    timed_state,
 )
 
 
@@ -52,17 +50,18 @@ class AcceleratedMirror(AbstractRatedFlow, AbstractRatedMap):
 
     def __check_init__(self):
         check_mirror(self.mirror)
-        require("r", self.r, "r ≥ 2", lambda r: (r >= 2) & np.isfinite(r))
+        check_parameter("r", self.r, lambda r: r >= 2, "r ≥ 2")
 
     def init(self, x):
         tree.check_params(x)
-        return timed(self.mirror.grad_conjugate(x))
+        return timed_state(self.mirror.grad_conjugate(x))
 
     def update(self, x, state, grad, lr):
         check_lr(lr)
         h, r = scalars(x, lr, self.r)
         clock = self._tick(state.clock, h, r)
-        share, ahead = over(r * h, clock), over(r * h, self._tick(clock, h, r))
+        share = tree.safe_divide(r * h, clock)
+        ahead = tree.safe_divide(r * h, self._tick(clock, h, r))
         z = combine((1.0, state.z), (-h * clock / r, grad))
         u = self.mirror.grad(z)
         moved = tree.scale(share, tree.sub(u, self.mirror.grad(state.z)))  # x₊ − y
@@ -72,7 +71,8 @@ class AcceleratedMirror(AbstractRatedFlow, AbstractRatedMap):
     def flow(self, t, x, state, grad, lr):
         del t, lr
         r, clock = *scalars(x, self.r), state.clock
-        dx = tree.scale(over(r, clock), tree.sub(self.mirror.grad(state.z), x))
+        toward = tree.sub(self.mirror.grad(state.z), x)
+        dx = tree.scale(tree.safe_divide(r, clock), toward)
         return dx, TimedState(tree.scale(-clock / r, grad), jnp.ones_like(clock))
 
     def lyapunov(self, t, x, state, f, minimum, lr):
@@ -88,7 +88,8 @@ class AcceleratedMirror(AbstractRatedFlow, AbstractRatedMap):
 
     def potential(self, k, x, state, f, minimum, lr):
         h, r = scalars(x, lr, self.r)
-        share = over(r * h, self._tick(state.clock, h, r))  # 1 where V has no f yet
+        later = self._tick(state.clock, h, r)
+        share = tree.safe_divide(r * h, later)  # 1 where V has no f yet
         back = tree.sub(x, self.mirror.grad(state.z))
         step = jnp.where(share < 1, share / jnp.where(share < 1, 1 - share, 1), 0)
         before = combine((1.0, x), (step, back))

@@ -1,9 +1,9 @@
 """AdaGrad."""
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import ScalarLike
-from dynax.optim._averages import check_sizes, sqrt, square
-from dynax.optim._common import over
+from dynax.optim._averages import sqrt, square
 from dynax.optim._squares import AbstractSquares
 
 
@@ -30,7 +30,7 @@ class AdaGrad(AbstractSquares):
     initial: ScalarLike = 0.1
 
     def __check_init__(self):
-        check_sizes(eps_root=self.eps_root, initial=self.initial)
+        check_nonnegative(eps_root=self.eps_root, initial=self.initial)
 
     def accumulate(self, v, g):
         return v + square(g).astype(v.dtype)
@@ -39,4 +39,4 @@ class AdaGrad(AbstractSquares):
         return (square(g) / tree.cast(lr, g.dtype)).astype(v.dtype)
 
     def scaled(self, v, g):
-        return over(g, sqrt(v + tree.cast(self.eps_root, v.dtype)))
+        return tree.safe_divide(g, sqrt(v + tree.cast(self.eps_root, v.dtype)))

@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
@@ -21,15 +22,12 @@ from dynax.optim._averages import (
     approach,
     average,
     check_betas,
-    check_sizes,
-    or_one,
     sqrt,
     square,
     stored,
     times,
 )
 from dynax.optim._balance import Change
-from dynax.optim._common import over
 
 
 class AdamState(NamedTuple):
@@ -90,7 +88,7 @@ class Adam(
 
     def __check_init__(self):
         check_betas(beta1=self.beta1, beta2=self.beta2)
-        check_sizes(eps=self.eps, eps_root=self.eps_root)
+        check_nonnegative(eps=self.eps, eps_root=self.eps_root)
 
     def condition(self) -> dict[str, Check]:
         """1 − b/4a ≥ 0 for the flow, √β₂ − β₁/(2 − β₁) ≥ 0 for the map."""
@@ -122,13 +120,15 @@ class Adam(
 
         def weight(beta):
             power = tree.cast(beta, count.dtype) ** count
-            return tree.cast(1 - power * self.bias_correction, tree.widest(adam.mu))
+            dtype = tree.result_dtype(adam.mu)
+            return tree.cast(1 - power * self.bias_correction, dtype)
 
         return AdamState(adam.mu, adam.nu, weight(self.beta1), weight(self.beta2))
 
     def init(self, x: Params) -> AdamState:
         tree.check_params(x)
-        weight = lambda: jnp.full((), float(not self.bias_correction), tree.widest(x))
+        begun, dtype = float(not self.bias_correction), tree.result_dtype(x)
+        weight = lambda: jnp.full((), begun, dtype)
         return AdamState(tree.zeros_like(x), tree.zeros_like(x), weight(), weight())
 
     def advance(self, state: AdamState, grad: Params) -> AdamState:
@@ -169,13 +169,15 @@ class Adam(
         del t, x, lr
         w_m, w_v = state.weight_m, state.weight_v
         ratio = tree.cast(self.ratio, w_m.dtype)
-        turn = jnp.where(w_v > 0, ratio * w_m / or_one(w_v), 1) / 4
+        turn = jnp.where(w_v > 0, ratio * w_m / tree.safe_denominator(w_v), 1) / 4
 
         def entry(m, v, g):
             m, v, root = self._corrected(state, m, v, g)
             d = root + tree.cast(self.eps, root.dtype)
-            bend = over(tree.cast(turn, d.dtype) * (square(g) - v), root * d)
-            part = over(square(m), d) * (tree.cast((1 + w_m) / 2, d.dtype) + bend)
+            grown = tree.cast(turn, d.dtype) * (square(g) - v)
+            share = tree.cast((1 + w_m) / 2, d.dtype)
+            share = share + tree.safe_divide(grown, root * d)
+            part = tree.safe_divide(square(m), d) * share
             return jnp.sum(tree.wide(part))
 
         parts = tree.leaves(tree.map(entry, state.m, state.v, grad))
@@ -225,31 +227,31 @@ class Adam(
         """Σ m²/P."""
         entry = lambda m, v: jnp.sum(tree.wide(m * m * self._inverse(state, v)))
         parts = tree.leaves(tree.map(entry, state.m, state.v))
-        return tree.total(parts, tree.widest(state.m))
+        return tree.total(parts, tree.result_dtype(state.m))
 
     def _half_c(self, lr, x) -> Array:
         share = self._cast(self.beta1, x) / self._cast(2 - 2 * self.beta1, x)
         return self._cast(lr, x) * share
 
     def _cast(self, value, x) -> Array:
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def _inverse(self, state: AdamState, v) -> Array:
         """1/P, and 0 before the first step."""
         w_m, w_v = (tree.cast(w, v.dtype) for w in (state.weight_m, state.weight_v))
-        root = sqrt(over(v, w_v) + tree.cast(self.eps_root, v.dtype))
-        return over(1.0, w_m * (root + tree.cast(self.eps, v.dtype)))
+        root = sqrt(tree.safe_divide(v, w_v) + tree.cast(self.eps_root, v.dtype))
+        return tree.safe_divide(1.0, w_m * (root + tree.cast(self.eps, v.dtype)))
 
     def _corrected(self, state: AdamState, m, v, g):
         """m̂, v̂, √(v̂ + e_r); at the very start their limits g, g²."""
         w_m, w_v = (tree.cast(w, v.dtype) for w in (state.weight_m, state.weight_v))
-        m = jnp.where(w_m > 0, m / or_one(w_m), g.astype(m.dtype))
-        v = jnp.where(w_v > 0, v / or_one(w_v), square(g).astype(v.dtype))
+        m = tree.safe_divide(m, w_m, g.astype(m.dtype))
+        v = tree.safe_divide(v, w_v, square(g).astype(v.dtype))
         return m, v, sqrt(v + tree.cast(self.eps_root, v.dtype))
 
     def _direction(self, state: AdamState, grad: Params) -> Params:
         def entry(m, v, g):
             m, _, root = self._corrected(state, m, v, g)
-            return over(m, root + tree.cast(self.eps, root.dtype))
+            return tree.safe_divide(m, root + tree.cast(self.eps, root.dtype))
 
         return tree.map(entry, state.m, state.v, grad)

@@ -7,9 +7,9 @@ import jax
 from jaxtyping import PyTree
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractRefinableOptimizer
-from dynax.optim._averages import check_sizes
 from dynax.optim.adam import Adam, AdamState
 
 
@@ -44,7 +44,7 @@ class AdamW(AbstractRefinableOptimizer):
 
     def __check_init__(self):
         _ = self.adam
-        check_sizes(weight_decay=self.weight_decay)
+        check_nonnegative(weight_decay=self.weight_decay)
 
     @property
     def adam(self) -> Adam:

@@ -1,9 +1,9 @@
 """The Euclidean Bregman–Lagrangian family."""
 
 import jax.numpy as jnp
-import numpy as np
 
 from dynax import _tree as tree
+from dynax._check import check_parameter, check_positive
 from dynax._types import ScalarLike
 from dynax.flow import AbstractRatedFlow
 from dynax.optim._common import (
@@ -11,12 +11,9 @@ from dynax.optim._common import (
     check_lr,
     combine,
     gap,
-    over,
-    positive,
-    require,
     scalars,
     square,
-    timed,
+    timed_state,
 )
 
 
@@ -48,25 +45,25 @@ class BregmanLagrangian(AbstractRatedFlow):
     weight: ScalarLike = 0.25
 
     def __check_init__(self):
-        require("order", self.order, "p ≥ 1", lambda p: (p >= 1) & np.isfinite(p))
-        positive("weight", self.weight)
+        check_parameter("order", self.order, lambda p: p >= 1, "p ≥ 1")
+        check_positive(weight=self.weight)
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x)
+        return timed_state(x)
 
     def update(self, x, state, grad, lr):
         check_lr(lr)
         h, p = scalars(x, lr, self.order)
         clock = state.clock + h
         z = combine((1.0, state.z), (-h * self._force(clock), grad))
-        share = jnp.minimum(over(h * p, clock), 1)
+        share = jnp.minimum(tree.safe_divide(h * p, clock), 1)
         return tree.scale(share, tree.sub(z, x)), TimedState(z, clock)
 
     def flow(self, t, x, state, grad, lr):
         del t, lr
         p, clock = *scalars(x, self.order), state.clock
-        dx = tree.scale(over(p, clock), tree.sub(state.z, x))
+        dx = tree.scale(tree.safe_divide(p, clock), tree.sub(state.z, x))
         dz = tree.scale(-self._force(clock), grad)
         return dx, TimedState(dz, jnp.ones_like(clock))
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._reduce import rounding_depth
 from dynax._types import ScalarLike
 from dynax.flow import (
@@ -16,7 +17,6 @@ from dynax.flow import (
     AbstractSwitchedOptimizer,
 )
 from dynax.lyapunov import Check, ledger_row
-from dynax.optim._common import positive
 from dynax.optim._relatives import (
     check_hamiltonian,
     check_optimizer,
@@ -70,7 +70,7 @@ class Cautious(
         return _masked(rate, grad, self.scaled), dstate
 
     def energy(self, t, x, state, value, lr):
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         return -tree.vdot(grad, self.flow(t, x, state, grad, lr)[0])
@@ -152,7 +152,7 @@ class ThresholdedCautious(
 
     def __check_init__(self):
         check_optimizer(self.opt)
-        positive("smoothness", self.smoothness)
+        check_positive(smoothness=self.smoothness)
 
     @property
     def continuous(self):
@@ -173,14 +173,14 @@ class ThresholdedCautious(
         return self._kept(rate, grad, lr), dstate
 
     def energy(self, t, x, state, value, lr):
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         return -tree.vdot(grad, self.flow(t, x, state, grad, lr)[0])
 
     def balance(self, step, smoothness=None):
         """The row of f₊ − f = ⟨g, δ⟩ + r: `descent` f₊ ≤ f, `theorem` r ≤ (L/2)‖δ‖²."""
-        dtype = tree.widest(step.x)
+        dtype = tree.result_dtype(step.x)
         given = self.smoothness if smoothness is None else smoothness
         delta = step.displacement
         f, f_next = step.value.astype(dtype), step.value_next.astype(dtype)

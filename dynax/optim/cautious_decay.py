@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import Params, ScalarLike, State
 from dynax.flow import (
     AbstractConditionalOptimizer,
@@ -17,7 +18,6 @@ from dynax.flow import (
     AbstractSwitchedOptimizer,
 )
 from dynax.kappa import L1, HalfSquared, Huber, LogCosh, Quartic, SoftAbs
-from dynax.optim._averages import check_sizes
 from dynax.optim._relatives import AbstractLion, check_optimizer, refine
 from dynax.optim.adam import Adam
 from dynax.optim.gradient_descent import GradientDescent
@@ -65,7 +65,7 @@ class CautiousDecay(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
 
     def __check_init__(self):
         check_optimizer(self.opt)
-        check_sizes(weight_decay=self.weight_decay)
+        check_nonnegative(weight_decay=self.weight_decay)
 
     @property
     def continuous(self):
@@ -167,7 +167,7 @@ class CautiousDecayLyapunov(AbstractCertifiedDecay):
     weight_decay: ScalarLike
 
     def __check_init__(self):
-        check_sizes(weight_decay=self.weight_decay)
+        check_nonnegative(weight_decay=self.weight_decay)
         if not (isinstance(self.opt, Base) and _covered(self.opt)):
             kappas = ", ".join(k.__name__ for k in SIGNED)
             raise ValueError(
@@ -205,7 +205,7 @@ class CautiousDecayAdam(
 
     def __check_init__(self):
         check_optimizer(self.opt, Adam)
-        check_sizes(weight_decay=self.weight_decay)
+        check_nonnegative(weight_decay=self.weight_decay)
 
     def condition(self):
         return {"flow": self.opt.condition()["flow"]}

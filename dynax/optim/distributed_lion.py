@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap
-from dynax.optim._averages import approach, average, check_betas, check_sizes
+from dynax.optim._averages import approach, average, check_betas
 from dynax.optim._common import check_lr
 from dynax.optim.lion_kappa import LionState
 
@@ -51,7 +52,7 @@ class DistributedLion(AbstractRatedFlow, AbstractRatedMap):
                 f"vote: given {self.vote!r}; accepted is 'majority' or 'mean'."
             )
         check_betas(beta1=self.beta1, beta2=self.beta2)
-        check_sizes(weight_decay=self.weight_decay)
+        check_nonnegative(weight_decay=self.weight_decay)
 
     def init(self, x):
         tree.check_params(x)
@@ -71,7 +72,7 @@ class DistributedLion(AbstractRatedFlow, AbstractRatedMap):
 
     def lyapunov(self, t, x, state, f, minimum, lr):
         del t, state, f, minimum, lr
-        lam = tree.cast(self.weight_decay, tree.widest(x))
+        lam = tree.cast(self.weight_decay, tree.result_dtype(x))
         far = [jnp.max(jnp.abs(a)).astype(lam.dtype) for a in tree.leaves(x)]
         return jax.nn.relu(lam * jnp.max(jnp.stack(far)) - 1)
 

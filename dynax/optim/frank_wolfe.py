@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._reduce import rounding_depth
 from dynax._types import ScalarLike
 from dynax.flow import (
@@ -13,7 +14,7 @@ from dynax.flow import (
 from dynax.kappa import AbstractKappa
 from dynax.lyapunov import Check, ledger_row
 from dynax.optim._averages import check_betas
-from dynax.optim._common import NoState, check_lr, positive
+from dynax.optim._common import NoState, check_lr
 from dynax.optim.lion_kappa import LionKappa
 
 
@@ -71,7 +72,7 @@ class FrankWolfe(
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
-        size = tree.cast(self.radius, tree.widest(x))
+        size = tree.cast(self.radius, tree.result_dtype(x))
         star = self.kappa.conjugate(tree.scale(1 / self.radius, x))
         return tree.cast(value, size.dtype) + size * star.astype(size.dtype)
 
@@ -87,11 +88,11 @@ class FrankWolfe(
         (`domain`); G ≥ 0 (`gap`); x nears C at the rate 1 − γ (`contraction`);
         `theorem`.
         """
-        dtype = tree.widest(step.x)
+        dtype = tree.result_dtype(step.x)
         rho, lr = tree.cast(self.radius, dtype), tree.cast(step.lr, dtype)
         g, delta = step.grad, step.displacement
         y, y_next = (tree.scale(1 / self.radius, a) for a in (step.x, step.x_next))
-        per = jnp.where(lr > 0, 1 / (rho * jnp.where(lr > 0, lr, 1)), 0)
+        per = tree.safe_divide(1 / rho, lr)
         v = tree.add(y, tree.scale(per, delta))
         number = lambda a: a.astype(dtype)
         star, star_next, star_v = (
@@ -207,4 +208,4 @@ def _check(kappa, radius) -> None:
             f"kappa: given {type(kappa).__name__}; accepted is a "
             "dynax.kappa.AbstractKappa, such as dynax.kappa.L1()."
         )
-    positive("radius", radius)
+    check_positive(radius=radius)

@@ -4,18 +4,11 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap
 from dynax.optim import _balance
-from dynax.optim._common import (
-    NoState,
-    check_lr,
-    combine,
-    gap,
-    require,
-    scalars,
-    square,
-)
+from dynax.optim._common import NoState, check_lr, combine, gap, scalars, square
 
 
 class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
@@ -46,7 +39,7 @@ class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRate
     strong_convexity: ScalarLike = 0.0
 
     def __check_init__(self):
-        require("strong_convexity", self.strong_convexity, "μ ≥ 0", lambda v: v >= 0)
+        check_nonnegative(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)
@@ -62,7 +55,7 @@ class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRate
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         del t, x, state, lr

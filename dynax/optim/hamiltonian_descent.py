@@ -6,19 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_parameter, check_positive
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow
 from dynax.kappa import AbstractKappa, HalfSquared
 from dynax.optim import _balance
-from dynax.optim._common import (
-    check_lr,
-    check_mirror,
-    combine,
-    gap,
-    positive,
-    require,
-    scalars,
-)
+from dynax.optim._common import check_lr, check_mirror, combine, gap, scalars
 
 
 class HamiltonianState(NamedTuple):
@@ -67,8 +60,8 @@ class HamiltonianDescent(AbstractBalancedOptimizer, AbstractRatedFlow):
 
     def __check_init__(self):
         check_mirror(self.kinetic, "kinetic")
-        positive("damping", self.damping)
-        require("alpha", self.alpha, "0 < α ≤ 1", lambda a: (a > 0) & (a <= 1))
+        check_positive(damping=self.damping)
+        check_parameter("alpha", self.alpha, lambda a: (a > 0) & (a <= 1), "0 < α ≤ 1")
         if self.scheme not in ("first", "second"):
             raise ValueError(
                 f"scheme: given {self.scheme!r}; 'first' or 'second' accepted."
@@ -95,7 +88,7 @@ class HamiltonianDescent(AbstractBalancedOptimizer, AbstractRatedFlow):
 
     def energy(self, t, x, state, value, lr):
         del t, lr
-        return tree.cast(value, tree.widest(x)) + self.kinetic.value(state.p)
+        return tree.cast(value, tree.result_dtype(x)) + self.kinetic.value(state.p)
 
     def dissipation(self, t, x, state, grad, lr):
         del t, grad, lr

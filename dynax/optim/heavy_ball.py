@@ -3,19 +3,11 @@
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative, check_positive
 from dynax._types import ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap
 from dynax.optim import _balance
-from dynax.optim._common import (
-    VelocityState,
-    check_lr,
-    combine,
-    gap,
-    positive,
-    require,
-    scalars,
-    square,
-)
+from dynax.optim._common import VelocityState, check_lr, combine, gap, scalars, square
 
 
 class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
@@ -56,8 +48,8 @@ class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
     strong_convexity: ScalarLike = 0.0
 
     def __check_init__(self):
-        positive("damping", self.damping)
-        require("strong_convexity", self.strong_convexity, "μ ≥ 0", lambda v: v >= 0)
+        check_positive(damping=self.damping)
+        check_nonnegative(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)
@@ -76,7 +68,7 @@ class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
 
     def energy(self, t, x, state, value, lr):
         del t, lr
-        return tree.cast(value, tree.widest(x)) + square(state.v) / 2
+        return tree.cast(value, tree.result_dtype(x)) + square(state.v) / 2
 
     def dissipation(self, t, x, state, grad, lr):
         del t, grad, lr

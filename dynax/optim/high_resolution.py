@@ -12,18 +12,18 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._types import ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap
 from dynax.optim import nesterov_c, nesterov_sc
 from dynax.optim._common import (
     VelocityState,
-    at,
     combine,
     gap,
-    positive,
+    point_state,
     scalars,
     square,
-    timed,
+    timed_state,
 )
 
 
@@ -49,11 +49,11 @@ class HighResolutionSC(AbstractRatedFlow, AbstractRatedMap):
     sharp: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
-        positive("strong_convexity", self.strong_convexity)
+        check_positive(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)
-        return at(x)
+        return point_state(x)
 
     def update(self, x, state, grad, lr):
         return nesterov_sc.advance(self.strong_convexity, x, state, grad, lr)
@@ -102,7 +102,7 @@ class HighResolutionC(AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x)
+        return timed_state(x)
 
     def update(self, x, state, grad, lr):
         return nesterov_c.advance(x, state, grad, lr)
@@ -149,7 +149,7 @@ class HighResolutionHeavyBall(AbstractRatedFlow):
     strong_convexity: ScalarLike = 1.0
 
     def __check_init__(self):
-        positive("strong_convexity", self.strong_convexity)
+        check_positive(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)

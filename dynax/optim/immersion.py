@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap
-from dynax.optim._common import check_lr, combine, positive, scalars, square
+from dynax.optim._common import check_lr, combine, scalars, square
 
 
 class ImmersionState(NamedTuple):
@@ -43,8 +44,8 @@ class Immersion(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
     gain: ScalarLike = 1.0
 
     def __check_init__(self):
-        positive("attraction", self.attraction)
-        positive("gain", self.gain)
+        check_positive(attraction=self.attraction)
+        check_positive(gain=self.gain)
 
     def init(self, x):
         tree.check_params(x)

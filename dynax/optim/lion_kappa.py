@@ -11,12 +11,15 @@ import optax
 from jaxtyping import Array, PyTree
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative, require
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractSwitchedOptimizer, Step
 from dynax.kappa import L1, AbstractArrayKappa, AbstractKappa
 from dynax.lyapunov import Ledger
 from dynax.optim import _lion_balance
-from dynax.optim._lion_block import Block, Weights, over, star, weights
+from dynax.optim._averages import check_betas
+from dynax.optim._common import check_lr
+from dynax.optim._lion_block import Block, Weights, star, weights
 
 
 class LionState(NamedTuple):
@@ -89,17 +92,10 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
                 f"kappa: given {type(self.kappa).__name__}; accepted is a "
                 "dynax.kappa.AbstractKappa, such as dynax.kappa.L1()."
             )
-        for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
-            b = np.asarray(beta) if tree.is_concrete(beta) else np.zeros(())
-            if not np.all((b >= 0) & (b < 1)):
-                raise ValueError(f"{name}: given {beta}; accepted is 0 ≤ {name} < 1.")
-        lam = self.weight_decay
-        if tree.is_concrete(lam) and not np.all(np.asarray(lam) >= 0):
-            raise ValueError(f"weight_decay: given {lam}; accepted is λ ≥ 0.")
-        if self.decay not in ("explicit", "implicit"):
-            raise ValueError(
-                f"decay: given {self.decay!r}; 'explicit' or 'implicit' accepted."
-            )
+        check_betas(beta1=self.beta1, beta2=self.beta2)
+        check_nonnegative(weight_decay=self.weight_decay)
+        known = self.decay in ("explicit", "implicit")
+        require(known, "decay", self.decay, "'explicit' or 'implicit'")
 
     @classmethod
     def from_flow(
@@ -152,17 +148,17 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
 
     def energy(self, t, x, state, value, lr):
         del t
-        h = tree.cast(value, tree.widest(x))
+        h = tree.cast(value, tree.result_dtype(x))
         for lam, (x_, m) in self._parts(x, x, state.m):
             w = self._weights(lr, lam, h.dtype)
             s = star(self.kappa.conjugate(tree.scale(lam, x_)), w.lam)
             gap = s + self.kappa.value(m) - w.lam * tree.vdot(m, x_)
-            h = h + over(s, w.lam) + w.c * gap
+            h = h + tree.safe_divide(s, w.lam) + w.c * gap
         return h
 
     def dissipation(self, t, x, state, grad, lr):
         del t
-        total = jnp.zeros((), tree.widest(x))
+        total = jnp.zeros((), tree.result_dtype(x))
         for lam, (x_, m, g) in self._parts(x, x, state.m, grad):
             w = self._weights(lr, lam, total.dtype)
             m_tilde, y = self._average(self.beta1, m, g), tree.scale(lam, x_)
@@ -189,7 +185,7 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
         """The step, cut where λ changes: at most a decayed and an undecayed part."""
         memory = step.state.m, step.state_next.m
         trees = step.x, step.x_next, step.displacement, *memory, step.grad
-        dtype = tree.widest(step.x)
+        dtype = tree.result_dtype(step.x)
         return [
             Block(
                 self._weights(self._implicit(step.lr, lam, dtype), lam, dtype),
@@ -256,12 +252,9 @@ class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
         return parts
 
     def _check_lr(self, lr: ScalarLike) -> None:
-        if not tree.is_concrete(lr):
-            return
-        if not np.all(np.asarray(lr) >= 0):
-            raise ValueError(f"learning_rate: given {lr}; accepted is ε ≥ 0.")
+        check_lr(lr)
         lam = self.weight_decay
-        if self.decay == "explicit" and tree.is_concrete(lam):
+        if self.decay == "explicit" and tree.is_concrete(lr, lam):
             product = float(np.max(np.asarray(lr) * np.asarray(lam)))
             if product >= 1:
                 raise ValueError(

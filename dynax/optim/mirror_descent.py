@@ -8,12 +8,12 @@ from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRat
 from dynax.kappa import AbstractKappa, HalfSquared
 from dynax.optim._common import (
     PointState,
-    at,
     bregman,
     check_lr,
     check_mirror,
     combine,
     gap,
+    point_state,
     scalars,
 )
 
@@ -52,7 +52,7 @@ class MirrorDescent(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedM
 
     def init(self, x):
         tree.check_params(x)
-        return at(self.mirror.grad_conjugate(x))
+        return point_state(self.mirror.grad_conjugate(x))
 
     def update(self, x, state, grad, lr):
         check_lr(lr)
@@ -66,7 +66,7 @@ class MirrorDescent(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedM
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         dx, _ = self.flow(t, x, state, grad, lr)

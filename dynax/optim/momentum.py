@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import optax
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer
 from dynax.optim import _balance
-from dynax.optim._common import check_lr, combine, require, scalars, square
+from dynax.optim._common import check_lr, combine, scalars, square
 
 
 class MomentumState(NamedTuple):
@@ -63,7 +64,7 @@ class Momentum(AbstractBalancedOptimizer):
 
     def __check_init__(self):
         ok = lambda b: (b >= 0) & (b < 1)
-        require("momentum", self.momentum, "0 ≤ β < 1", ok)
+        check_parameter("momentum", self.momentum, ok, "0 ≤ β < 1")
 
     def init(self, x):
         tree.check_params(x)
@@ -84,7 +85,7 @@ class Momentum(AbstractBalancedOptimizer):
 
     def energy(self, t, x, state, value, lr):
         del t
-        return tree.cast(value, tree.widest(x)) + self._kinetic(x, state.m, lr)
+        return tree.cast(value, tree.result_dtype(x)) + self._kinetic(x, state.m, lr)
 
     def dissipation(self, t, x, state, grad, lr):
         del t, lr

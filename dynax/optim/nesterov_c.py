@@ -10,10 +10,9 @@ from dynax.optim._common import (
     check_lr,
     combine,
     gap,
-    over,
     scalars,
     square,
-    timed,
+    timed_state,
 )
 
 
@@ -38,7 +37,7 @@ class NesterovC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
 
     def init(self, x):
         tree.check_params(x)
-        return timed(x)
+        return timed_state(x)
 
     def update(self, x, state, grad, lr):
         return advance(x, state, grad, lr)
@@ -49,13 +48,13 @@ class NesterovC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
 
     def energy(self, t, x, state, value, lr):
         del t, lr
-        speed = over(2.0, state.clock) ** 2 * square(tree.sub(state.z, x))
-        return tree.cast(value, tree.widest(x)) + speed / 2
+        speed = tree.safe_divide(2.0, state.clock) ** 2 * square(tree.sub(state.z, x))
+        return tree.cast(value, tree.result_dtype(x)) + speed / 2
 
     def dissipation(self, t, x, state, grad, lr):
         del t, grad, lr
-        speed = over(2.0, state.clock) ** 2 * square(tree.sub(state.z, x))
-        return over(3.0, state.clock) * speed
+        speed = tree.safe_divide(2.0, state.clock) ** 2 * square(tree.sub(state.z, x))
+        return tree.safe_divide(3.0, state.clock) * speed
 
     def lyapunov(self, t, x, state, f, minimum, lr):
         del t, lr
@@ -89,7 +88,7 @@ def advance(x, state: TimedState, grad, lr: ScalarLike):
 def drift(h: ScalarLike, x, state: TimedState, grad):
     """ẋ = (2/a)(z − x) − h∇f,  ż = −½(a + h/2)∇f,  ȧ = 1."""
     h, clock = *scalars(x, h), state.clock
-    dx = combine((over(2.0, clock), tree.sub(state.z, x)), (-h, grad))
+    dx = combine((tree.safe_divide(2.0, clock), tree.sub(state.z, x)), (-h, grad))
     dz = tree.scale(-(clock + h / 2) / 2, grad)
     return dx, TimedState(dz, jnp.ones_like(clock))
 
@@ -97,7 +96,7 @@ def drift(h: ScalarLike, x, state: TimedState, grad):
 def potential(x, state: TimedState, f, minimum, lr: ScalarLike):
     """V at the point from which the method extrapolated to `x`."""
     h, clock = *scalars(x, lr), state.clock
-    ahead = 2 * h * (h + jnp.hypot(clock, h)) * over(1.0, clock) ** 2
+    ahead = 2 * h * (h + jnp.hypot(clock, h)) * tree.safe_divide(1.0, clock) ** 2
     before = combine((1.0, x), (-ahead, tree.sub(state.z, x)))
     return _v(before, state, f, minimum)
 

@@ -4,16 +4,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax import _tree as tree
+from dynax._check import check_parameter, check_positive
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap
 from dynax.optim._common import (
     PointState,
-    at,
     check_lr,
     combine,
     gap,
-    positive,
-    require,
+    point_state,
     scalars,
     square,
 )
@@ -50,11 +49,11 @@ class NesterovSC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap)
     strong_convexity: ScalarLike = 1.0
 
     def __check_init__(self):
-        positive("strong_convexity", self.strong_convexity)
+        check_positive(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)
-        return at(x)
+        return point_state(x)
 
     def update(self, x, state, grad, lr):
         return advance(self.strong_convexity, x, state, grad, lr)
@@ -95,7 +94,7 @@ def root_q(mu: ScalarLike, x: Params, lr: ScalarLike):
     check_lr(lr)
     if tree.is_concrete(mu):
         ok = lambda h: np.all(h * np.sqrt(mu) <= 1 + 1e-6)
-        require("learning_rate", lr, f"h ≤ 1/√μ with μ = {mu}", ok)
+        check_parameter("learning_rate", lr, ok, f"h ≤ 1/√μ with μ = {mu}")
     mu, h = scalars(x, mu, lr)
     return jnp.sqrt(mu) * h, mu, h
 

@@ -82,7 +82,7 @@ class OnlineSubspaceDescent(
 
     def init(self, x):
         tree.check_params(x)
-        time = jnp.zeros((), tree.widest(x))
+        time = jnp.zeros((), tree.result_dtype(x))
         small = tree.map(jnp.zeros_like, self.project(time, x))
         check_hamiltonian(self.opt, small)
         return SubspaceState(time, self.opt.init(small))

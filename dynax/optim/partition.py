@@ -103,7 +103,7 @@ class Partition(
         return _joined(moves)
 
     def energy(self, t, x, state, value, lr):
-        h = tree.cast(value, tree.widest(x))
+        h = tree.cast(value, tree.result_dtype(x))
         zero = jnp.zeros_like(h)
         for k, (x_,) in self._cut(x, x):
             lr_ = self._rate(k, lr)
@@ -112,7 +112,7 @@ class Partition(
         return h
 
     def dissipation(self, t, x, state, grad, lr):
-        total = jnp.zeros((), tree.widest(x))
+        total = jnp.zeros((), tree.result_dtype(x))
         for k, (x_, g) in self._cut(x, x, grad):
             lr_, rho = self._rate(k, lr), tree.cast(self.rates.get(k, 1.0), total.dtype)
             part = self.optimizers[k].dissipation(t, x_, state.parts[k], g, lr_)
@@ -121,7 +121,7 @@ class Partition(
 
     def balance(self, step: Step, smoothness: ScalarLike | None = None) -> Ledger:
         """The parts' rows, drawn up with f at rest, and once the change of f."""
-        dtype = tree.widest(step.x)
+        dtype = tree.result_dtype(step.x)
         zero = jnp.zeros((), dtype)
         rows = {}
         moves = step.x, step.x_next, step.grad, step.displacement
@@ -217,13 +217,11 @@ def _prefixed(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _sized(row: Ledger) -> Ledger:
     """Each check beside the size of its own part, not of the whole."""
-    positive = row.scale > 0
-    scale = jnp.where(positive, row.scale, 1)
 
     def sized(check: Check) -> Check:
         if check.resolution is not None:
             return check
-        blur = jnp.where(positive, check.tolerance / scale, jnp.inf)
+        blur = tree.safe_divide(check.tolerance, row.scale, jnp.inf)
         return check._replace(resolution=blur)
 
     return row._replace(checks={k: sized(check) for k, check in row.checks.items()})
@@ -234,7 +232,7 @@ def _worst(checks: list[Check]) -> Check:
     margin, tolerance, blur = (
         jnp.stack(column) for column in zip(*checks, strict=True)
     )
-    k = jnp.argmin(margin / jnp.where(tolerance > 0, tolerance, 1))
+    k = jnp.argmin(margin / tree.safe_denominator(tolerance))
     return Check(margin[k], tolerance[k], jnp.max(blur))
 
 

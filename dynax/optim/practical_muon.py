@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative, check_positive
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractOptimizer
-from dynax.optim._averages import average, check_betas, check_sizes
-from dynax.optim._common import check_lr, positive
+from dynax.optim._averages import average, check_betas
+from dynax.optim._common import check_lr
 from dynax.optim._polar import five_steps
 
 
@@ -51,13 +52,13 @@ class PracticalMuon(AbstractOptimizer):
 
     def __check_init__(self):
         check_betas(beta=self.beta, beta1=self.beta1, beta2=self.beta2)
-        check_sizes(weight_decay=self.weight_decay)
-        positive("eps", self.eps)
+        check_nonnegative(weight_decay=self.weight_decay)
+        check_positive(eps=self.eps)
 
     def init(self, x):
         tree.check_params(x)
         second = lambda a: jnp.zeros_like(a, shape=() if a.ndim == 2 else None)
-        zero = jnp.zeros((), tree.widest(x))
+        zero = jnp.zeros((), tree.result_dtype(x))
         return PracticalMuonState(zero, tree.zeros_like(x), tree.map(second, x))
 
     def update(self, x, state, grad, lr):

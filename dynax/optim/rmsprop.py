@@ -1,16 +1,9 @@
 """RMSprop."""
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative
 from dynax._types import ScalarLike
-from dynax.optim._averages import (
-    approach,
-    average,
-    check_betas,
-    check_sizes,
-    sqrt,
-    square,
-)
-from dynax.optim._common import over
+from dynax.optim._averages import approach, average, check_betas, sqrt, square
 from dynax.optim._squares import AbstractSquares
 
 
@@ -45,7 +38,7 @@ class RMSprop(AbstractSquares):
 
     def __check_init__(self):
         check_betas(beta=self.beta)
-        check_sizes(eps=self.eps, eps_root=self.eps_root, initial=self.initial)
+        check_nonnegative(eps=self.eps, eps_root=self.eps_root, initial=self.initial)
 
     def accumulate(self, v, g):
         return average(self.beta, v, square(g))
@@ -55,4 +48,4 @@ class RMSprop(AbstractSquares):
 
     def scaled(self, v, g):
         root = sqrt(v + tree.cast(self.eps_root, v.dtype))
-        return over(g, root + tree.cast(self.eps, v.dtype))
+        return tree.safe_divide(g, root + tree.cast(self.eps, v.dtype))

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative, check_parameter, check_positive
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimizer
-from dynax.optim._averages import check_sizes, or_one
-from dynax.optim._common import combine, gap, require, scalars, square
+from dynax.optim._common import combine, gap, scalars, square
 
 
 class ScheduleFreeState(NamedTuple):
@@ -56,9 +56,10 @@ class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimiz
     weight: ScalarLike = 1.0
 
     def __check_init__(self):
-        require("beta", self.beta, "0 ≤ beta ≤ 1", lambda b: (b >= 0) & (b <= 1))
-        check_sizes(weight_power=self.weight_power)
-        require("weight", self.weight, "weight > 0", lambda w: w > 0)
+        ok = lambda b: (b >= 0) & (b <= 1)
+        check_parameter("beta", self.beta, ok, "0 ≤ beta ≤ 1")
+        check_nonnegative(weight_power=self.weight_power)
+        check_positive(weight=self.weight)
 
     def refined(self, lr, finer) -> "ScheduleFree":
         return ScheduleFree(self.beta, self.weight_power, self.weight * (finer / lr))
@@ -69,7 +70,7 @@ class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimiz
 
     def init(self, x):
         tree.check_params(x)
-        zero = lambda: jnp.zeros((), tree.widest(x))
+        zero = lambda: jnp.zeros((), tree.result_dtype(x))
         return ScheduleFreeState(tree.zeros_like(x), zero(), zero())
 
     def update(self, x, state, grad, lr):
@@ -79,14 +80,14 @@ class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimiz
         max_lr = jnp.maximum(state.max_lr, lr_)
         w = weight * max_lr**power
         total = state.weight_sum + w
-        c = jnp.where(total > 0, w / or_one(total), 0)
+        c = tree.safe_divide(w, total)
         moved = combine((1.0, state.u), (-lr_, grad))  # z₊ − x
         delta = combine((beta * c, moved), ((beta - 1) * lr_, grad))
         return delta, ScheduleFreeState(combine((1 - c, moved)), total, max_lr)
 
     def flow(self, t, x, state, grad, lr):
         t, lr_, beta = scalars(x, t, lr, self.beta)
-        rate = jnp.where(t > 0, 1 / or_one(t), 0)
+        rate = tree.safe_divide(1.0, t)
         largest = jnp.maximum(state.max_lr, lr_)
         w = tree.cast(self.weight, lr_.dtype) * largest**self.weight_power
         du = combine((-1.0, grad), (-rate, state.u))

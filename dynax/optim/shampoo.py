@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_nonnegative, check_parameter
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractBalancedOptimizer, AbstractRefinableOptimizer, Step
 from dynax.lyapunov import Ledger
 from dynax.optim import _balance
-from dynax.optim._averages import check_sizes, sqrt, square, stored
-from dynax.optim._common import over, require
+from dynax.optim._averages import sqrt, square, stored
 from dynax.optim._kronecker import (
     Factors,
     by_shape,
@@ -75,8 +75,9 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
     longest: int = eqx.field(default=4096, static=True)
 
     def __check_init__(self):
-        require("beta", self.beta, "0 ≤ beta ≤ 1", lambda b: (b >= 0) & (b <= 1))
-        check_sizes(eps=self.eps)
+        ok = lambda b: (b >= 0) & (b <= 1)
+        check_parameter("beta", self.beta, ok, "0 ≤ beta ≤ 1")
+        check_nonnegative(eps=self.eps)
         for name in ("interval", "longest"):
             given = getattr(self, name)
             if not isinstance(given, int) or given < 1:
@@ -93,10 +94,10 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
 
         def alone(a, left, right):
             none = left is None and right is None
-            return jnp.zeros_like(a, dtype=tree.widest(a)) if none else None
+            return jnp.zeros_like(a, dtype=tree.result_dtype(a)) if none else None
 
         squares = tree.map(alone, x, *sums)
-        never = jnp.full((), -1.0, tree.widest(x))
+        never = jnp.full((), -1.0, tree.result_dtype(x))
         state = ShampooState(sums, squares, None, never)
         if self.interval == 1:
             return state
@@ -126,7 +127,7 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
 
     def energy(self, t, x, state, value, lr):
         del t, state, lr
-        return tree.cast(value, tree.widest(x))
+        return tree.cast(value, tree.result_dtype(x))
 
     def dissipation(self, t, x, state, grad, lr):
         del t, lr
@@ -136,7 +137,7 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
 
     def balance(self, step: Step, smoothness=None) -> Ledger:
         step = step._replace(grad=tree.wide(step.grad))
-        lr = tree.cast(step.lr, tree.widest(step.x))
+        lr = tree.cast(step.lr, tree.result_dtype(step.x))
         direction = self._direction(step.x, step.state_next, step.grad)
         row = _balance.ledger(
             step,
@@ -209,6 +210,10 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         roots = self._roots(x, state) if state.roots is None else state.roots
 
         def alone(g, v):
-            return g if v is None else over(g, sqrt(v + tree.cast(self.eps, v.dtype)))
+            return (
+                g
+                if v is None
+                else tree.safe_divide(g, sqrt(v + tree.cast(self.eps, v.dtype)))
+            )
 
         return tree.map(alone, sandwich(grad, roots), state.squares)

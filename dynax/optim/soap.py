@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
@@ -17,7 +18,6 @@ from dynax.flow import (
 )
 from dynax.lyapunov import Check, Ledger
 from dynax.optim._averages import approach, average, check_betas, sqrt
-from dynax.optim._common import over, require
 from dynax.optim._kronecker import (
     Factors,
     as_matrix,
@@ -87,7 +87,7 @@ class SOAP(
     def __check_init__(self):
         _ = self.adam
         check_betas(beta3=self._beta3)
-        require("interval", self.interval, "interval ≥ 1", lambda k: k >= 1)
+        check_parameter("interval", self.interval, lambda k: k >= 1, "interval ≥ 1")
 
     @property
     def adam(self) -> Adam:
@@ -111,7 +111,9 @@ class SOAP(
         square = lambda n, dtype: jnp.zeros((n, n), dtype)
         averages = factors(x, square, self.longest, shortest=2)
         bases = tree.map(lambda a: jnp.eye(a.shape[0], dtype=a.dtype), averages)
-        return SOAPState(adam, averages, bases, jnp.full((), -1.0, tree.widest(x)))
+        return SOAPState(
+            adam, averages, bases, jnp.full((), -1.0, tree.result_dtype(x))
+        )
 
     def update(self, x, state, grad, lr):
         grad, wide = tree.wide(grad), tree.wide(x)
@@ -169,6 +171,7 @@ class SOAP(
             grad=grad,
         )
         row = self.adam.balance(inside, smoothness)
+        assert row.predicted is not None
         after, kinetic = step.state_next, self.adam.kinetic
         jump = kinetic(after.adam, step.lr) - kinetic(turned, step.lr)
         seen = sandwich(sandwich(after.adam.m, after.bases, back=True), bases)
@@ -233,7 +236,7 @@ def _sums(v: Params) -> Params:
 def _apart(a: Params, b: Params) -> Array:
     """‖a − b‖/‖b‖."""
     gap = tree.sub(a, b)
-    return sqrt(over(tree.vdot(gap, gap), tree.vdot(b, b)))
+    return sqrt(tree.safe_divide(tree.vdot(gap, gap), tree.vdot(b, b)))
 
 
 def _defect(bases: Factors, dtype) -> Array:

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from dynax import _tree as tree
+from dynax._check import check_positive
 from dynax._types import ScalarLike
 from dynax.flow import AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap
-from dynax.optim._common import PointState, at, combine, gap, positive, scalars, square
+from dynax.optim._common import PointState, combine, gap, point_state, scalars, square
 from dynax.optim.nesterov_sc import root_q
 
 
@@ -39,11 +40,11 @@ class TripleMomentum(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRated
     strong_convexity: ScalarLike = 1.0
 
     def __check_init__(self):
-        positive("strong_convexity", self.strong_convexity)
+        check_positive(strong_convexity=self.strong_convexity)
 
     def init(self, x):
         tree.check_params(x)
-        return at(x)
+        return point_state(x)
 
     def update(self, x, state, grad, lr):
         r, _, h = root_q(self.strong_convexity, x, lr)

@@ -7,10 +7,8 @@ from typing import ClassVar, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from dynax import _tree as tree
 from dynax.pde.derivatives import Derivatives, Engine, derivatives
 
 
@@ -254,15 +252,3 @@ class AbstractSemilinear(AbstractPDE):
         """û of all fields from that of the evolved ones."""
         del k
         return u_hat
-
-
-def not_negative(pde: AbstractPDE, *names: str) -> None:
-    """Coefficients whose sign the mathematics relies on; a tracer passes.
-
-    Raises:
-        ValueError: one of them is negative somewhere, or NaN.
-    """
-    for name in names:
-        given = getattr(pde, name)
-        if tree.is_concrete(given) and not np.all(np.asarray(given) >= 0):
-            raise ValueError(f"{name}: given {given}; accepted is a number ≥ 0.")

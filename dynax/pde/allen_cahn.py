@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractSemilinear, Functional, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 
 
@@ -29,7 +30,7 @@ class AllenCahn(AbstractSemilinear):
     reaction: float = 5.0
 
     def __check_init__(self):
-        not_negative(self, "diffusion")
+        check_nonnegative(diffusion=self.diffusion)
 
     def force(self, d):
         """−δE/δu."""

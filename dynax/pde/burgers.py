@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractSemilinear, Functional, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square
 
@@ -33,7 +34,7 @@ class Burgers(AbstractSemilinear):
     viscosity: float = 0.01 / jnp.pi
 
     def __check_init__(self):
-        not_negative(self, "viscosity")
+        check_nonnegative(viscosity=self.viscosity)
 
     def equation(self, t, x, d):
         return d.t + d.u * d.x - self.viscosity * d.xx

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractSemilinear, Functional, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 
 
@@ -40,7 +41,7 @@ class GrayScott(AbstractSemilinear):
     kill: float = 0.06
 
     def __check_init__(self):
-        not_negative(self, "diffusion_u", "diffusion_v")
+        check_nonnegative(diffusion_u=self.diffusion_u, diffusion_v=self.diffusion_v)
 
     def equation(self, t, x, d):
         u, v = d.u[..., 0], d.u[..., 1]

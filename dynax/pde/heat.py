@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 from dynax.pde._functionals import half_square, mass
 
@@ -27,7 +28,7 @@ class Heat(AbstractSemilinear, AbstractExact):
     diffusion: float = 0.1
 
     def __check_init__(self):
-        not_negative(self, "diffusion")
+        check_nonnegative(diffusion=self.diffusion)
 
     def equation(self, t, x, d):
         return d.t - self.diffusion * d.xx

@@ -5,7 +5,8 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from dynax.pde._base import AbstractSemilinear, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractSemilinear
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square, mass
 
@@ -24,7 +25,7 @@ class AbstractKuramotoSivashinsky(AbstractSemilinear):
     gamma: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        not_negative(self, "gamma")
+        check_nonnegative(gamma=self.gamma)
 
     def equation(self, t, x, d):
         steepening = self.alpha * d.u * d.x

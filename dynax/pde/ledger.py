@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from dynax import _tree as tree
 from dynax.lyapunov import Check, Ledger, ledger_row
 from dynax.pde._base import AbstractPDE, AbstractSemilinear, Function, Functional
 from dynax.pde._quadrature import Rule, between, chebyshev, equispaced
@@ -203,7 +204,7 @@ def _relative(size, margin, tolerance) -> Check:
     Of nothing nothing is seen."""
     if size is None:
         return Check(margin, tolerance)
-    blur = jnp.where(size > 0, tolerance / jnp.where(size > 0, size, 1), jnp.inf)
+    blur = tree.safe_divide(tolerance, size, jnp.inf)
     return Check(margin, tolerance, blur)
 
 

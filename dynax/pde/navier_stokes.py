@@ -7,7 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional, not_negative
+from dynax._check import check_nonnegative
+from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary, real
 
 
@@ -34,7 +35,7 @@ class AbstractNavierStokes(AbstractSemilinear):
     viscosity: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        not_negative(self, "viscosity")
+        check_nonnegative(viscosity=self.viscosity)
 
     def equation(self, t, x, d):
         psi_x, omega_x = d.x[..., 0], d.x[..., 1]

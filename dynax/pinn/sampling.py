@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from dynax._tree import cast
+from dynax._tree import cast, safe_divide
 from dynax._types import ScalarLike
 from dynax.pde import AbstractPDE, Points
 
@@ -75,5 +75,5 @@ class RAD(eqx.Module):
 def density(size: Float[Array, " n"], offset: ScalarLike = 1.0) -> Float[Array, " n"]:
     """p = size/mean(size) + c up to a factor; uniform where all sizes are 0."""
     mean = jnp.mean(size)
-    share = jnp.where(mean > 0, size / jnp.where(mean > 0, mean, 1), 1)
+    share = safe_divide(size, mean, 1)
     return share + cast(offset, size.dtype)

@@ -28,7 +28,7 @@ Blocks = dict[str, Scalar]
 def balance(sizes: Blocks) -> Blocks:
     """λᵢ = mean_j(sizeⱼ)/sizeᵢ, and 1 for a block of size 0."""
     mean = sum(sizes.values()) / len(sizes)
-    weigh = lambda size: jnp.where(size > 0, mean / jnp.where(size > 0, size, 1), 1)
+    weigh = lambda size: tree.safe_divide(mean, size, 1)
     return {name: weigh(size) for name, size in sizes.items()}
 
 

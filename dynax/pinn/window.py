@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dynax import _tree as tree
 from dynax._types import Scalar
 from dynax.pde import AbstractPDE, Derivatives, derivatives
 
@@ -152,7 +153,7 @@ def _measure(pde: AbstractPDE, window: Window) -> Scale:
         rate = rate + slopes[name] / length ** name.count("t") / _extent(pde, name)
     terms = sum(slopes[name] @ values[name] for name in needs)
     terms = jnp.where(terms > 0, terms, 1)
-    off = jnp.where(rate > 0, rms(r)[:, None] / jnp.where(rate > 0, rate, 1), 0)
+    off = tree.safe_divide(rms(r)[:, None], rate)
     sizes, driven = _sizes(pde, start), jnp.max(off, 0)
     scale = Scale(sizes, terms, rate, terms, start, driven, slopes, terms[0])
     every = jnp.broadcast_to(_rms(start, -1, True), start.shape)

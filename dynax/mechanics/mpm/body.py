@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
 from dynax.material import AbstractLaw
-from dynax.material._base import within
 from dynax.material._points import each, split
 
 
@@ -56,8 +56,10 @@ class Material(eqx.Module):
     count: int = eqx.field(static=True)
 
     def __check_init__(self):
-        within("density", self.density, lambda rho: rho > 0, "ρ₀ > 0, in kg/m³")
-        within("volume", self.volume, lambda V: V > 0, "V₀ > 0, in m³")
+        check_parameter(
+            "density", self.density, lambda rho: rho > 0, "ρ₀ > 0, in kg/m³"
+        )
+        check_parameter("volume", self.volume, lambda V: V > 0, "V₀ > 0, in m³")
         if not isinstance(self.count, int | np.integer) or self.count < 1:
             raise ValueError(f"count: given {self.count}; accepted is an integer > 0.")
         if not isinstance(self.law, AbstractLaw):

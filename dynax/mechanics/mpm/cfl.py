@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
-from dynax.material._base import within
 from dynax.mechanics.mpm.body import Body, Materials, wave_speed
 
 
@@ -29,7 +29,7 @@ class CFL(diffrax.AbstractStepSizeController):
 
     def __check_init__(self):
         inside = lambda a: (a > 0) & (a < 1)
-        within("fraction", self.fraction, inside, "0 < fraction < 1")
+        check_parameter("fraction", self.fraction, inside, "0 < fraction < 1")
 
     def wrap(self, direction):
         del direction

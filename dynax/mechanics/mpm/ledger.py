@@ -3,10 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
+from dynax._reduce import rounding_depth
 from dynax._types import Scalar
 from dynax.lyapunov import Check, Ledger, ledger_row
 from dynax.material import AbstractHyperelastic
@@ -75,8 +75,8 @@ def audit(
     right to second order, and for a linear force exactly constant but for what the
     transfers lose.
 
-    Tolerances are round-off: (8 + log₂N)·u·(sum of the sizes of the terms), the sizes
-    of V₀ψ being V₀‖τ‖‖F‖, since F is itself rounded.
+    Tolerances are round-off, `rounding_depth`·u·(sum of the sizes of the terms). The
+    size of V₀ψ is V₀‖τ‖‖F‖, since F is itself rounded.
 
     Args:
         solver, args: as the run had them.
@@ -141,7 +141,7 @@ def audit(
     start, terms, single, *rest = jax.lax.map(row, steps)
     size, gained, turned, moved, swept = rest
     change = jnp.sum(jnp.stack([*terms.values()]), 0)
-    u = (8 + float(np.log2(y.x.shape[1]))) * tree.eps(y) / 2
+    u = rounding_depth(y.x.shape[1]) * tree.eps(y) / 2
     checks = {}
     if all(isinstance(g.law, AbstractHyperelastic) for g in several(args)):
         margin = jnp.where(single, -change, jnp.nan)  # else nothing is known

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import within
 from dynax.mechanics.mpm.body import Matrices, Vectors
 
 
@@ -39,7 +39,7 @@ class Grid(eqx.Module):
         whole = isinstance(n, tuple) and all(isinstance(k, int) and k > 2 for k in n)
         if not whole or len(n) not in (2, 3):
             raise ValueError(f"nodes: given {n}; accepted are 2 or 3 integers > 2.")
-        within("dx", self.dx, lambda dx: dx > 0, "dx > 0, in m")
+        check_parameter("dx", self.dx, lambda dx: dx > 0, "dx > 0, in m")
 
     def inside(self, x: Vectors) -> Array:
         """Which points the grid carries, (N,)."""

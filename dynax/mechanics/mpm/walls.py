@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
+from dynax._check import check_parameter
 from dynax._types import ScalarLike
-from dynax.material._base import within
 from dynax.mechanics.mpm.transfer import Grid
 
 
@@ -98,7 +98,7 @@ class Slope(AbstractWall):
                     f"{name}: given shape {given.shape}; accepted is (2,) or (3,)."
                 )
         some = lambda n: np.any(n != 0) & np.all(np.isfinite(n))
-        within("normal", self.normal, some, "finite, and not 0")
+        check_parameter("normal", self.normal, some, "finite, and not 0")
 
     def check(self, grid):
         d = len(grid.nodes)
