@@ -23,6 +23,7 @@ from tests.mutations import MUTATIONS, Mutation  # noqa: E402
 
 
 COPIED = "dynax", "tests", "experiments", "scripts", "docs", "pyproject.toml"
+CACHE = {"JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax")}
 PASSED, FAILED = 0, 1  # exit statuses of pytest
 
 
@@ -42,7 +43,7 @@ def run(tree: pathlib.Path, tests: list[str]) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *ids],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
+        env={**CACHE, **os.environ, "PYTHONPATH": str(tree)},
         capture_output=True,
         text=True,
     )

@@ -46,14 +46,14 @@ MUTATIONS = [
     Mutation(
         "lyapunov.py",
         "SHARE = 0.5",
-        "SHARE = 0.05",
-        "test_trust.py",
+        "SHARE = 0.4",
+        "test_trust.py::test_the_limits_of_sight",
     ),
     Mutation(
         "lyapunov.py",
         "VISIBLE = 0.1",
-        "VISIBLE = 1.0",
-        "test_trust.py",
+        "VISIBLE = 0.2",
+        "test_trust.py::test_the_limits_of_sight",
     ),
     Mutation(
         "monitor/_optax.py",

@@ -17,7 +17,7 @@ from dynax.sweep.local import which_worker
 from dynax.sweep.store import Store
 
 
-POINTS, SEEDS, BATCH, CHUNK = 40, 8, 4, 4
+POINTS, SEEDS, BATCH, CHUNK = 20, 8, 4, 4
 
 
 def run(rate, seed, key):

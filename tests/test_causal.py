@@ -3,6 +3,8 @@
 Every test that names an error runs the erroneous formula too and must reject it.
 """
 
+from typing import Any, NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from dynax import pde, pinn
 from dynax.pinn.causal import before, log_weights, up_to_end
 
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 LOSSES = jnp.asarray([5.0, 3.0, 1.0, 0.5])
 
 
@@ -207,14 +210,34 @@ def objective(**kw):
     return pinn.Objective(initial_weight=3.0, **kw)
 
 
+@eqx.filter_jit
 def drawn(obj, key=0):
     return obj.sample(jax.random.key(key), Decay(), window())
+
+
+class Seen(NamedTuple):
+    blocks: Any
+    losses: Any
+    log_w: Any
+    rows: Any
+    total: Any
+
+
+@eqx.filter_jit
+def seen(obj, model, batch, strength=0.0) -> Seen:
+    """All that an objective makes of a model, in one program."""
+    blocks = obj.blocks(model, window(), batch)
+    losses = obj.losses(blocks)
+    log_w = obj.log_weights(losses, blocks, batch, strength)
+    return Seen(
+        blocks, losses, log_w, obj.rows(blocks, log_w), obj.total(losses, log_w)
+    )
 
 
 def test_losses_are_means_over_their_chunks():
     obj = objective()
     batch = drawn(obj)
-    losses = obj.losses(obj.blocks(model(), window(), batch))
+    losses = seen(obj, model(), batch).losses
     t = np.asarray(batch.points.t)
     np.testing.assert_allclose(
         losses.chunks,
@@ -223,10 +246,11 @@ def test_losses_are_means_over_their_chunks():
     )
     np.testing.assert_allclose(losses.initial, 0.25, rtol=1e-14)
     # twice the places: the same means (a sum would double)
+    once = losses.chunks
     twice = objective(points=8)
-    blocks = twice.blocks(model(), window(), drawn(twice))
-    means = twice.losses(blocks).chunks
-    np.testing.assert_allclose(means, losses.chunks, rtol=0.3)
+    blocks, losses, *_ = seen(twice, model(), drawn(twice))
+    means = losses.chunks
+    np.testing.assert_allclose(means, once, rtol=0.3)
     eps = 0.3
     residuals = blocks.equation.reshape(4, -1)
     assert not np.allclose(
@@ -236,12 +260,8 @@ def test_losses_are_means_over_their_chunks():
 
 def test_rows_have_the_loss_for_their_sum_of_squares():
     obj = objective()
-    batch = drawn(obj)
-    blocks = obj.blocks(model(), window(), batch)
-    losses = obj.losses(blocks)
-    log_w = obj.log_weights(losses, blocks, batch, 0.7)
-    rows = obj.rows(blocks, log_w)
-    np.testing.assert_allclose(rows @ rows, obj.total(losses, log_w), rtol=1e-13)
+    found = seen(obj, model(), drawn(obj), 0.7)
+    np.testing.assert_allclose(found.rows @ found.rows, found.total, rtol=1e-13)
 
 
 def test_linearised_is_the_jacobian_of_the_rows():
@@ -263,9 +283,15 @@ def test_linearised_is_the_jacobian_of_the_rows():
         return obj.rows(blocks, log_w)
 
     flat, unravel = jax.flatten_util.ravel_pytree(params)
-    r, J = obj.linearised(params, static, window(), batch, log_w)
-    np.testing.assert_allclose(r, rows(params), rtol=1e-14)
-    wanted = jax.jacfwd(lambda f: rows(unravel(f)))(flat)
+
+    @jax.jit
+    def both(flat):
+        found = obj.linearised(unravel(flat), static, window(), batch, log_w)
+        by_rows = lambda f: rows(unravel(f))
+        return *found, by_rows(flat), jax.jacfwd(by_rows)(flat)
+
+    r, J, expected, wanted = both(flat)
+    np.testing.assert_allclose(r, expected, rtol=1e-14)
     np.testing.assert_allclose(J, wanted, rtol=1e-12, atol=1e-14)
 
 
@@ -273,10 +299,10 @@ def test_shards_of_places_give_the_same_weights():
     """Chunk means over equal shards average to the whole: any device count serves."""
     obj = objective(points=8)
     batch = drawn(obj)
-    blocks = obj.blocks(model(), window(), batch)
+    blocks, losses, *_ = seen(obj, model(), batch)
     halves = [blocks._replace(equation=blocks.equation[:, a : a + 4]) for a in (0, 4)]
-    chunks = [obj.losses(h).chunks for h in halves]
-    np.testing.assert_allclose(sum(chunks) / 2, obj.losses(blocks).chunks, rtol=1e-13)
+    chunks = [eqx.filter_jit(obj.losses)(h).chunks for h in halves]
+    np.testing.assert_allclose(sum(chunks) / 2, losses.chunks, rtol=1e-13)
 
 
 def test_data_gate_what_comes_after_them():
@@ -286,11 +312,8 @@ def test_data_gate_what_comes_after_them():
     for miss, silent in ((0.0, False), (50.0, True)):
         data = pinn.Data(t, jnp.zeros((1, 1)), (exact + miss)[None], 1.0)
         obj = objective(data=data)
-        batch = drawn(obj)
-        blocks = obj.blocks(model(), window(), batch)
-        losses = obj.losses(blocks)
-        w = jnp.exp(obj.log_weights(losses, blocks, batch, 0.1))
-        assert bool(w[3] < 1e-12) == silent and jnp.all(w[:3] > 0.1)
+        w = np.exp(seen(obj, model(), drawn(obj), 0.1).log_w)
+        assert bool(w[3] < 1e-12) == silent and np.all(w[:3] > 0.1)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,12 @@ def derive(engine, u, t, x, needs):
 
 
 @eqx.filter_jit
+def value(u, *at):
+    """u(*at), likewise."""
+    return u(*at)
+
+
+@eqx.filter_jit
 def field(body, pde, key, dtype=None, random=False):
     z = nn.features(pde, modes=2, t0=0.0, t1=0.5)
     if random:
@@ -238,7 +244,7 @@ def test_pirate_net_starts_linear_and_can_leave(getkey):
     z = jax.random.normal(getkey(), (6,))
     np.testing.assert_array_equal(body(z), body.last(z))
     assert abs(awake(body)(z) - body.last(z)).max() > 1e-3
-    grad = jax.grad(lambda body: jnp.sum(body(z)))(body)
+    grad = jax.jit(jax.grad(lambda body: jnp.sum(body(z))))(body)
     assert all(block.alpha != 0 for block in grad.blocks)
 
 
@@ -267,10 +273,14 @@ def test_last_layer_fits_what_is_in_its_span(name, getkey):
         initial = lambda x: 2 * basis(x)[:1] - basis(x)[1:2] + 3
     else:
         initial = lambda x: 3 + jnp.cos(jnp.pi * x) - 2 * jnp.sin(2 * jnp.pi * x)
-    fitted = nn.fit_last_layer(u, initial, 0.1, x)
-    found = jax.vmap(lambda x: fitted(jnp.array(0.1), x))(x)
-    before = jax.vmap(lambda x: u(jnp.array(0.1), x))(x)
-    expected = jax.vmap(initial)(x)
+
+    @eqx.filter_jit
+    def seen(u):
+        fitted = nn.fit_last_layer(u, initial, 0.1, x)
+        at = jax.vmap(lambda x: (fitted(jnp.array(0.1), x), u(jnp.array(0.1), x)))
+        return *at(x), jax.vmap(initial)(x)
+
+    found, before, expected = seen(u)
     assert abs(before - expected).max() > 0.1
     # least squares by SVD: backward stable, 40 rows, coefficients of order 1–10
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
@@ -289,9 +299,9 @@ def test_engines_agree(name, getkey):
     network = awake(field(BODIES[name], pde, getkey(), random="pirate" in name))
     u = HardInitial(network, pde.initial, 0.0, 0.5, pde)
     at = jnp.array(0.3), jnp.array([0.4])
-    exact = nested_grad(u, *at, ("u", "t", "xx"))
-    exact |= nested_jvp(u, *at, ("xxx",))
-    found = taylor(u, *at, tuple(exact))
+    exact = derive(nested_grad, u, *at, ("u", "t", "xx"))
+    exact |= derive(nested_jvp, u, *at, ("xxx",))
+    found = derive(taylor, u, *at, tuple(exact))
     for name in exact:
         # sums of ~100 products of numbers up to the derivative's size
         scale = max(1, abs(exact[name]).max())
@@ -334,8 +344,9 @@ def test_separable_on_a_grid(pde, getkey):
 
     wanted = tuple(pde.needs.split())
     times = jnp.broadcast_to(t.reshape(-1, *(1 for _ in x)), (2, *places.shape[:-1]))
-    residual = pde.equation(times, places, Derivatives(u.on_grid(t, x, wanted)))
-    one = pde.residual(u, t[1], places[(1,) * len(x)])
+    derivatives = Derivatives(eqx.filter_jit(u.on_grid)(t, x, wanted))
+    residual = pde.equation(times, places, derivatives)
+    one = eqx.filter_jit(pde.residual)(u, t[1], places[(1,) * len(x)])
     found = residual[(1,) * (len(x) + 1)]
     np.testing.assert_allclose(found, one, atol=1e-13 * max(1, abs(one).max()))
 
@@ -347,14 +358,15 @@ def test_initial_state_exactly(getkey):
     pde = Torus()
     network = field(nn.MLP, pde, getkey())
     u = HardInitial(network, pde.initial, 0.25, 0.5, pde)
+    start = lambda t, x: pde.initial(x)
     for x in jax.random.uniform(getkey(), (5, 2)):
         t0 = jnp.array(0.25)
-        np.testing.assert_array_equal(u(t0, x), pde.initial(x))
+        np.testing.assert_array_equal(value(u, t0, x), value(pde.initial, x))
         d = derive(nested_jvp, u, t0, x, ("t", "xx"))
-        exact = derive(nested_jvp, lambda t, x: pde.initial(x), t0, x, ("xx",))
-        np.testing.assert_allclose(d["t"], network(t0, x) / 0.5, rtol=1e-14)
+        exact = derive(nested_jvp, start, t0, x, ("xx",))
+        np.testing.assert_allclose(d["t"], value(network, t0, x) / 0.5, rtol=1e-14)
         np.testing.assert_array_equal(d["xx"], exact["xx"])
-        assert (u(t0 + 0.1, x) != pde.initial(x)).all()
+        assert (value(u, t0 + 0.1, x) != value(pde.initial, x)).all()
 
 
 def test_zero_boundary_exactly(getkey):
@@ -406,10 +418,11 @@ def test_interpolant_of_a_band_limited_state(pde, kind, exact, letter, getkey):
     assert jnp.all(state.error < 64 * EPS)
     lower, upper = jnp.array(pde.lower), jnp.array(pde.upper)
     needs = ("u", letter, letter * 2, letter * 4)
+    still = lambda t, x: state(x)
     for x in jax.random.uniform(getkey(), (3, len(pde.lower))):
         x = lower + (upper - lower) * x
-        found = derive(taylor, lambda t, x: state(x), jnp.array(0.0), x, needs)
-        truth = nested_jvp(u, jnp.array(1.0), x, needs)
+        found = derive(taylor, still, jnp.array(0.0), x, needs)
+        truth = derive(nested_jvp, u, jnp.array(1.0), x, needs)
         for name, order in zip(needs, (0, 1, 2, 4), strict=True):
             # coefficients are good to some ε, the sixth counts (6ω)^order of that
             bound = 256 * EPS * (6 * np.pi) ** order

@@ -68,10 +68,11 @@ def undisturbed(tmp_path_factory):
     return found
 
 
-def test_kill_9_twenty_times(tmp_path, undisturbed):
+@pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.slow)])
+def test_kill_9_many_times(tmp_path, undisturbed, kills):
     """At random moments: of starting and compiling, of computing and writing."""
     store, chance, counts, seconds = tmp_path / "store", random.Random(7), [], 0.0
-    for number in range(20):
+    for number in range(kills):
         there = parts(store)
         if there > PARTS // 2:  # take some away, so that there is work left
             for part in Store.open(store).parts()[::2]:

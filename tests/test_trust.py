@@ -16,6 +16,7 @@ import pytest
 
 from dynax import material as mat
 from dynax.cli import _experiments
+from dynax.lyapunov import Check, ledger_row, verdict
 from dynax.material import _jacobi
 from dynax.sweep import StoreError, sweep
 from tests.material_laws import rotations
@@ -58,6 +59,23 @@ def trust_members():
     [file] = [f for f in _experiments.files(FOLDER) if f.stem == "trust"]
     with _experiments.opened(FOLDER, file) as module:
         return module.MEMBERS
+
+
+def test_the_limits_of_sight():
+    """A check sees an error of a tenth, not one that is larger by a thousandth; and has
+    judged a run where it saw on half of the rows, not on one row less."""
+
+    def status(*resolution):
+        at = jnp.asarray(resolution)
+        check = Check(jnp.zeros_like(at), jnp.full_like(at, 0.1), at)
+        row = ledger_row(jnp.arange(at.size), at, -at, {"balance": check})
+        return verdict(row, "nothing is wrong").status
+
+    sharp, blunt = 0.1, 0.1001
+    assert status(sharp, sharp) == "holds"
+    assert status(blunt, blunt) == "undecided"
+    assert status(sharp, sharp, blunt, blunt) == "holds"
+    assert status(sharp, sharp, blunt, blunt, blunt) == "undecided"
 
 
 # ---------------------------------------------------------------------------- laws

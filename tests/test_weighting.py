@@ -56,15 +56,14 @@ def linear_model(getkey):
 
 def test_gradient_norms_of_a_linear_model(getkey):
     a, b, theta, losses = linear_model(getkey)
-    norms = gradient_norms(losses, theta)
+    norms = jax.jit(lambda p: gradient_norms(losses, p))(theta)
     for name, m, v in zip(("residual", "initial"), a, b, strict=True):
         m, v, w = (np.asarray(q) for q in (m, v, theta["w"]))
         exact = np.linalg.norm(2 / len(v) * m.T @ (m @ w - v))
         np.testing.assert_allclose(norms[name], exact, rtol=1e-13)
     weights = balance(norms)
-    pulled = gradient_norms(
-        lambda p: {k: weights[k] * v for k, v in losses(p).items()}, theta
-    )
+    weighed = lambda p: {k: weights[k] * v for k, v in losses(p).items()}
+    pulled = jax.jit(lambda p: gradient_norms(weighed, p))(theta)
     np.testing.assert_allclose(pulled["residual"], pulled["initial"], rtol=1e-13)
 
 
@@ -91,10 +90,16 @@ def test_kernel_trace_of_a_network_is_that_of_the_kernel(getkey):
     def row(params, t, x):
         return eqx.combine(params, rest)(t, x)
 
-    traces = ntk_traces(row, params, points)
+    @jax.jit
+    def both(params):
+        at = lambda p, t, x: jax.vmap(lambda x: row(p, t, x)[0])(x)
+        return ntk_traces(row, params, points), jax.vmap(jax.jacfwd(at), (None, 0, 0))(
+            params, *points
+        )
+
+    traces, jacobians = both(params)
     for k in range(2):
-        rows = lambda p, k=k: jax.vmap(lambda x: row(p, points.t[k], x)[0])(points.x[k])
-        parts = jax.tree.leaves(jax.jacfwd(rows)(params))
+        parts = [a[k] for a in jax.tree.leaves(jacobians)]
         jacobian = np.concatenate([np.asarray(p).reshape(3, -1) for p in parts], 1)
         kernel = jacobian @ jacobian.T
         np.testing.assert_allclose(traces[k], np.trace(kernel) / 3, rtol=1e-12)
@@ -110,8 +115,8 @@ def frequencies(rad, getkey, count):
     """How often each of four candidates is the first to be drawn."""
     pool = Points(jnp.zeros(1), jnp.arange(4.0).reshape(1, 4, 1))
     draw = lambda key: rad.choose(key, pool, jnp.asarray(SIZE)[None]).x[0, 0, 0]
-    drawn = jax.vmap(draw)(jax.random.split(getkey(), count)).astype(int)
-    return np.bincount(drawn, minlength=4)
+    drawn = jax.jit(jax.vmap(draw))(jax.random.split(getkey(), count))
+    return np.bincount(np.asarray(drawn, int), minlength=4)
 
 
 @pytest.mark.parametrize("power, offset", [(1.0, 1.0), (2.0, 0.5), (0.5, 0.0)])
@@ -136,7 +141,7 @@ def test_density_without_residual_is_uniform():
 def test_no_point_twice_and_each_at_its_own_time(getkey):
     pool = AllenCahn().sample(getkey(), 6, 50)
     size = jnp.exp(8 * pool.x[..., 0])
-    found = RAD(6, 40, 50).choose(getkey(), pool, size)
+    found = eqx.filter_jit(RAD(6, 40, 50).choose)(getkey(), pool, size)
     assert found.x.shape == (6, 40, 1)
     np.testing.assert_array_equal(found.t, pool.t)
     for k in range(6):
