@@ -140,7 +140,7 @@ def test_annealing_climbs_when_the_weights_are_met_or_patience_ends():
     bad, good = jnp.log(0.5), jnp.log(0.999)
     seen = []
     for log_min in (bad, bad, bad, good, good, bad, bad, bad, bad):
-        seen.append(float(annealing.strength(state)))
+        seen.append(float(annealing.causality(state)))
         state = annealing.advance(state, log_min)
     assert seen == [1, 1, 1, 10, 100, 100, 100, 100, 100]
     assert bool(annealing.last(state))
@@ -206,7 +206,7 @@ def model(a=0.5, b=0.25, k=1.0):
 
 
 def objective(**kw):
-    kw = {"times": 8, "points": 4, "chunks": 4, "ansatz": pinn.soft, **kw}
+    kw = {"times": 8, "points": 4, "chunks": 4, "ansatz": pinn.penalised_initial, **kw}
     return pinn.Objective(initial_weight=3.0, **kw)
 
 
@@ -272,7 +272,7 @@ def test_linearised_is_the_jacobian_of_the_rows():
         0.1,
     )
     obj = objective(data=data, data_weight=0.5)
-    training = pinn.Training(obj, None, pinn.Annealing(), learn=lambda p: p.rate)
+    training = pinn.Trainer(obj, None, pinn.Annealing(), learn=lambda p: p.rate)
     params, static = training.split(model(k=jnp.asarray(1.3)))
     assert len(jax.tree.leaves(params)) == 3
     batch = drawn(obj)

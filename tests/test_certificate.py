@@ -55,12 +55,12 @@ class Logistic(pde.AbstractODE):
 def recipe(points=1, levels=(1.0, 1e2, 1e4), **kw):
     objective = pinn.Objective(times=32, points=points, chunks=16, **kw)
     annealing = pinn.Annealing(levels, patience=30)
-    return pinn.Training(objective, LevenbergMarquardt(), annealing)
+    return pinn.Trainer(objective, LevenbergMarquardt(), annealing)
 
 
 def of_residual(out, annealing):
     """What the residual says, before any estimate of the error."""
-    carry = jax.device_get(out.carry)
+    carry = jax.device_get(out.state)
     return pinn.Certificate.of(carry.last, carry, annealing)
 
 
@@ -100,7 +100,7 @@ def runge_kutta(sick, days):
 def test_units_change_nothing():
     """Days or seconds, shares or people: the same cycles, the same solution."""
     first, u = epidemic(1e-2, 10.0)
-    assert first.holds and first.strength == first.final
+    assert first.holds and first.causality == first.final
     gap = np.linalg.norm(u - runge_kutta(1e-2, 10.0), axis=0)
     assert max(gap / np.linalg.norm(u, axis=0)) < first.tolerance
     for unit, amount in ((1e6, 1e-6), (1e-6, 1e6)):
@@ -210,7 +210,7 @@ def accounted(problem, network, ansatz, start):
     return account(objective, model, over, batch, blocks)
 
 
-def walls(problem, network, ansatz=pinn.hard, start=None):
+def walls(problem, network, ansatz=pinn.exact_initial, start=None):
     start = problem.initial if start is None else start
     return float(accounted(problem, network, ansatz, start).walls) ** 0.5
 
@@ -232,7 +232,11 @@ def test_walls_are_met_by_every_ansatz():
     rod = Rod()
     melting = pinn.interpolate(rod, lambda t, x: rod.initial(x), 0.0)
     assert jnp.all(melting.error < 1e-12)
-    for ansatz in (pinn.hard, pinn.soft, pinn.Diffused(0.1)):
+    for ansatz in (
+        pinn.exact_initial,
+        pinn.penalised_initial,
+        pinn.HeatKernelInitial(0.1),
+    ):
         assert walls(rod, network, ansatz, melting) < 1e-12
     loose = lambda pde, network, window: network
     assert walls(rod, network, loose) > 0.1  # the control
@@ -261,7 +265,7 @@ def test_a_front_between_two_walls():
     x = jnp.linspace(0, 2, 9)[:, None]
     found = jax.vmap(state)(x)
     np.testing.assert_allclose(found, jax.vmap(lambda x: front(0, x))(x), atol=1e-4)
-    cut = accounted(Rod(), lambda t, x: 0 * x, pinn.hard, coarse)
+    cut = accounted(Rod(), lambda t, x: 0 * x, pinn.exact_initial, coarse)
     assert float(cut.start) ** 0.5 > 1e-3
     for given, warned in ((state, False), (coarse, True)):
         window = pinn.Window(0.0, 1.0, given).measured(Rod())
@@ -300,7 +304,7 @@ def test_a_pulse_that_is_missed_is_no_solution(at, width):
         network = pinn.mlp_field(problem, key, width=12, depth=1)
         over = pinn.Window(0.0, 2.0, problem.initial)
         out = pinn.train(recipe(), pinn.Model(network, problem), over, key, 60)
-        u = pinn.hard(problem, out.model.network, over)
+        u = pinn.exact_initial(problem, out.model.network, over)
         end = float(u(number(2.0), jnp.zeros(0))[0])
         # ∫ the pulse is over by then, but for its tail beyond t = 2
         truth = np.exp(-2) + np.exp(-(2 - at))
@@ -354,7 +358,7 @@ def test_heat_of_any_amplitude_time_and_length():
         window = pinn.Window(number(0), number(unit), problem.initial)
         out = pinn.train(how, model, window, key, 60)
         certificate = of_residual(out, how.annealing)
-        u = pinn.hard(problem, out.model.network, window)
+        u = pinn.exact_initial(problem, out.model.network, window)
         x = jnp.linspace(problem.lower[0], problem.upper[0], 33)
         found = jax.vmap(lambda x, u=u, t=window.t1: u(t, x[None])[0])(x)
         truth = np.exp(-0.1 * np.pi**2) * amount * np.sin(np.pi * x / x[-1])
@@ -385,5 +389,5 @@ def test_growth_from_nearly_nothing():
         held += holds
     rest, _ = solve(recipe(), Logistic(number(1 - 1e-9)), number(1.0), 100)
     assert of_residual(rest, recipe().annealing).status == "empty test"
-    assert not rest.carry.solved
+    assert not rest.state.solved
     assert held >= 2  # the short ones

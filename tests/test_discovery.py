@@ -288,16 +288,18 @@ def test_several_states_are_each_alone(getkey):
     networks = SideBySide(make, keys)
     x = jnp.asarray([0.4])
     window = pinn.Window(jnp.asarray(0.5), jnp.asarray(0.9), both.initial)
-    together, t = pinn.hard(both, networks, window), jnp.asarray(0.7)
+    together, t = pinn.exact_initial(both, networks, window), jnp.asarray(0.7)
     r = both.residual(together, t, x)
     for k in range(2):
-        alone = pinn.hard(one, make(keys[k]), window._replace(initial=states[k]))
+        alone = pinn.exact_initial(
+            one, make(keys[k]), window._replace(initial=states[k])
+        )
         np.testing.assert_allclose(together(t, x)[k], alone(t, x)[0], rtol=1e-13)
         np.testing.assert_allclose(r[k], one.residual(alone, t, x)[0], rtol=1e-12)
     training = trainer(lambda pde: pde.hidden)
     free = identify.WithHidden(pde.AllenCahn(0.1, 0.0), hidden, "u")
-    own = [window._replace(initial=state).sizes(free)[0] for state in states]
-    every = np.sqrt(np.mean(np.square(own)))
+    sizes = [window._replace(initial=state).sizes(free)[0] for state in states]
+    every = np.sqrt(np.mean(np.square(sizes)))
     np.testing.assert_allclose(window.sizes(Several(free, states)), [every] * 2)
     points = both.sample(getkey(), 3, 5)
     z, h = inverse.look(training, pinn.Model(networks, both), window, points)
@@ -374,7 +376,7 @@ standard_errors = eqx.filter_jit(inverse.standard_errors)
 
 def trainer(learn, data=None):
     annealing = pinn.Annealing((25.0, 2.5e5), patience=30)
-    return pinn.Training(objective(data), LevenbergMarquardt(), annealing, learn=learn)
+    return pinn.Trainer(objective(data), LevenbergMarquardt(), annealing, learn=learn)
 
 
 def test_a_coefficient_is_that_of_least_squares():
@@ -398,7 +400,7 @@ def test_a_coefficient_is_that_of_least_squares():
     # a first guess that keeps the start for ever does not make the test an empty one
     model = pinn.Model(Series(jnp.zeros(12)), Decay(jnp.asarray(0.0)))
     again = solve(training, model, WINDOW, KEY, 60)
-    assert again.carry.solved and out.carry.solved and again.carry.null > 1e-2
+    assert again.state.solved and out.state.solved and again.state.null > 1e-2
 
 
 def test_errors_have_a_closed_form():

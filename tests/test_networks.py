@@ -24,7 +24,7 @@ from dynax.pde import (
     taylor,
 )
 from dynax.pinn import networks as nn
-from dynax.pinn.ansatz import HardInitial
+from dynax.pinn.ansatz import ExactInitial
 from dynax.pinn.interpolant import Constant, Fourier, Sine, interpolate
 
 
@@ -164,7 +164,7 @@ def test_random_features(getkey):
 
 
 def test_one_program_for_all_windows(getkey):
-    u = HardInitial(nn.mlp_field(AllenCahn(), getkey()), AllenCahn().initial)
+    u = ExactInitial(nn.mlp_field(AllenCahn(), getkey()), AllenCahn().initial)
     point, seen = (jnp.array(2.5), jnp.array([0.3])), []
 
     @eqx.filter_jit
@@ -175,7 +175,7 @@ def test_one_program_for_all_windows(getkey):
     found = [at(u, jnp.array(t0), jnp.array(t0 + 1)) for t0 in (1.0, 2.0, 3.0)]
     assert len(seen) == 1
     z = nn.Periodic((-1.0,), (1.0,), 2, 2.0, 3.0)
-    other = HardInitial(nn.Field(z, u.network.body), AllenCahn().initial)
+    other = ExactInitial(nn.Field(z, u.network.body), AllenCahn().initial)
     np.testing.assert_allclose(found[1], other(*point), rtol=0, atol=16 * EPS)
     assert abs(found[0] - found[1]) > 1e-6
 
@@ -184,7 +184,7 @@ def test_windows_and_states_are_not_parameters(getkey):
     pde = AllenCahn(jnp.array(1e-4), jnp.array(5.0))
     network = nn.mlp_field(pde, getkey(), width=20, depth=3, modes=2)
     for initial in (pde.initial, interpolate(pde, network, 0.0, modes=4)):
-        u = HardInitial(network, initial, jnp.array(0.0), jnp.array(1.0), pde)
+        u = ExactInitial(network, initial, jnp.array(0.0), jnp.array(1.0), pde)
         parameters, rest = nn.split(u)
         sizes = [a.size for a in jax.tree.leaves(parameters)]
         assert sum(sizes) == 5 * 20 + 20 + 2 * (20 * 20 + 20) + 20 + 1 == 981
@@ -297,7 +297,7 @@ def test_engines_agree(name, getkey):
     """Every body can be differentiated by jvp, jet and grad."""
     pde = AllenCahn()
     network = awake(field(BODIES[name], pde, getkey(), random="pirate" in name))
-    u = HardInitial(network, pde.initial, 0.0, 0.5, pde)
+    u = ExactInitial(network, pde.initial, 0.0, 0.5, pde)
     at = jnp.array(0.3), jnp.array([0.4])
     exact = derive(nested_grad, u, *at, ("u", "t", "xx"))
     exact |= derive(nested_jvp, u, *at, ("xxx",))
@@ -314,7 +314,7 @@ def test_single_precision(name, getkey):
     network = awake(field(BODIES[name], pde, getkey(), jnp.float32, random=True))
     at = jnp.array(0.3, jnp.float32), jnp.array([0.4], jnp.float32)
     state = interpolate(pde, network, at[0], modes=4)
-    u = HardInitial(network, state, 0.3, 0.5, pde)
+    u = ExactInitial(network, state, 0.3, 0.5, pde)
     found = derive(taylor, u, *at, ("u", "t", "xxxx"))
     assert {a.dtype for a in found.values()} == {jnp.dtype(jnp.float32)}
     assert all(jnp.isfinite(a).all() for a in found.values())
@@ -357,7 +357,7 @@ def test_separable_on_a_grid(pde, getkey):
 def test_initial_state_exactly(getkey):
     pde = Torus()
     network = field(nn.MLP, pde, getkey())
-    u = HardInitial(network, pde.initial, 0.25, 0.5, pde)
+    u = ExactInitial(network, pde.initial, 0.25, 0.5, pde)
     start = lambda t, x: pde.initial(x)
     for x in jax.random.uniform(getkey(), (5, 2)):
         t0 = jnp.array(0.25)
@@ -372,13 +372,13 @@ def test_initial_state_exactly(getkey):
 def test_zero_boundary_exactly(getkey):
     pde = Rod()
     network = field(nn.MLP, pde, getkey())
-    u = HardInitial(network, lambda x: 0 * x, 0.0, 0.5, pde)
+    u = ExactInitial(network, lambda x: 0 * x, 0.0, 0.5, pde)
     for a in (0.5, 2.0):
         assert u(jnp.array(0.3), jnp.array([a])) == 0
     middle = jnp.array([1.25])
     expected = 0.3 / 0.5 * network(jnp.array(0.3), middle)  # g = 1 there
     np.testing.assert_allclose(u(jnp.array(0.3), middle), expected, rtol=1e-14)
-    free = HardInitial(network, lambda x: 0 * x, 0.0, 0.5)
+    free = ExactInitial(network, lambda x: 0 * x, 0.0, 0.5)
     assert free(jnp.array(0.3), jnp.array([2.0])) != 0  # the control
 
 
@@ -483,9 +483,9 @@ def test_diffused_start_solves_the_heat_equation(pde, getkey):
     window = pinn.Window(t0, t0 + 0.5, start)
     network = field(nn.MLP, pde, getkey())
     x, later, nu = jnp.array([0.7]), jnp.array(0.4), 1e-2
-    u = pinn.Diffused(nu)(pde, network, window)
+    u = pinn.HeatKernelInitial(nu)(pde, network, window)
     np.testing.assert_allclose(u(t0, x), exact(x), atol=1e-13)
-    silent = pinn.Diffused(nu)(pde, lambda t, x: 0 * x, window)
+    silent = pinn.HeatKernelInitial(nu)(pde, lambda t, x: 0 * x, window)
     d = derive(nested_jvp, silent, later, x, ("t", "xx"))
     np.testing.assert_allclose(d["t"], nu * d["xx"], rtol=1e-11)
     assert abs(silent(later, x) - exact(x)).max() > 1e-3  # the control: it moves
@@ -494,4 +494,4 @@ def test_diffused_start_solves_the_heat_equation(pde, getkey):
 def test_diffused_start_wants_a_series():
     window = pinn.Window(jnp.zeros(()), jnp.ones(()), AllenCahn().initial)
     with pytest.raises(TypeError, match=r"window\.initial: .* pinn\.interpolate"):
-        pinn.Diffused(1.0)(AllenCahn(), lambda t, x: x, window)
+        pinn.HeatKernelInitial(1.0)(AllenCahn(), lambda t, x: x, window)

@@ -54,7 +54,7 @@ def training(method=None, levels=LEVELS, patience=40, **kw):
     objective = pinn.Objective(**given)
     annealing = pinn.Annealing(levels, patience=patience)
     method = LevenbergMarquardt() if method is None else method
-    return pinn.Training(objective, method, annealing, **kw)
+    return pinn.Trainer(objective, method, annealing, **kw)
 
 
 def window(problem, length=1.0, dtype=None):
@@ -79,7 +79,7 @@ def solved():
 def test_a_solved_window_has_a_certificate(solved):
     how, over, out = solved
     certificate = how.certificate(out, over)
-    assert certificate.holds and certificate.strength == certificate.final == 1e5
+    assert certificate.holds and certificate.causality == certificate.final == 1e5
     assert certificate.min_weight > 0.99 and certificate.unseen_min_weight > 0.99
     # ΣL < 0.01/ε over 8 chunks and |error| ≤ ∫|r|
     assert error(how, out, over) < (0.01 / 1e5 / 8 * 8) ** 0.5
@@ -130,7 +130,7 @@ def test_fixed_points_are_checked_on_unseen_ones():
     over, key = window(Decay(3.0)), jax.random.key(0)
     out = pinn.train(how, start(Decay(3.0), key), over, key, 150, block=50)
     certificate = how.certificate(out, over)
-    assert certificate.min_weight > 0.99 and certificate.strength == 1e5
+    assert certificate.min_weight > 0.99 and certificate.causality == 1e5
     assert certificate.status == "not solved" and "unseen" in certificate.reason
     assert error(how, out, over, 3.0) > 0.01
 
@@ -140,7 +140,7 @@ def test_a_residual_that_is_not_a_number_is_a_status():
     out = pinn.train(how, start(Broken(), key), over, key, 60, block=20)
     certificate = how.certificate(out, over)
     assert certificate.status == "diverged"
-    assert all(jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(out.carry.params))
+    assert all(jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(out.state.params))
 
 
 METHODS = {
@@ -180,13 +180,13 @@ def test_any_method(method, inner):
     losses = losses[np.isfinite(losses)]
     assert losses[-1] < 0.5 * losses[0]
     if method == "lion":
-        tally = optax.tree.get(out.carry.state, "tally")
+        tally = optax.tree.get(out.state.method_state, "tally")
         verdict = dynax.verdict(tally, "Lion on a causal loss, weights frozen")
         assert verdict.status == "holds" and verdict.audited == 60
 
 
 def test_an_ensemble_is_one_program_and_the_loop():
-    """vmap over seeds, strengths and lengths of the window."""
+    """vmap over seeds, causalities and lengths of the window."""
     lengths, tops = jnp.asarray([0.5, 1.0, 2.0]), jnp.asarray([1e2, 1e3, 1e4])
     keys = jax.random.split(jax.random.key(1), 3)
 
@@ -213,7 +213,7 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
     out, once = go(8, block=2, checkpoints=saved), go(8, block=2)
     again = go(8, seconds=0.0, checkpoints=saved)
     for found in (out, again):
-        carries = (jax.tree.leaves(o.carry._replace(key=0)) for o in (found, once))
+        carries = (jax.tree.leaves(o.state._replace(key=0)) for o in (found, once))
         for a, b in zip(*carries, strict=True):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(found.records.loss, once.records.loss)
@@ -221,7 +221,7 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
     assert told[0] == told[1] == told[2] and "after 8 cycles" in told[0]
     certificate = how.certificate(none, over)
     assert not certificate.holds and certificate.reason == "no cycle was run"
-    on = pinn.train(how, start(Decay(), key), over, key, 8, carry=once.carry)
+    on = pinn.train(how, start(Decay(), key), over, key, 8, state=once.state)
     assert on.records.cycle.size == 0 and str(how.certificate(on, over)) == told[0]
 
 
@@ -380,15 +380,15 @@ def test_growth_of_lorenz_is_what_it_does():
 @pytest.mark.parametrize("balance", [GradientNorms(every=5), TangentKernel(every=5)])
 def test_balanced_weights_are_carried(balance):
     """λ₀ moves from its start to mean(sizes)/size, by the average's formula at once."""
-    soft = {"initial_weight": 100.0, "ansatz": pinn.soft}
+    soft = {"initial_weight": 100.0, "ansatz": pinn.penalised_initial}
     how = training(optax.sgd(1e-3), objective=soft, balance=balance)
     over, key = window(Decay()), jax.random.key(0)
     out = pinn.train(how, start(Decay(), key), over, key, 20, block=10)
-    weights = out.carry.weights
+    weights = out.state.weights
     assert 0 < weights["initial"] < 100.0 and weights["equation"] != 1
     first = training(optax.sgd(1e-3), objective=soft, balance=balance)
     one = pinn.train(first, start(Decay(), key), over, key, 1, block=1)
-    assert abs(float(one.carry.weights["initial"]) - 90) < 5  # 0.9·100 + 0.1·O(1)
+    assert abs(float(one.state.weights["initial"]) - 90) < 5  # 0.9·100 + 0.1·O(1)
 
 
 def test_diagnosis_in_closed_form():

@@ -1,10 +1,10 @@
 """Physics-informed networks that respect causality, and say whether they are solved."""
 
 from dynax.pinn.ansatz import (
-    Diffused as Diffused,
-    HardInitial as HardInitial,
-    hard as hard,
-    soft as soft,
+    ExactInitial as ExactInitial,
+    HeatKernelInitial as HeatKernelInitial,
+    exact_initial as exact_initial,
+    penalised_initial as penalised_initial,
 )
 from dynax.pinn.causal import (
     AbstractScheme as AbstractScheme,
@@ -28,8 +28,8 @@ from dynax.pinn.objective import (
     Objective as Objective,
 )
 from dynax.pinn.train import (
-    Trained as Trained,
-    Training as Training,
+    Trainer as Trainer,
+    TrainResult as TrainResult,
     solve as solve,
     train as train,
 )

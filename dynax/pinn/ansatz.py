@@ -38,7 +38,7 @@ class Start(AbstractFixed):
         return (t - cast(self.t0, t.dtype)) / cast(self.scale, t.dtype) * self.inside(x)
 
 
-class HardInitial(eqx.Module):
+class ExactInitial(eqx.Module):
     """u(t, x) = u₀(x) + (t − t₀)/Δt · g(x) · N(t, x):  u(t₀, ·) = u₀ exactly.
 
     Where the boundary is "zero", g vanishes on it, so that u = u₀ there (0 if u₀ is);
@@ -66,19 +66,19 @@ class HardInitial(eqx.Module):
         return self.start.initial(x) + self.start.reach(t, x) * self.network(t, x)
 
 
-def hard(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+def exact_initial(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
     """u₀ + (t − t₀)/Δt · g(x) · S · N(t, x): it meets the initial state and walls
     exactly; S are the fields' sizes, and the network is moved to the window's time."""
     network = sized(pde, network, window)
     length = window.t1 - window.t0
-    return HardInitial(network, window.initial, window.t0, length, pde)
+    return ExactInitial(network, window.initial, window.t0, length, pde)
 
 
-def soft(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
+def penalised_initial(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
     """S · N(t, x), the initial state left to a term of the loss. Walls are met exactly:
     there, u = u₀ + g(x) · (S · N − u₀)."""
     u = sized(pde, network, window)
-    start = HardInitial(u, window.initial, pde=pde).start
+    start = ExactInitial(u, window.initial, pde=pde).start
     if not start.walls:
         return u
 
@@ -97,12 +97,12 @@ def sized(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
 
 
 @dataclasses.dataclass(frozen=True)
-class Diffused:
+class HeatKernelInitial:
     """An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · g(x) · S · N, of the window's start
     (`pinn.interpolate` of it, whose modes say how much is kept).
 
-    Meets start and walls as `hard` does, but lets a kink of u₀ melt at the rate at
-    which the equation melts it, so that what is left to the network is smooth.
+    Meets start and walls as `exact_initial` does, but lets a kink of u₀ melt at the
+    rate at which the equation melts it: what is left to the network is smooth.
 
     Args:
         diffusion: ν, of the equation.
@@ -114,10 +114,10 @@ class Diffused:
         start = window.initial
         if not isinstance(start, AbstractSeries):
             raise TypeError(
-                f"window.initial: given {type(start).__name__}; accepted with Diffused "
-                "is pinn.interpolate(pde, u, t, modes) in at least one dimension."
+                f"window.initial: given {type(start).__name__}; accepted with "
+                "HeatKernelInitial is pinn.interpolate(pde, u, t, modes), d ≥ 1."
             )
-        at = hard(pde, network, window)
+        at = exact_initial(pde, network, window)
 
         def u(t, x):
             s = t - cast(at.start.t0, t.dtype)

@@ -43,20 +43,20 @@ class AbstractScheme(eqx.Module):
     """log wᵢ from what goes wrong before chunk i; never differentiated."""
 
     @abc.abstractmethod
-    def log_weights(self, wrong: Chunks, strength: ScalarLike) -> Chunks:
+    def log_weights(self, accumulated_loss: Chunks, causality: ScalarLike) -> Chunks:
         """log wᵢ ≤ 0.
 
         Args:
-            wrong: `before(losses, initial)`, ascending.
-            strength: ε, from the annealing.
+            accumulated_loss: `before(losses, initial)`, ascending.
+            causality: ε, from the annealing.
         """
 
 
 class Uniform(AbstractScheme):
     """wᵢ = 1: an ordinary physics-informed network."""
 
-    def log_weights(self, wrong, strength):
-        return jnp.zeros_like(wrong)
+    def log_weights(self, accumulated_loss, causality):
+        return jnp.zeros_like(accumulated_loss)
 
 
 class Causal(AbstractScheme):
@@ -65,41 +65,42 @@ class Causal(AbstractScheme):
     Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, eq. 3.7 and Algorithm 1.
     """
 
-    def log_weights(self, wrong, strength):
-        return -tree.cast(strength, wrong.dtype) * wrong
+    def log_weights(self, accumulated_loss, causality):
+        return -tree.cast(causality, accumulated_loss.dtype) * accumulated_loss
 
 
 class Marching(AbstractScheme):
     """wᵢ = 1 where ε(L₀ + Σ_{k<i} L_k) ≤ 1, else 0: a front that moves on as the past
     is solved."""
 
-    def log_weights(self, wrong, strength):
-        met = tree.cast(strength, wrong.dtype) * wrong <= 1
+    def log_weights(self, accumulated_loss, causality):
+        met = tree.cast(causality, accumulated_loss.dtype) * accumulated_loss <= 1
         # the first chunk waits for nothing: else a bad start would train nothing
         met = met.at[0].set(True)
-        return jnp.where(met, 0.0, -jnp.inf).astype(wrong.dtype)
+        return jnp.where(met, 0.0, -jnp.inf).astype(accumulated_loss.dtype)
 
 
 def causal_weights(
-    losses: Chunks, strength: ScalarLike, initial: ScalarLike = 0.0
+    losses: Chunks, causality: ScalarLike, initial: ScalarLike = 0.0
 ) -> Chunks:
     """wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)), under stop-gradient; w₁ = 1 where L₀ = 0.
 
     Args:
         losses: L₁ … L_n, means over their chunks, by ascending time.
-        strength: ε ≥ 0, traced.
+        causality: ε ≥ 0, traced.
         initial: L₀.
     """
-    return jnp.exp(log_weights(Causal(), losses, initial, strength))
+    return jnp.exp(log_weights(Causal(), losses, initial, causality))
 
 
 def log_weights(
-    scheme: AbstractScheme, losses: Chunks, initial: ScalarLike, strength: ScalarLike
+    scheme: AbstractScheme, losses: Chunks, initial: ScalarLike, causality: ScalarLike
 ) -> Chunks:
     """log wᵢ under stop-gradient. A chunk after one that is not finite weighs 0."""
-    wrong = jax.lax.stop_gradient(before(losses, initial))
-    wrong = jnp.where(jnp.isnan(wrong), jnp.inf, wrong)
-    return scheme.log_weights(wrong, jax.lax.stop_gradient(jnp.asarray(strength)))
+    past, causality = jax.lax.stop_gradient(
+        (before(losses, initial), jnp.asarray(causality))
+    )
+    return scheme.log_weights(jnp.where(jnp.isnan(past), jnp.inf, past), causality)
 
 
 class AnnealState(NamedTuple):
@@ -160,7 +161,7 @@ class Annealing(eqx.Module):
         zero = jnp.zeros((), jnp.int32)
         return AnnealState(zero, zero)
 
-    def strength(self, state: AnnealState) -> Scalar:
+    def causality(self, state: AnnealState) -> Scalar:
         """The present ε."""
         return self.levels[state.level]
 

@@ -35,7 +35,7 @@ class Certificate:
             kept at its initial state, would pass at the last ε; "undecided" if the
             residual passes, but nobody knows what error that means.
         reason: in words.
-        strength, final: ε reached, and the last ε of the annealing.
+        causality, final: ε reached, and the last ε of the annealing.
         min_weight: exp(−ε Σ_{k≤n} L_k), on the points last trained on before they were.
         unseen_min_weight: the same at the last ε on unseen points; NaN where it was
             never asked.
@@ -52,7 +52,7 @@ class Certificate:
 
     status: Status
     reason: str
-    strength: float
+    causality: float
     final: float
     min_weight: float
     unseen_min_weight: float
@@ -73,7 +73,7 @@ class Certificate:
     @classmethod
     def of(cls, last, carry, annealing) -> "Certificate":
         """From the last row of training and what it carries (host numbers)."""
-        final, eps = float(annealing.levels[-1]), float(last.strength)
+        final, eps = float(annealing.levels[-1]), float(last.causality)
         delta, n = float(annealing.delta), len(last.chunks)
         weight = lambda loss: math.exp(-final * n * loss)
         seen = math.exp(min(float(last.log_min), 0.0))
@@ -132,7 +132,7 @@ class Certificate:
     def __str__(self) -> str:
         text = (
             f"{self.status.upper()} after {self.cycles} cycles: {self.reason}\n"
-            f"  ε = {self.strength:.3g} of {self.final:.3g}, min w = "
+            f"  ε = {self.causality:.3g} of {self.final:.3g}, min w = "
             f"{self.min_weight:.4f}, relative residual {math.sqrt(self.loss):.1e}"
         )
         if math.isfinite(self.unseen_loss):

@@ -41,22 +41,22 @@ class Diagnosis(NamedTuple):
     cosines: Float[Array, "chunks chunks"]
 
 
-def diagnose(training, model: Model, window: Window, batch: Batch, strength):
+def diagnose(training, model: Model, window: Window, batch: Batch, causality):
     """A `Diagnosis`; source of the alignment: Wang, Bhartari, Li, Perdikaris,
     arXiv:2502.00604.
 
     Args:
-        training: the `Training`.
+        training: the `Trainer`.
         model, window: what is looked at.
         batch: `training.objective.sample(key, model.pde, window)`.
-        strength: ε.
+        causality: ε.
     """
     objective: Objective = training.objective
     window = window.measured(model.pde, batch.points.t.dtype)
     params, static = training.split(model)
     blocks = objective.blocks(model, window, batch)
     losses = objective.losses(blocks)
-    weights = jnp.exp(objective.log_weights(losses, blocks, batch, strength))
+    weights = jnp.exp(objective.log_weights(losses, blocks, batch, causality))
 
     def row(params, t, x):
         return objective.relative(eqx.combine(params, static), window)(t, x)

@@ -6,7 +6,7 @@ network h_φ are trained together on the residual and on noisy values of u.
 network's place: that gives coefficients, with the errors that the data leave them
 (`standard_errors`). Source: Podina, Eastman, Kohandel, arXiv:2212.04630.
 
-Coefficients that are not known need only `Training(learn=lambda pde: (pde.rate,))`.
+Coefficients that are not known need only `Trainer(learn=lambda pde: (pde.rate,))`.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from dynax.pde import Derivatives, Points
 from dynax.pinn.networks import MLP
 from dynax.pinn.networks._fixed import AbstractFixed
 from dynax.pinn.objective import Batch, Model, Window
-from dynax.pinn.train import Training
+from dynax.pinn.train import Trainer
 
 
 class Scales(AbstractFixed):
@@ -56,7 +56,7 @@ class Hidden(eqx.Module):
 
 
 def look(
-    training: Training, model: Model, window: Window, points: Points
+    training: Trainer, model: Model, window: Window, points: Points
 ) -> tuple[Float[Array, "n k"], Float[Array, "n r"]]:
     """(z, h) of a trained `WithHidden` at all points, in order of time."""
     objective, pde = training.objective, model.pde
@@ -91,7 +91,7 @@ class Estimate(NamedTuple):
 
 
 def standard_errors(
-    training: Training, model: Model, window: Window, batch: Batch
+    training: Trainer, model: Model, window: Window, batch: Batch
 ) -> Estimate:
     """From the curvature of the loss, with the network's freedom taken out:
 

@@ -20,8 +20,8 @@ from dynax.pinn.certificate import Certificate
 from dynax.pinn.interpolant import interpolate
 from dynax.pinn.objective import Model, Window
 from dynax.pinn.train import (
-    Trained,
-    Training,
+    Trainer,
+    TrainResult,
     begin,
     go_on,
     identity,
@@ -75,7 +75,7 @@ class Marched:
     solution: Solution
     reached: float
     certificates: list[Certificate]
-    trained: list[Trained]
+    trained: list[TrainResult]
     seconds: list[float]
 
     @property
@@ -91,7 +91,7 @@ class Marched:
 
 
 def march(
-    training: Training,
+    training: Trainer,
     model: Model,
     key,
     edges: ArrayLike,

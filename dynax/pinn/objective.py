@@ -14,7 +14,7 @@ from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
 from dynax.pde import AbstractPDE, Points, derivatives
 from dynax.pde.derivatives import Engine
-from dynax.pinn.ansatz import hard
+from dynax.pinn.ansatz import exact_initial
 from dynax.pinn.causal import AbstractScheme, Causal, Chunks, log_weights, up_to_end
 from dynax.pinn.window import Window as Window
 
@@ -79,8 +79,8 @@ class Objective(eqx.Module):
         initial_points: places where it is compared otherwise, fresh ones every time:
             errors of the start grow with the solution.
         data, data_weight: of an inverse problem; λ_d.
-        ansatz: (pde, network, window) → u: `hard`, `Diffused(ν)`, or `soft` with an
-            initial weight.
+        ansatz: (pde, network, window) → u: `exact_initial`, `HeatKernelInitial(ν)`,
+            or `penalised_initial` with an initial weight.
         overlap: train to t1 + overlap·(t1 − t0).
     """
 
@@ -93,7 +93,7 @@ class Objective(eqx.Module):
     initial_points: int = eqx.field(static=True, default=256)
     data: Data | None = None
     data_weight: ScalarLike = 1.0
-    ansatz: Callable = eqx.field(static=True, default=hard)
+    ansatz: Callable = eqx.field(static=True, default=exact_initial)
     overlap: ScalarLike = 0.0
 
     def __check_init__(self):
@@ -176,23 +176,23 @@ class Objective(eqx.Module):
         )
 
     def log_weights(
-        self, losses: Losses, blocks: Blocks, batch: Batch, strength: ScalarLike
+        self, losses: Losses, blocks: Blocks, batch: Batch, causality: ScalarLike
     ) -> Chunks:
         """log wᵢ, under stop-gradient."""
-        wrong = self.wrong(losses, blocks, batch)
-        return log_weights(self.scheme, *wrong, strength)
+        gating = self.gating_losses(losses, blocks, batch)
+        return log_weights(self.scheme, *gating, causality)
 
     def log_min(
-        self, losses: Losses, blocks: Blocks, batch: Batch, strength: ScalarLike
+        self, losses: Losses, blocks: Blocks, batch: Batch, causality: ScalarLike
     ) -> Scalar:
         """−ε(L₀ + Σ_{k≤n} L_k), whatever the scheme: what the stop test asks. It is the
         causal weight that a chunk after the last one would have."""
-        wrong = up_to_end(*self.wrong(losses, blocks, batch))
-        wrong = jax.lax.stop_gradient(jnp.where(jnp.isnan(wrong), jnp.inf, wrong))
-        return -tree.cast(jax.lax.stop_gradient(strength), wrong.dtype) * wrong
+        total = up_to_end(*self.gating_losses(losses, blocks, batch))
+        total = jax.lax.stop_gradient(jnp.where(jnp.isnan(total), jnp.inf, total))
+        return -tree.cast(jax.lax.stop_gradient(causality), total.dtype) * total
 
-    def wrong(self, losses, blocks, batch) -> tuple[Chunks, Scalar]:
-        """What gates a chunk: losses by chunks, and λ₀L₀."""
+    def gating_losses(self, losses, blocks, batch) -> tuple[Chunks, Scalar]:
+        """Returns the losses that later chunks wait for: by chunks, and λ₀L₀."""
         chunks = losses.chunks
         start = jnp.zeros_like(losses.initial)
         if self.initial_weight is not None:

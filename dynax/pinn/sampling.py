@@ -18,7 +18,7 @@ class RAD(eqx.Module):
         p ∝ |r|ᵏ / mean|r|ᵏ + c.
 
     At each time places compete among themselves; with `pool_times`, so do times, each
-    by its mean |r|ᵏ. Times stay ascending. It is a sampler for `Training`.
+    by its mean |r|ᵏ. Times stay ascending. It is a sampler for `Trainer`.
     Source: Wu, Zhu, Tan, Kartha, Lu, arXiv:2207.10289.
 
     Args:

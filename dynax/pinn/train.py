@@ -42,7 +42,7 @@ ROUNDING = 8.0  # units in the last place that a trained network is off by, at b
 Method = optax.GradientTransformation | optx.AbstractLeastSquaresSolver
 
 
-class Record(NamedTuple):
+class CycleInfo(NamedTuple):
     """What a cycle saw at its fresh points, before its steps. `cycle` < 0: not run.
 
     `log_min` is −ε Σ_{k≤n} L_k, which weights and levels follow: in the sizes of the
@@ -52,7 +52,7 @@ class Record(NamedTuple):
 
     cycle: Int[Array, ""]
     loss: Scalar
-    strength: Scalar
+    causality: Scalar
     log_min: Scalar
     log_weights: Chunks
     chunks: Chunks
@@ -60,7 +60,7 @@ class Record(NamedTuple):
     data: Scalar
 
     @classmethod
-    def none(cls, like: "Losses | Record") -> "Record":
+    def none(cls, like: "Losses | CycleInfo") -> "CycleInfo":
         """The row of a cycle that is not run."""
         nan, each = (
             jnp.full_like(like.initial, jnp.nan),
@@ -69,11 +69,11 @@ class Record(NamedTuple):
         return cls(jnp.full((), -1, jnp.int32), nan, nan, nan, each, each, nan, nan)
 
 
-class Carry(NamedTuple):
-    """Everything training carries from cycle to cycle."""
+class TrainState(NamedTuple):
+    """What training carries from cycle to cycle."""
 
     params: PyTree
-    state: Any
+    method_state: Any
     anneal: AnnealState
     key: Array
     cycle: Int[Array, ""]
@@ -82,22 +82,22 @@ class Carry(NamedTuple):
     unseen: Account
     null: Scalar
     weights: weighting.Blocks
-    last: Record
+    last: CycleInfo
 
     @property
     def done(self):
         return self.solved | self.diverged
 
 
-class Trained(NamedTuple):
+class TrainResult(NamedTuple):
     """The model, the method's state (a ledger may sit in it), and every cycle's row."""
 
     model: Model
-    carry: Carry
-    records: Record
+    state: TrainState
+    records: CycleInfo
 
 
-class Training(eqx.Module):
+class Trainer(eqx.Module):
     """How a window is trained.
 
     Args:
@@ -129,7 +129,7 @@ class Training(eqx.Module):
         """u(t, x) of a model on a window."""
         return eqx.Partial(_of, self.objective.ansatz, model, window)
 
-    def certificate(self, out: Trained, window: Window, start=None) -> Certificate:
+    def certificate(self, out: TrainResult, window: Window, start=None) -> Certificate:
         """Whether the window is solved, in words and numbers.
 
         Args:
@@ -138,11 +138,11 @@ class Training(eqx.Module):
                 the window before. Unless given it is what the window starts from; of
                 an interpolant at t = 0, the equation's own initial state.
         """
-        carry = jax.device_get(out.carry)
+        carry = jax.device_get(out.state)
         certificate = Certificate.of(carry.last, carry, self.annealing)
         if certificate.status == "diverged":
             return certificate
-        pde, dtype = out.model.pde, tree.leaves(out.carry.params)[0].dtype
+        pde, dtype = out.model.pde, tree.leaves(out.state.params)[0].dtype
         window = measured(pde, window, dtype)
         if start is None:
             start = window.initial
@@ -173,7 +173,7 @@ class Training(eqx.Module):
         tree.check_params(params, "model")
         return params, static
 
-    def init(self, model: Model, window: Window, key) -> Carry:
+    def init(self, model: Model, window: Window, key) -> TrainState:
         """The carry before the first cycle."""
         params, static = self.split(model)
         window = window.measured(model.pde, tree.leaves(params)[0].dtype)
@@ -194,7 +194,7 @@ class Training(eqx.Module):
             state = jax.tree.map(strong, state)
         zero = jnp.zeros((), losses.chunks.dtype)
         no = jnp.zeros((), bool)
-        return Carry(
+        return TrainState(
             params,
             state,
             self.annealing.init(),
@@ -205,22 +205,22 @@ class Training(eqx.Module):
             Account(*(zero + jnp.nan for _ in Account._fields)),
             self._null(window, zero.dtype, learned=False),
             self.objective.weights(),
-            Record.none(losses),
+            CycleInfo.none(losses),
         )
 
-    def advance(self, carry: Carry, static, window: Window, cycles: int):
+    def advance(self, carry: TrainState, static, window: Window, cycles: int):
         """`cycles` cycles, none after the window is solved or has diverged."""
         dtype = tree.leaves(carry.params)[0].dtype
         window = window.measured(eqx.combine(carry.params, static).pde, dtype)
 
         def one(carry, _):
             go = lambda c: self._cycle(c, static, window)
-            skip = lambda c: (c, Record.none(c.last))
+            skip = lambda c: (c, CycleInfo.none(c.last))
             return lax.cond(carry.done, skip, go, carry)
 
         return lax.scan(one, carry, length=cycles)
 
-    def _cycle(self, carry: Carry, static, window):
+    def _cycle(self, carry: TrainState, static, window):
         if self.balance is None:
             return self._at(carry, static, window)
         weighed = lambda c: self._weighed(c, static, window)
@@ -233,17 +233,17 @@ class Training(eqx.Module):
         )
         return now._at(carry, static, window)
 
-    def _weighed(self, carry: Carry, static, window) -> weighting.Blocks:
+    def _weighed(self, carry: TrainState, static, window) -> weighting.Blocks:
         assert self.balance is not None
         key = jax.random.fold_in(carry.key, carry.cycle)
         batch = self._batch(carry.params, static, window, key)
-        strength = self.annealing.strength(carry.anneal)
+        causality = self.annealing.causality(carry.anneal)
 
         def parts(params):
             objective, model = self.objective, eqx.combine(params, static)
             blocks = objective.blocks(model, window, batch)
             losses = objective.losses(blocks)
-            log_w = objective.log_weights(losses, blocks, batch, strength)
+            log_w = objective.log_weights(losses, blocks, batch, causality)
             return objective.parts(blocks, log_w)
 
         sizes = self.balance.sizes(parts, carry.params)
@@ -251,16 +251,16 @@ class Training(eqx.Module):
         new = {k: a.astype(carry.weights[k].dtype) for k, a in new.items()}
         return weighting.average(carry.weights, new, self.balance.decay)
 
-    def _at(self, carry: Carry, static, window):
+    def _at(self, carry: TrainState, static, window):
         objective = self.objective
         key = jax.random.fold_in(carry.key, carry.cycle)
         batch = self._batch(carry.params, static, window, key)
         model = eqx.combine(carry.params, static)
-        strength = tree.cast(self.annealing.strength(carry.anneal), carry.null.dtype)
+        causality = tree.cast(self.annealing.causality(carry.anneal), carry.null.dtype)
 
         def look(blocks: Blocks):
             losses = objective.losses(blocks)
-            seen = losses, blocks, batch, strength
+            seen = losses, blocks, batch, causality
             return losses, objective.log_weights(*seen), objective.log_min(*seen)
 
         if self.inner == 1 and isinstance(self.method, optax.GradientTransformation):
@@ -273,7 +273,7 @@ class Training(eqx.Module):
             found, grad = jax.value_and_grad(value, has_aux=True)(carry.params)
             loss, (losses, log_w, log_min, blocks) = found
             fixed = self._loss(static, window, batch, log_w)
-            state, params = carry.state, carry.params
+            state, params = carry.method_state, carry.params
             params, state = self._step(params, state, loss, grad, fixed, False)
         else:
             blocks = objective.blocks(model, window, batch)
@@ -290,10 +290,10 @@ class Training(eqx.Module):
             ),
             lambda: log_min,
         )
-        record = Record(
+        record = CycleInfo(
             carry.cycle,
             loss,
-            strength,
+            causality,
             log_min,
             log_w,
             losses.chunks,
@@ -312,9 +312,9 @@ class Training(eqx.Module):
         keep = lambda old, new: tree.map(
             lambda a, b: jnp.where(solved | diverged, a, b), old, new
         )
-        carry = Carry(
+        carry = TrainState(
             keep(carry.params, params),
-            keep(carry.state, state),
+            keep(carry.method_state, state),
             self.annealing.advance(carry.anneal, log_min),
             carry.key,
             carry.cycle + 1,
@@ -374,7 +374,7 @@ class Training(eqx.Module):
         return loss
 
     def _descend(self, carry, static, window, batch, log_w):
-        loss, state = self._loss(static, window, batch, log_w), carry.state
+        loss, state = self._loss(static, window, batch, log_w), carry.method_state
         # a line search leaves f and ∇f behind: good until the objective changes
         searched = bool(optax.tree.get_all_with_path(state, "grad"))
         if searched:
@@ -427,7 +427,7 @@ class Training(eqx.Module):
             y, state, _ = solver.step(fn, both[0], args, {}, both[1], frozenset())
             return (y, state), None
 
-        return lax.scan(body, (carry.params, carry.state), length=self.inner)[0]
+        return lax.scan(body, (carry.params, carry.method_state), length=self.inner)[0]
 
 
 def _of(ansatz, model: Model, window: Window, t, x):
@@ -435,19 +435,19 @@ def _of(ansatz, model: Model, window: Window, t, x):
 
 
 def solve(
-    training: Training, model: Model, window: Window, key, cycles: int
-) -> Trained:
+    training: Trainer, model: Model, window: Window, key, cycles: int
+) -> TrainResult:
     """Train for at most `cycles` cycles: a pure function, for jit and vmap."""
     params, static = training.split(model)
     window = window.measured(model.pde, tree.leaves(params)[0].dtype)
     carry = training.init(model, window, key)
     carry, records = training.advance(carry, static, window, cycles)
-    return Trained(eqx.combine(carry.params, static), carry, records)
+    return TrainResult(eqx.combine(carry.params, static), carry, records)
 
 
 @eqx.filter_jit
-def begin(training: Training, model: Model, window: Window, key) -> Carry:
-    """`Training.init`, compiled."""
+def begin(training: Trainer, model: Model, window: Window, key) -> TrainState:
+    """`Trainer.init`, compiled."""
     return training.init(model, window, key)
 
 
@@ -475,7 +475,7 @@ def measured(pde: AbstractPDE, window: Window, dtype) -> Window:
     return window.measured(pde, dtype)
 
 
-def warn_if_cut(training: Training, window: Window) -> None:
+def warn_if_cut(training: Trainer, window: Window) -> None:
     """Warn where an interpolant of the start is off by more than the last ε allows."""
     initial, scale = window.initial, window.scale
     if not isinstance(initial, AbstractInterpolant) or scale is None:
@@ -493,7 +493,7 @@ def warn_if_cut(training: Training, window: Window) -> None:
 
 
 def train(
-    training: Training,
+    training: Trainer,
     model: Model,
     window: Window,
     key,
@@ -503,8 +503,8 @@ def train(
     seconds: float | None = None,
     progress: Callable[[float, str], Any] = lambda share, text: None,
     checkpoints: Checkpoints | None = None,
-    carry: Carry | None = None,
-) -> Trained:
+    state: TrainState | None = None,
+) -> TrainResult:
     """Train for at most `cycles` cycles, in blocks of `block`, from the host.
 
     Args:
@@ -514,10 +514,10 @@ def train(
         seconds: of processor time, after which no new block is begun.
         progress: called as progress(share, text) before each block.
         checkpoints: where every block is saved, and what is gone on from.
-        carry: of an earlier `Trained`, to go on from.
+        state: of an earlier `TrainResult`, to go on from.
 
     Returns:
-        The rows of all cycles since `carry`, those of before a resume too.
+        The rows of all cycles since `state`, those of before a resume too.
 
     Raises:
         ValueError: `checkpoints` are of another run: equation, coefficients, window,
@@ -528,12 +528,12 @@ def train(
     window = measured(model.pde, window, dtype)
     warn_if_hopeless(model.pde, dtype, float(window.t1 - window.t0))
     warn_if_cut(training, window)
-    now = begin(training, model, window, key) if carry is None else carry
+    now = begin(training, model, window, key) if state is None else state
     if checkpoints is not None:
         run = {**checkpoints.run, **identity(training, model, window, now)}
         at = window._replace(initial=_digest.coarse(window.initial), scale=None)
         run |= _digest.numbers(window=at)
-        run |= {} if carry is None else {"carry": _digest.digest(carry)}
+        run |= {} if state is None else {"state": _digest.digest(state)}
         checkpoints = dataclasses.replace(checkpoints, run=run)
     blocks = block, seconds, progress, checkpoints
     return go_on(training, static, window, now, cycles, *blocks)
@@ -541,8 +541,8 @@ def train(
 
 def go_on(
     training, static, window, now: Any, cycles, block, seconds, progress, checkpoints
-) -> Trained:
-    """`train` from a carry, or from the checkpoints of what it began."""
+) -> TrainResult:
+    """`train` from a state, or from the checkpoints of what it began."""
     first, rows = int(now.cycle), _rows(now, 0)
     if checkpoints is not None and (done := checkpoints.steps()):
         rows = _rows(now, max(done[-1] - first, 0))
@@ -562,20 +562,20 @@ def go_on(
         parts.append(jax.tree.map(lambda a, n=ran: a[:n], jax.device_get(records)))
         if checkpoints is not None:
             checkpoints.save(int(now.cycle), (now, _joined(parts)))
-    return Trained(eqx.combine(now.params, static), now, _joined(parts))
+    return TrainResult(eqx.combine(now.params, static), now, _joined(parts))
 
 
-def _rows(carry: Carry, n: int) -> Record:
+def _rows(carry: TrainState, n: int) -> CycleInfo:
     """n rows, to be read into."""
     row = lambda a: np.empty((n, *a.shape), a.dtype)
     return jax.tree.map(row, carry.last)
 
 
-def _joined(parts) -> Record:
+def _joined(parts) -> CycleInfo:
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
-def identity(training: Training, model: Model, window: Window, carry: Carry):
+def identity(training: Trainer, model: Model, window: Window, carry: TrainState):
     """What trains, from where: all but the window's numbers."""
     _, static = training.split(model)
     lowered = _go.lower(training, static, window, carry, 1)  # pyright: ignore
@@ -587,11 +587,11 @@ def identity(training: Training, model: Model, window: Window, carry: Carry):
     }
 
 
-def _tell(carry: Carry) -> str:
+def _tell(carry: TrainState) -> str:
     last: Any = carry.last
     if int(last.cycle) < 0:
         return "compiling"
     return (
         f"cycle {int(last.cycle)}: loss {float(last.loss):.1e}, "
-        f"ε {float(last.strength):.3g}, min w {np.exp(float(last.log_min)):.3f}"
+        f"ε {float(last.causality):.3g}, min w {np.exp(float(last.log_min)):.3f}"
     )

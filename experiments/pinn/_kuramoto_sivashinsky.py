@@ -16,7 +16,7 @@ from dynax.pinn.diagnostics import error_growth
 
 SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404"
 SPACE = {
-    "strength": np.array([0.0, 1.0, 100.0]),
+    "causality": np.array([0.0, 1.0, 100.0]),
     "length": np.array([0.05, 0.1]),
     "seed": np.arange(2),
 }
@@ -39,15 +39,15 @@ class March:
     levels: tuple = (50.0, 500.0, 5000.0)  # ε
 
 
-def training(points, levels, patience) -> pinn.Training:
+def training(points, levels, patience) -> pinn.Trainer:
     objective = pinn.Objective(times=32, points=points, chunks=32)
     annealing = pinn.Annealing(levels, patience=patience)
-    return pinn.Training(objective, LevenbergMarquardt(), annealing)
+    return pinn.Trainer(objective, LevenbergMarquardt(), annealing)
 
 
-def one_window(problem, strength, length, seed) -> dict:
-    """A small network, 60 cycles; ε climbs to `strength`, 0 being no causal weights."""
-    levels = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
+def one_window(problem, causality, length, seed) -> dict:
+    """A small network, 60 cycles; ε climbs to `causality`, 0: no causal weights."""
+    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
     how, key = training(16, levels, 20), jax.random.key(seed)
     t1 = jnp.asarray(length, jnp.result_type(float))
     over = pinn.Window(jnp.zeros_like(t1), t1, problem.initial)
@@ -60,7 +60,7 @@ def one_window(problem, strength, length, seed) -> dict:
     last = jnp.max(out.records.cycle)
     return {
         "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
         "min_weight": jnp.exp(out.records.log_min[last]),
         "loss": jnp.mean(out.records.chunks[last]),
     }

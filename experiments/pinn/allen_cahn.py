@@ -52,24 +52,24 @@ SIZES = {
         1, (60.0, 180.0), ((0, 1e-3),), ((1, 1e-5),), 0.4, 40, 4, 512, 64, 128
     ),
 }
-SPACE = {"strength": np.array([0.0, 1.0, 100.0]), "seed": np.arange(2)}
+SPACE = {"causality": np.array([0.0, 1.0, 100.0]), "seed": np.arange(2)}
 
 
-def training(config, method, scheme, inner, **start) -> pinn.Training:
+def training(config, method, scheme, inner, **start) -> pinn.Trainer:
     objective = pinn.Objective(
         times=config.times, points=config.points, chunks=32, scheme=scheme, **start
     )
     annealing = pinn.Annealing(config.levels, patience=1000 // max(inner, 20))
-    return pinn.Training(objective, method, annealing, inner=inner)
+    return pinn.Trainer(objective, method, annealing, inner=inner)
 
 
 def methods(config) -> dict:
     """Name → training, seeds."""
-    learned = {"initial_weight": 100.0, "ansatz": pinn.soft}
+    learned = {"initial_weight": 100.0, "ansatz": pinn.penalised_initial}
     broyden = lambda scheme: training(config, ssbroyden(), scheme, 100, **learned)
     rate = optax.exponential_decay(1e-3, 5000, 0.9, staircase=True)
     published = pinn.Objective(times=32, points=64, chunks=32, **learned)
-    adam = pinn.Training(published, optax.adam(rate), pinn.Annealing((14.0,)))
+    adam = pinn.Trainer(published, optax.adam(rate), pinn.Annealing((14.0,)))
     return {
         "SSBroyden, causal": (broyden(CAUSAL), config.seeds),
         "SSBroyden, uniform": (broyden(UNIFORM), config.seeds),
@@ -78,9 +78,9 @@ def methods(config) -> dict:
     }
 
 
-def newton(config) -> pinn.Training:
+def newton(config) -> pinn.Trainer:
     """From what the heat equation makes of the initial state."""
-    melting = {"ansatz": pinn.Diffused(PDE.diffusion)}
+    melting = {"ansatz": pinn.HeatKernelInitial(PDE.diffusion)}
     return training(config, LevenbergMarquardt(), CAUSAL, 1, **melting)
 
 
@@ -91,18 +91,18 @@ def window(dtype=None, kept=None) -> pinn.Window:
     return pinn.Window(zero, zero + 1, initial)
 
 
-def run(strength, seed) -> dict:
-    """A small network, 60 Levenberg–Marquardt cycles; ε climbs to `strength`."""
+def run(causality, seed) -> dict:
+    """A small network, 60 Levenberg–Marquardt cycles; ε climbs to `causality`."""
     config = Config(times=32, points=16, levels=(1.0,))
     how = newton(config)
-    levels = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
+    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
     how = dataclasses.replace(how, annealing=pinn.Annealing(levels, patience=20))
     key = jax.random.key(seed)
     model = pinn.Model(pinn.mlp_field(PDE, key, width=10, depth=2), PDE)
     out = pinn.solve(how, model, window(None, 32), key, cycles=60)
     last = jnp.max(out.records.cycle)
     return {
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
         "min_weight": jnp.exp(out.records.log_min[last]),
         "loss": jnp.mean(out.records.chunks[last]),
         "initial": out.records.initial[last],
@@ -147,7 +147,7 @@ def trained(config, how, seed, truth, single, tell) -> dict:
     wide = {"width": 128, "depth": 4, "modes": 10, "dtype": jnp.float32}
     narrow = {"width": config.width, "depth": 3, "modes": config.modes}
     network = pinn.mlp_field(PDE, key, **(wide if single else narrow))
-    melting = isinstance(how.objective.ansatz, pinn.Diffused)
+    melting = isinstance(how.objective.ansatz, pinn.HeatKernelInitial)
     over = window(jnp.float32 if single else None, config.kept if melting else None)
     model, block = pinn.Model(network, PDE), 1 if how.inner > 1 else 10
     go = functools.partial(pinn.train, how, model, over, key, 10**6, block=block)
@@ -156,8 +156,8 @@ def trained(config, how, seed, truth, single, tell) -> dict:
     carry, used, errors_, parts = None, 0.0, [], []
     for budget in config.budgets:
         rest = max(budget - used, 1e-9)
-        out, seconds = clocked(go, seconds=rest, carry=carry, progress=tell)
-        carry, used = out.carry, used + seconds
+        out, seconds = clocked(go, seconds=rest, state=carry, progress=tell)
+        carry, used = out.state, used + seconds
         parts.append(out.records)
         u = how.objective.ansatz(PDE, out.model.network, over)
         errors_.append(pde.relative_l2(u, truth).overall)

@@ -48,7 +48,7 @@ SIZES = {
 }
 SPACE = {
     "viscosity": np.array([0.01, 0.03, 0.1]),
-    "strength": np.array([0.0, 1.0, 100.0]),
+    "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
 DIMS = {"residual": ["chunk"]}
@@ -66,23 +66,23 @@ def window(equation) -> pinn.Window:
     return pinn.Window(zero, zero + 1, equation.initial)
 
 
-def training(config: Config, method=None) -> pinn.Training:
+def training(config: Config, method=None) -> pinn.Trainer:
     method = LevenbergMarquardt() if method is None else method
     sampler = RAD(32, config.points, config.pool, offset=0.1)
     objective = pinn.Objective(times=32, points=config.points, chunks=32)
-    return pinn.Training(objective, method, pinn.Annealing(LEVELS), sampler=sampler)
+    return pinn.Trainer(objective, method, pinn.Annealing(LEVELS), sampler=sampler)
 
 
 def solution(how, out, over):
     return how.objective.ansatz(out.model.pde, out.model.network, over)
 
 
-def run(viscosity, strength, seed) -> dict:
-    """A small network; ε climbs to `strength`, 0 being no causal weights."""
-    levels = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
+def run(viscosity, causality, seed) -> dict:
+    """A small network; ε climbs to `causality`, 0 being no causal weights."""
+    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
     objective = pinn.Objective(times=16, points=32, chunks=16)
     annealing = pinn.Annealing(levels, patience=40)
-    how = pinn.Training(objective, LevenbergMarquardt(), annealing)
+    how = pinn.Trainer(objective, LevenbergMarquardt(), annealing)
     key, equation = jax.random.key(seed), problem(viscosity)
     over, network = window(equation), pinn.mlp_field(equation, key, width=12, depth=2)
     out = pinn.solve(how, pinn.Model(network, equation), over, key, cycles=120)
@@ -95,7 +95,7 @@ def run(viscosity, strength, seed) -> dict:
     last = jnp.max(out.records.cycle)
     return {
         "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
         "min_weight": jnp.exp(out.records.log_min[last]),
         "loss": jnp.mean(out.records.chunks[last]),
         "residual": out.records.chunks[last],
@@ -148,7 +148,7 @@ def _measure(config: Config, progress) -> dict:
             "u": values(u, truth),
             "error": pde.relative_l2(u, truth).overall,
             "seconds": seconds,
-            "compiling": first - seconds * BLOCK / int(out.carry.cycle),
+            "compiling": first - seconds * BLOCK / int(out.state.cycle),
             "certificate": how.certificate(out, over),
             "records": out.records,
         }

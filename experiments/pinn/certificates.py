@@ -100,7 +100,7 @@ def setting(name, time, size, key):
         times=32 if space else 64, points=16 if space else 1, chunks=16
     )
     annealing = pinn.Annealing.reaching(RESIDUAL, chunks=16, patience=30)
-    how = pinn.Training(objective, LevenbergMarquardt(), annealing)
+    how = pinn.Trainer(objective, LevenbergMarquardt(), annealing)
     if periodic:
         network = pinn.mlp_field(units, key, width=16, depth=2)
     else:
@@ -116,7 +116,7 @@ def run(time, size, seed) -> dict:
     """The epidemic in units: what it says of itself."""
     how, model, window = setting("epidemic 1e-3", time, size, jax.random.key(seed))
     out = pinn.solve(how, model, window, jax.random.key(seed), cycles=60)
-    return {"met": out.carry.solved, "cycles": out.carry.cycle}
+    return {"met": out.state.solved, "cycles": out.state.cycle}
 
 
 def rows(results) -> list[dict]:

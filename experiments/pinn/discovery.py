@@ -151,14 +151,14 @@ class Problem(NamedTuple):
     start: Callable
     horizon: float
 
-    def training(self, data) -> pinn.Training:
+    def training(self, data) -> pinn.Trainer:
         learn = viscosity if self.library is None else term
         objective = pinn.Objective(
             data=data, data_weight=SOFT * self.unit, chunks=16, **self.settings
         )
         levels = self.levels if self.library is None else LEVELS
         annealing = self.annealing(levels)
-        return pinn.Training(objective, LevenbergMarquardt(), annealing, learn=learn)
+        return pinn.Trainer(objective, LevenbergMarquardt(), annealing, learn=learn)
 
     def annealing(self, levels) -> pinn.Annealing:
         return pinn.Annealing(jnp.asarray(levels) / self.unit, patience=50)
@@ -287,7 +287,7 @@ def run(noise, distance, seed) -> dict:
         "terms": jnp.sum(found.coefficients != 0),
         "condition": jnp.max(found.indices),
         "misfit": found.misfit[0],
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
     }
 
 

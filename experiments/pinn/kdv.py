@@ -50,7 +50,7 @@ SIZES = {
 }
 SPACE = {
     "delta": np.array([0.022, 0.044, 0.1]),
-    "strength": np.array([0.0, 1.0, 100.0]),
+    "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
 DIMS = {"residual": ["chunk"]}
@@ -63,11 +63,11 @@ def problem(delta) -> pde.KdV:
     return pde.KdV(number)
 
 
-def training(points, levels, patience) -> pinn.Training:
+def training(points, levels, patience) -> pinn.Trainer:
     objective = pinn.Objective(times=16, points=points, chunks=16)
     annealing = pinn.Annealing(levels, patience=patience)
     method = LevenbergMarquardt()
-    return pinn.Training(objective, method, annealing, sampler=Gauss(16, points))
+    return pinn.Trainer(objective, method, annealing, sampler=Gauss(16, points))
 
 
 def levels(config) -> np.ndarray:
@@ -75,10 +75,10 @@ def levels(config) -> np.ndarray:
     return 0.5 / config.step**2 * np.asarray([1.0, 10.0, 100.0, 1000.0])
 
 
-def run(delta, strength, seed) -> dict:
-    """One window [0, 0.3], a small network; ε climbs to `strength`, 0: no weights."""
-    strengths = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
-    how, equation = training(32, strengths, 40), problem(delta)
+def run(delta, causality, seed) -> dict:
+    """One window [0, 0.3], a small network; ε climbs to `causality`, 0: no weights."""
+    ascending = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
+    how, equation = training(32, ascending, 40), problem(delta)
     key, zero = jax.random.key(seed), jnp.zeros((), jnp.result_type(float))
     over = pinn.Window(zero, zero + 0.3, equation.initial)
     network = pinn.mlp_field(equation, key, width=12, depth=2)
@@ -91,7 +91,7 @@ def run(delta, strength, seed) -> dict:
     last = jnp.max(out.records.cycle)
     return {
         "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
         "min_weight": jnp.exp(out.records.log_min[last]),
         "loss": jnp.mean(out.records.chunks[last]),
         "residual": out.records.chunks[last],

@@ -24,8 +24,8 @@ SIZES = {
 }
 
 
-def run(strength, length, seed) -> dict:
-    return common.one_window(PROBLEM, strength, length, seed)
+def run(causality, length, seed) -> dict:
+    return common.one_window(PROBLEM, causality, length, seed)
 
 
 def measure(config: Config, progress) -> dict:

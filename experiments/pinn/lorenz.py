@@ -37,7 +37,7 @@ class Config:
     march: int = 4000  # cycles a window, at most
     step: float = 0.2
     lengths: tuple = (0.5, 1.0, 2.0)  # of the phase diagram, as what follows
-    strengths: tuple = (0.0, 1.0, 100.0, 1e4)
+    causalities: tuple = (0.0, 1.0, 100.0, 1e4)
     repeats: int = 2
 
 
@@ -50,7 +50,7 @@ SIZES = {
 }
 SPACE = {
     "length": np.array([0.5, 1.0, 2.0]),
-    "strength": np.array([0.0, 1.0, 1000.0]),
+    "causality": np.array([0.0, 1.0, 1000.0]),
     "seed": np.arange(2),
 }
 DIMS = {"weights": ["chunk"]}
@@ -66,7 +66,7 @@ def training(times, levels, patience, scheme=None, width=30) -> tuple:
     )
     annealing = pinn.Annealing(levels, patience=patience)
     start = functools.partial(pinn.mlp_field, PDE, width=width, depth=2)
-    return pinn.Training(objective, LevenbergMarquardt(), annealing), start
+    return pinn.Trainer(objective, LevenbergMarquardt(), annealing), start
 
 
 def window(length) -> pinn.Window:
@@ -75,12 +75,12 @@ def window(length) -> pinn.Window:
     return pinn.Window(jnp.zeros_like(t1), t1, state)
 
 
-def run(length, strength, seed) -> dict:
-    """One window; ε climbs to `strength` in four levels, 0 being no causal weights.
+def run(length, causality, seed) -> dict:
+    """One window; ε climbs to `causality` in four levels, 0 being no causal weights.
 
     All cycles are run: without weights a stop test on them would be met at once.
     """
-    levels = jnp.asarray(strength) * jnp.asarray([1e-3, 1e-2, 1e-1, 1.0])
+    levels = jnp.asarray(causality) * jnp.asarray([1e-3, 1e-2, 1e-1, 1.0])
     levels = levels / jnp.asarray(length) ** 2  # ε of residuals per unit of time
     how, start = training(64, levels, 33, width=16)
     never = dataclasses.replace(how.annealing, delta=1.0)
@@ -172,7 +172,7 @@ def _measure(config: Config, progress) -> dict:
 
 def diagram(config: Config) -> dict:
     """`run` at every (Δt, ε, seed): one program, compiled once."""
-    axes = config.lengths, config.strengths, np.arange(config.repeats)
+    axes = config.lengths, config.causalities, np.arange(config.repeats)
     grid = np.meshgrid(*axes, indexing="ij")
     points = tuple(jnp.asarray(a.ravel()) for a in grid)
     program = jax.jit(lambda points: jax.lax.map(lambda point: run(*point), points))
@@ -252,10 +252,10 @@ def claims(results) -> list[Claim]:
     errors = [] if found is None else found["l2"]  # none where the first window failed
     seconds = ", ".join(f"{c['seconds']:.1f}" for c in causal)
     solved = results["phases"]["error"] <= SOLVED
-    lengths, strengths = np.asarray(config.lengths), np.asarray(config.strengths)
-    weighed = (strengths >= 1) & (strengths <= 100)
+    lengths, causalities = np.asarray(config.lengths), np.asarray(config.causalities)
+    weighed = (causalities >= 1) & (causalities <= 100)
     reached = solved[lengths <= 1][:, weighed]
-    without = solved[lengths == 1][:, strengths == 0]
+    without = solved[lengths == 1][:, causalities == 0]
     compiling, running = results["phases"]["seconds"]
     claim = functools.partial(Claim.judged, SOURCE)
     return [
@@ -411,7 +411,7 @@ def front(results):
         fill.set_data(t, 0 * t, w)
         ours.set_ydata(causal.chunks[k])
         plain.set_ydata(uniform.chunks[min(k, len(uniform.cycle) - 1)])
-        left.set_title(f"Weights, cycle {k}, ε = {causal.strength[k]:g}")
+        left.set_title(f"Weights, cycle {k}, ε = {causal.causality[k]:g}")
 
     return movie(figure, draw, len(cycles))
 
@@ -430,7 +430,9 @@ def phase(results):
         color = "white" if value < -2.5 else "black"
         ax.text(k, j, text, ha="center", va="center", color=color)
     ax.set_xticks(range(len(config.lengths)), [f"{v:g}" for v in config.lengths])
-    ax.set_yticks(range(len(config.strengths)), [f"{v:g}" for v in config.strengths])
+    ax.set_yticks(
+        range(len(config.causalities)), [f"{v:g}" for v in config.causalities]
+    )
     ax.set(xlabel="length of the window, Δt", ylabel="last ε (0: no causal weights)")
     ax.set_title(f"Seeds with an error ≤ {SOLVED:g}; colour: the median error")
     figure.colorbar(image, ax=ax, label="log₁₀ relative L2 error", extend="both")

@@ -53,7 +53,7 @@ SIZES = {
 }
 SPACE = {
     "viscosity": np.array([0.01, 0.1]),
-    "strength": np.array([0.0, 1.0, 100.0]),
+    "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
 DIMS = {"residual": ["chunk"]}
@@ -66,15 +66,15 @@ def problem(viscosity) -> pde.NavierStokes:
     return pde.NavierStokes(number)
 
 
-def training(points, levels, patience) -> pinn.Training:
+def training(points, levels, patience) -> pinn.Trainer:
     objective = pinn.Objective(times=8, points=points, chunks=8)
     method = LevenbergMarquardt(memory=2**34)
-    return pinn.Training(objective, method, pinn.Annealing(levels, patience=patience))
+    return pinn.Trainer(objective, method, pinn.Annealing(levels, patience=patience))
 
 
-def run(viscosity, strength, seed) -> dict:
-    """The window [0, 0.05], a small network; ε climbs to `strength`, 0: no weights."""
-    levels = jnp.asarray(strength) * jnp.asarray([1e-2, 1e-1, 1.0])
+def run(viscosity, causality, seed) -> dict:
+    """The window [0, 0.05], a small network; ε climbs to `causality`, 0: no weights."""
+    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
     how, equation = training(64, levels, 10), problem(viscosity)
     key, zero = jax.random.key(seed), jnp.zeros((), jnp.result_type(float))
     over = pinn.Window(zero, zero + 0.05, equation.initial)
@@ -90,7 +90,7 @@ def run(viscosity, strength, seed) -> dict:
     last = jnp.max(out.records.cycle)
     return {
         "error": jnp.linalg.norm(gap) / jnp.linalg.norm(truth.ravel()),
-        "solved": out.carry.solved,
+        "solved": out.state.solved,
         "min_weight": jnp.exp(out.records.log_min[last]),
         "loss": jnp.mean(out.records.chunks[last]),
         "residual": out.records.chunks[last],

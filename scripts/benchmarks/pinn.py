@@ -105,12 +105,12 @@ def _gradient(repeats, seconds, *case):
         points=points.x.shape[1],
         chunks=2,
         scheme=scheme,
-        ansatz=pinn.soft,
+        ansatz=pinn.penalised_initial,
     )
     window = pinn.Window(jnp.zeros(()), jnp.ones(()), pde.initial)
     batch = objective.sample(jax.random.key(1), pde, window)._replace(points=points)
     model = pinn.Model(problem.network, pde)
-    params, static = pinn.Training(objective, optax.adam(1e-3), pinn.Annealing()).split(
+    params, static = pinn.Trainer(objective, optax.adam(1e-3), pinn.Annealing()).split(
         model
     )
 
@@ -163,13 +163,13 @@ def step(repeats: int, quick: bool) -> dict[str, Any]:
     fixed = lambda key, pde, window, dtype, residual: points
     never = pinn.Annealing((1.0,), delta=1.0)  # min w > 1 stops no run
     ours = {
-        "dynax": pinn.Training(
+        "dynax": pinn.Trainer(
             pinn.Objective(40, 50, 20, pinn.Uniform()),
             optax.adam(1e-3),
             never,
             sampler=fixed,
         ),
-        "dynax-causal": pinn.Training(
+        "dynax-causal": pinn.Trainer(
             pinn.Objective(40, 50, 20, pinn.Causal()), optax.adam(1e-3), never
         ),
     }
@@ -180,7 +180,7 @@ def step(repeats: int, quick: bool) -> dict[str, Any]:
         found = pinn.train(
             training, model, window, jax.random.key(0), steps, block=steps
         )
-        jax.block_until_ready(found.carry.params)
+        jax.block_until_ready(found.state.params)
         return (time.process_time() - begun) / steps
 
     for name, training in ours.items():
@@ -214,7 +214,7 @@ def memory(repeats: int, quick: bool) -> dict[str, Any]:
             objective = pinn.Objective(times, points, 32)
             for form in ("primal", "dual", "free"):
                 method = LevenbergMarquardt(form=form)
-                training = pinn.Training(objective, method, pinn.Annealing())
+                training = pinn.Trainer(objective, method, pinn.Annealing())
                 params, static = training.split(model)
                 begin = jax.jit(functools.partial(training.init, model, window))
                 carry = begin(jax.random.key(0))
@@ -242,9 +242,9 @@ def ours_race() -> Course:
     """CPU seconds so far, and the solution there."""
     pde = equations.AllenCahn()
     network = pinn.mlp_field(pde, jax.random.key(0), 20, 3)
-    melting = pinn.Diffused(pde.diffusion)
+    melting = pinn.HeatKernelInitial(pde.diffusion)
     objective = pinn.Objective(times=32, points=64, chunks=32, ansatz=melting)
-    training = pinn.Training(
+    training = pinn.Trainer(
         objective, LevenbergMarquardt(), pinn.Annealing(LEVELS, patience=50)
     )
     start = pinn.interpolate(pde, lambda t, x: pde.initial(x), jnp.zeros(()), 128)

@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     def u(self, network):
         zero, one = jnp.zeros((), self.tx.dtype), jnp.ones((), self.tx.dtype)
         window = pinn.Window(zero, one, self.pde.initial)
-        make = pinn.hard if self.hard else pinn.soft
+        make = pinn.exact_initial if self.hard else pinn.penalised_initial
         return make(self.pde, network, window)
 
     def out(self, t, x, raw):
