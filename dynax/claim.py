@@ -6,8 +6,10 @@ comes of measuring one is a `Finding`.
 
 import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, SupportsFloat
+
+import numpy as np
 
 
 Kind = Literal["at most", "at least", "equals"]
@@ -68,9 +70,29 @@ def _number(value) -> float:
 class Measured(NamedTuple):
     """A number, a line on how it was got, and its (minimum, maximum) over seeds."""
 
-    value: float
+    value: SupportsFloat
     detail: str = ""
     spread: tuple[float, float] | None = None
+
+
+def largest(values, detail: str = "") -> Measured:
+    """The largest of an array, or of a mapping from names, with the spread."""
+    return _extreme(values, detail, largest=True)
+
+
+def smallest(values, detail: str = "") -> Measured:
+    """The smallest of an array, or of a mapping from names, with the spread."""
+    return _extreme(values, detail, largest=False)
+
+
+def _extreme(values, detail, largest) -> Measured:
+    numbers = values.values() if isinstance(values, Mapping) else np.ravel(values)
+    numbers = [float(v) for v in numbers]
+    found = np.max(numbers) if largest else np.min(numbers)  # NaN where there is one
+    if isinstance(values, Mapping):
+        name = next((k for k, v in values.items() if v == found), "none")
+        detail = f"at {name}; {detail}" if detail else f"at {name}"
+    return Measured(float(found), detail, (np.min(numbers), np.max(numbers)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +110,7 @@ class Claim:
     id: str
     statement: str
     bound: Bound
-    measure: Callable[[Any], Measured | float]
+    measure: Callable[[Any], Measured | SupportsFloat]
     source: str = ""
 
     def judge(self, results, source: str = "") -> "Finding":
@@ -109,7 +131,7 @@ class Control:
     id: str
     statement: str
     bound: Bound
-    measure: Callable[[Any], Measured | float]
+    measure: Callable[[Any], Measured | SupportsFloat]
     source: str = ""
     of: str = dataclasses.field(kw_only=True)
 

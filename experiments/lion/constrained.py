@@ -13,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from dynax import Claim, LionKappa, kappa as K
+from dynax import LionKappa, kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.report import COLORS, histogram_figure, new_figure, trajectory_figure
-
-
-TITLE = "Lion-κ solves a constrained problem"
-SOURCE = "Chen, Liu, Liang, Liu, arXiv:2310.05898, Sections 3 and 4"
+from dynax.study import Study
+from experiments.lion._solvers import library
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,148 +44,6 @@ SPACE = {
 DIMS = {"S": ["step"], "f": ["step"], "x": ["coordinate"]}
 LAM = 0.8
 BOX = (1e-2, 1e-3, 1e-4)
-
-# Independent solvers of min ½‖x − b‖² + (1/λ)κ*(λx) ----------------------------------
-
-
-def bisect(increasing, low, high):
-    """The root of an increasing function, entry by entry."""
-    low, high = np.asarray(low, float), np.asarray(high, float)
-    for _ in range(200):
-        middle = (low + high) / 2
-        below = increasing(middle) < 0
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return (low + high) / 2
-
-
-def soft(b, theta):
-    return np.sign(b) * np.maximum(np.abs(b) - theta, 0)
-
-
-def powered(b, mu, power):
-    """sign(b)·x with x + μxᵖ = |b|."""
-    size = np.abs(b)
-    return np.sign(b) * bisect(lambda x: x + mu * x**power - size, 0 * b, size)
-
-
-def on_budget(point, size, budget, most):
-    """point(θ) for the least θ ≥ 0 with size(point(θ)) ≤ budget."""
-    if size(point(0.0)) <= budget:
-        return point(0.0)
-    return point(bisect(lambda t: budget - size(point(t)), 0.0, most))
-
-
-def l1_ball(b, lam, k=1, cap=np.inf):
-    point = lambda theta: np.clip(soft(b, theta), -cap, cap)
-    return on_budget(point, lambda x: np.abs(x).sum(), k / lam, np.abs(b).max())
-
-
-def lq_ball(b, lam, q=3.0):
-    point = lambda mu: powered(b, mu, q - 1)
-    return on_budget(point, lambda x: np.linalg.norm(x, q), 1 / lam, 1e6)
-
-
-def half_lq(b, lam, q=3.0):
-    def point(t):
-        return powered(b, lam * t ** (2 - q), q - 1)
-
-    most = np.linalg.norm(b, q)
-    return point(bisect(lambda t: t - np.linalg.norm(point(t), q), 1e-9, most))
-
-
-def entropic(b, lam, delta=0.5):
-    """λx = y on the simplex with y/λ + δ ln y = b − ν."""
-
-    def simplex(nu):
-        residual = lambda y: y / lam + delta * np.log(y) - b + nu
-        return bisect(residual, np.full(b.shape, 1e-300), np.full(b.shape, 50.0))
-
-    return simplex(bisect(lambda nu: 1 - simplex(nu).sum(), -50.0, 50.0)) / lam
-
-
-def barrier(b, lam, slope):
-    """x + slope(λx) = b inside the box."""
-    side = np.full(b.shape, (1 - 1e-16) / lam)
-    return bisect(lambda x: x + slope(lam * x) - b, -side, side)
-
-
-def on_simplex(b, lam):
-    theta = bisect(lambda t: 1 / lam - np.maximum(b - t, 0).sum(), -50.0, b.max())
-    return np.maximum(b - theta, 0)
-
-
-def on_singular_values(solve):
-    def inner(B, lam):
-        U, sigma, Vt = np.linalg.svd(B, full_matrices=False)
-        return (U * solve(sigma, lam)) @ Vt
-
-    return inner
-
-
-def box(b, lam):
-    return np.clip(b, -1 / lam, 1 / lam)
-
-
-def soft_box(b, lam, delta=0.2):
-    return barrier(b, lam, lambda y: delta * y / np.sqrt((1 - y) * (1 + y)))
-
-
-def columns(b, lam):
-    return b / np.maximum(1, lam * np.linalg.norm(b, axis=0, keepdims=True))
-
-
-def simplex_vertex(g):
-    return jax.nn.one_hot(jnp.argmin(g), g.size, dtype=g.dtype).reshape(g.shape)
-
-
-def library() -> dict:
-    """κ, its independent solver, and whether b is a matrix."""
-    top, cap = K.TopK(3), functools.partial(l1_ball, k=3)
-    simplex = K.Support(simplex_vertex, zero_in_domain=False)
-    smooth = K.OrthogonallyInvariant(K.SoftAbs(0.2))
-    return {
-        "ℓ₁: box": (K.L1(), box, 0),
-        "ℓ₁.₅: ℓ₃ ball": (K.Lp(1.5), lq_ball, 0),
-        "ℓ_∞: ℓ₁ ball": (K.LInf(), l1_ball, 0),
-        "group ℓ₂: balls": (K.GroupL2(0), columns, 1),
-        "top 3: box ∩ ℓ₁ ball": (top, lambda b, lam: cap(b, lam, cap=1 / lam), 0),
-        "sparse ℓ₁: box + ℓ₁": (
-            K.SparseL1(0.3),
-            lambda b, lam: box(soft(b, 0.3), lam),
-            0,
-        ),
-        "Huber: box + ½ℓ₂²": (
-            K.Huber(0.3),
-            lambda b, lam: box(b / (1 + 0.3 * lam), lam),
-            0,
-        ),
-        "√(m²+δ²): barrier": (K.SoftAbs(0.2), soft_box, 0),
-        "log cosh: barrier": (
-            K.LogCosh(2.0),
-            lambda b, lam: barrier(b, lam, lambda y: np.arctanh(y) / 2),
-            0,
-        ),
-        "log Σ exp: entropy": (K.LogSumExp(0.5), entropic, 0),
-        "½ℓ₂²: ½ℓ₂²": (K.HalfSquared(), lambda b, lam: b / (1 + lam), 0),
-        "½ℓ₁.₅²: ½ℓ₃²": (K.HalfSquaredLp(1.5), half_lq, 0),
-        "quartic: ℓ_4/3": (
-            K.Quartic(),
-            lambda b, lam: powered(b, np.cbrt(lam), 1 / 3),
-            0,
-        ),
-        "nuclear: spectral ball": (K.nuclear(), on_singular_values(box), 1),
-        "spectral: nuclear ball": (K.spectral(), on_singular_values(l1_ball), 1),
-        "Ky Fan 2": (
-            K.ky_fan(2),
-            on_singular_values(lambda s, lam: l1_ball(s, lam, k=2, cap=1 / lam)),
-            1,
-        ),
-        "smooth nuclear": (smooth, on_singular_values(soft_box), 1),
-        "support: simplex": (simplex, on_simplex, 0),
-    }
-
-
-# The runs -----------------------------------------------------------------------------
 
 
 def follow(opt, grad, x, lr, steps):
@@ -273,28 +130,32 @@ def phase_one(config: Config) -> dict:
     return found
 
 
-def measure(config: Config, progress) -> dict:
+def landed(results) -> dict:
+    """By κ: ‖x − x*‖ along the run, of another set's x* at its end, the distance."""
+    config, cases, found = results.config, library(), {}
     rng = np.random.default_rng(config.seed)
-    cases, landed = library(), {}
     for k, (name, (kappa, solve, matrix)) in enumerate(cases.items()):
-        progress(0.5 * k / len(cases), f"landing: {name}")
+        results.tell(k / len(cases), f"landing: {name}")
         b = 1.5 * rng.normal(size=(4, 4) if matrix else 8)
         program = jax.jit(functools.partial(landing, kappa, steps=config.steps))
         xs = np.asarray(program(jnp.asarray(b), LAM))
         gap = lambda x, xs=xs: np.linalg.norm((xs - x).reshape(len(xs), -1), axis=1)
-        landed[name] = {
+        found[name] = {
             "gap": gap(solve(b, LAM)),
             "wrong": gap(solve(b, LAM / 1.1))[-1],
             "outside": float(kappa.distance(LAM * jnp.asarray(xs[-1]))),
         }
-    progress(0.5, "phase 1")
-    distances = phase_one(config)
-    progress(0.7, "Lion on a box")
-    lam, n = 2.0, config.weights
+    return found
+
+
+def box(results) -> dict:
+    """Lion on the box problem at three ε, f less f* by L-BFGS-B; a larger box too."""
+    config, lam = results.config, 2.0
+    n, side = config.weights, 1 / lam
     Q, b, x = (np.asarray(a) for a in box_problem(config.seed, n))
-    best = {}
-    for side in (1 / lam, 1.1 / lam):
-        best[side] = scipy.optimize.minimize(
+
+    def best(side):
+        return scipy.optimize.minimize(
             lambda x: (x @ Q @ x / 2 - b @ x, Q @ x - b),
             x * side,
             jac=True,
@@ -302,22 +163,14 @@ def measure(config: Config, progress) -> dict:
             bounds=[(-side, side)] * n,
             options={"ftol": 1e-16, "gtol": 1e-12, "maxiter": 10_000},
         )
+
+    right, larger = best(side), best(1.1 * side)
     lion = functools.partial(run, steps=config.box_steps, n=n)
     program = jax.jit(jax.vmap(lion, (0, None, None, None, None)))
-    box_runs = jax.device_get(program(jnp.asarray(BOX), lam, 0.9, 0.99, config.seed))
-    right, larger = (best[side] for side in (1 / lam, 1.1 / lam))
-    progress(0.9, "in the plane")
-    return {
-        "landed": landed,
-        "distances": distances,
-        "box": box_runs | {"f": box_runs["f"] - right.fun, "side": 1 / lam},
-        "larger": (
-            larger.fun - right.fun,
-            np.linalg.norm(box_runs["x"][-1] - larger.x),
-        ),
-        "optimum": right.x,
-        "plane": plane(),
-    }
+    found = jax.device_get(program(jnp.asarray(BOX), lam, 0.9, 0.99, config.seed))
+    found["f"] = found["f"] - right.fun
+    found |= {"side": side, "optimum": right.x, "larger": larger.fun - right.fun}
+    return found | {"apart": np.linalg.norm(found["x"][-1] - larger.x)}
 
 
 TARGET, START = np.array([2.0, 0.9]), np.array([-2.2, 1.8])
@@ -355,100 +208,121 @@ def plane() -> dict:
     return found
 
 
-def claims(results) -> list[Claim]:
-    landed, box_runs = results["landed"], results["box"]
-    outside = {k: d[0, : d.shape[1] // 2] for k, d in results["distances"].items()}
-    inside = {k: d[:, d.shape[1] // 2 :] for k, d in results["distances"].items()}
-    gap = {name: v["gap"][-1] for name, v in landed.items()}
-    last = max(gap, key=gap.__getitem__)
-    S, f = box_runs["S"], box_runs["f"]
-    decade = lambda v: float(np.sqrt(v[0].mean() / v[2].mean()))
-    means = lambda v: ", ".join(f"{a:.1e}" for a in v.mean(axis=1))
+PARTS = {
+    "distances": lambda r: phase_one(r.config),
+    "landed": landed,
+    "box": box,
+    "plane": lambda r: plane(),
+}
 
-    def excess(d, faster=1.0):
-        bound = (1 - faster * RATES[0] * LAM) ** np.arange(d.shape[-1]) * d[:, :1]
-        return float(np.max(d - bound))
 
-    claim = functools.partial(Claim.judged, SOURCE)
+def excess(results, faster=1.0) -> list:
+    """dist(λx_t) less the proved rate, the largest of each κ, from outside."""
+    outside = [d[0, : d.shape[1] // 2] for d in results["distances"].values()]
+    rate = 1 - faster * RATES[0] * LAM
+    return [np.max(d - rate ** np.arange(d.shape[-1]) * d[:, :1]) for d in outside]
 
-    return [
-        claim(
-            "4",
-            "from outside, dist(λx_t) − (1 − ελ)ᵗ dist(λx₀), the largest",
-            max(excess(d) for d in outside.values()),
-            "≤ 1e-12",
-            f"{', '.join(DUALS)}; {len(outside['ℓ₁: box'])} starts each",
-        ),
-        claim(
-            "4a",
-            "from inside, dist(λx_t), the largest",
-            max(d[0].max() for d in inside.values()),
-            "≤ 1e-12",
-        ),
-        claim(
-            "4x",
-            "claim 4 with a rate 5 % too fast",
-            min(excess(d, 1.05) for d in outside.values()),
-            "≥ 0.01 rejected",
-            "the least of the three κ",
-        ),
-        claim(
-            "4y",
-            f"claim 4a with ελ = {RATES[1] * LAM:.1f} > 1",
-            min(d[1].max() for d in inside.values()),
-            "≥ 0.01 rejected",
-            "the least of the three κ",
-        ),
-        claim(
-            "5",
-            "Lion on ½xᵀQx − bᵀx in a box: S(x) at ε = 1e-2, best of the last tenth",
-            S[0].min(),
-            "≤ 1e-2",
-            f"n = {len(box_runs['x'][0])}, ‖Q‖ = 1; mean {S[0].mean():.1e}",
-        ),
-        claim(
-            "5a",
-            "S(x) is smaller per decade of ε by the factor",
-            decade(S),
-            "≥ 5",
-            f"means over the last tenth at ε = 1e-2, 1e-3, 1e-4: {means(S)}",
-        ),
-        claim(
-            "5b",
-            "f(x) − f* is smaller per decade of ε by the factor, f* by L-BFGS-B",
-            decade(f),
-            "≥ 5",
-            f"means over the last tenth: {means(f)}",
-        ),
-        claim(
-            "5c",
-            "with every κ, ‖x_T − x*‖ ≤ 10ε_T, ε_T = 1e-4, x* by an independent solver",
-            gap[last],
-            "≤ 1e-3",
-            f"{len(gap)} κ; worst: {last}",
-            (float(min(gap.values())), float(gap[last])),
-        ),
-        claim(
-            "5d",
-            "with every κ, the last iterate's distance to the domain of κ*",
-            max(v["outside"] for v in landed.values()),
-            "≤ 1e-12",
-        ),
-        claim(
-            "5x",
-            "claim 5c with x* of a set 10 % larger (λ/1.1): ‖x_T − x*‖",
-            min(v["wrong"] for v in landed.values()),
-            "≥ 0.01 rejected",
-            f"the least of {len(gap)} κ",
-        ),
-        claim(
-            "5y",
-            "claim 5b with f* of a box 10 % larger: |f(x) − f*| at ε = 1e-4",
-            abs(f[2].mean() - results["larger"][0]),
-            "≥ 0.01 rejected",
-            f"‖x − x*‖ = {results['larger'][1]:.2f}",
-        ),
-    ]
+
+def inside(results, rate) -> list:
+    return [d[rate, d.shape[1] // 2 :].max() for d in results["distances"].values()]
+
+
+def of_landed(results, key) -> dict:
+    return {name: np.ravel(v[key])[-1] for name, v in results["landed"].items()}
+
+
+def decade(results, key) -> Measured:
+    values = results["box"][key]
+    means = ", ".join(f"{v:.1e}" for v in values.mean(axis=1))
+    factor = np.sqrt(values[0].mean() / values[2].mean())
+    return Measured(
+        factor, f"means over the last tenth at ε = 1e-2, 1e-3, 1e-4: {means}"
+    )
+
+
+def score(results) -> Measured:
+    S, n = results["box"]["S"][0], len(results["box"]["x"][0])
+    return Measured(S.min(), f"n = {n}, ‖Q‖ = 1; mean {S.mean():.1e}")
+
+
+def of_larger(results) -> Measured:
+    found = results["box"]
+    text = f"‖x − x*‖ = {found['apart']:.2f}"
+    return Measured(abs(found["f"][2].mean() - found["larger"]), text)
+
+
+CLAIMS = [
+    Claim(
+        "4",
+        "from outside, dist(λx_t) − (1 − ελ)ᵗ dist(λx₀), the largest",
+        at_most(1e-12, "round-off of norms up to 100, over 400 steps"),
+        lambda r: largest(excess(r), ", ".join(DUALS)),
+    ),
+    Claim(
+        "4a",
+        "from inside, dist(λx_t), the largest",
+        at_most(1e-14, "round-off of a norm of 1"),
+        lambda r: largest(inside(r, 0)),
+    ),
+    Control(
+        "4x",
+        "claim 4 with a rate 5 % too fast",
+        at_least(0.01, "far above round-off"),
+        lambda r: smallest(excess(r, 1.05), "of three κ"),
+        of="4",
+    ),
+    Control(
+        "4y",
+        f"claim 4a with ελ = {RATES[1] * LAM:.1f} > 1",
+        at_least(0.01, "far above round-off"),
+        lambda r: smallest(inside(r, 1), "of three κ"),
+        of="4a",
+    ),
+    Claim(
+        "5",
+        "Lion on ½xᵀQx − bᵀx in a box: S(x) at ε = 1e-2, best of the last tenth",
+        at_most(1e-2, "first order in ε"),
+        score,
+    ),
+    Claim(
+        "5a",
+        "S(x) is smaller per decade of ε by the factor",
+        at_least(5, "10 for an error of first order; half of it, as runs end"),
+        functools.partial(decade, key="S"),
+    ),
+    Claim(
+        "5b",
+        "f(x) − f* is smaller per decade of ε by the factor, f* by L-BFGS-B",
+        at_least(5, "10 for an error of first order; half of it, as runs end"),
+        functools.partial(decade, key="f"),
+    ),
+    Claim(
+        "5c",
+        "with every κ, ‖x_T − x*‖ ≤ 10ε_T, ε_T = 1e-4, x* by an independent solver",
+        at_most(1e-3, "ten of the last steps"),
+        lambda r: largest(of_landed(r, "gap")),
+    ),
+    Claim(
+        "5d",
+        "with every κ, the last iterate's distance to the domain of κ*",
+        at_most(1e-12, "round-off of a distance, of an SVD for some κ"),
+        lambda r: largest(of_landed(r, "outside")),
+    ),
+    Control(
+        "5x",
+        "claim 5c with x* of a set 10 % larger (λ/1.1): ‖x_T − x*‖",
+        at_least(0.01, "ten times what claim 5c allows"),
+        lambda r: smallest(of_landed(r, "wrong")),
+        of="5c",
+    ),
+    Control(
+        "5y",
+        "claim 5b with f* of a box 10 % larger: |f(x) − f*| at ε = 1e-4",
+        at_least(0.01, "far above f(x) − f* of claim 5b"),
+        of_larger,
+        of="5b",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -473,7 +347,10 @@ def figures(results) -> dict:
     for ax in (arrive, settle):
         ax.legend(loc="lower left")
     side = results["box"]["side"]
-    weights = {"Lion, ε = 1e-4": results["box"]["x"][2], "optimum": results["optimum"]}
+    weights = {
+        "Lion, ε = 1e-4": results["box"]["x"][2],
+        "optimum": results["box"]["optimum"],
+    }
     return {
         "paths": trajectory_figure(
             {name: path for name, (path, _, _) in planes.items()},
@@ -487,3 +364,16 @@ def figures(results) -> dict:
         "phases": phases,
         "weights": histogram_figure(weights, side, title="Weights of the box problem"),
     }
+
+
+STUDY = Study(
+    "Lion-κ solves a constrained problem",
+    "Chen, Liu, Liang, Liu, arXiv:2310.05898, Sections 3 and 4",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

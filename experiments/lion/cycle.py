@@ -11,12 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim, LionKappa, LionState
+from dynax import LionKappa, LionState
+from dynax.claim import Claim, Control, Measured, at_least, at_most
 from dynax.report import COLORS, new_figure
-
-
-TITLE = "The 2-cycles of Lion at a constant learning rate"
-SOURCE = "Derived from the map; Lion: Chen et al., arXiv:2302.06675"
+from dynax.study import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,78 +76,120 @@ def run(ratio, beta1, beta2, lr, curvature, steps=4000) -> dict:
     }
 
 
-def measure(config: Config, progress) -> dict:
-    go = functools.partial(run, steps=config.steps)
-    ratios = jnp.linspace(0.0, 1.0, config.ratios)
+def bands(results) -> dict:
+    """By point: what `run` gives over all a/ε, and where the edges should be."""
+    go = functools.partial(run, steps=results.config.steps)
     sweep = jax.jit(jax.vmap(go, (0, None, None, None, None)))
-    bands, every = {}, POINTS + EMPTY
+    found, every = {}, POINTS + EMPTY
     for k, point in enumerate(every):
-        progress(k / len(every), f"β = {point[:2]}")
-        beta1, beta2 = point[:2]
-        bands[point] = jax.device_get(sweep(ratios, *point))
-        edge = beta1 / (1 + beta2)
+        results.tell(k / len(every), f"β = {point[:2]}")
+        found[point] = jax.device_get(sweep(jnp.asarray(results["ratios"]), *point))
+        edge = point[0] / (1 + point[1])
         width = max(0.5 - edge, 1e-3)
         # the middle, both edges from inside, both from outside
         at = [0.5, edge + 0.01 * width, 1 - edge - 0.01 * width]
         at += [edge - 0.01 * width, 1 - edge + 0.01 * width]
-        bands[point]["at"] = jax.device_get(sweep(jnp.asarray(at), *point))
-    return {"ratios": np.asarray(ratios), "bands": bands}
+        found[point]["at"] = jax.device_get(sweep(jnp.asarray(at), *point))
+    return found
 
 
-def claims(results) -> list[Claim]:
-    ratios, bands = results["ratios"], results["bands"]
-    spacing = float(ratios[1] - ratios[0])
-    kept = {p: ratios[bands[p]["departure"] < 1e-9] for p in bands}
-    edge = {p: p[0] / (1 + p[1]) for p in bands}
-    ends = {p: (kept[p].min(), kept[p].max()) for p in POINTS if len(kept[p])}
-    error = [max(lo - edge[p], 1 - edge[p] - hi) for p, (lo, hi) in ends.items()]
-    beyond = [max(edge[p] - lo, hi - 1 + edge[p]) for p, (lo, hi) in ends.items()]
-    worst = max(*error, *beyond) if len(ends) == len(POINTS) else np.inf
-    at = np.stack([bands[p]["at"]["departure"] for p in POINTS])
-    floor = max(abs(bands[p]["at"]["loss"][0] - 1 / 8) for p in POINTS)
-    multiplier = max(abs(bands[p]["at"]["multiplier"][0] - p[1] ** 2) for p in POINTS)
-    many = f"{len(POINTS)} choices of β₁, β₂, ε, h"
-    first = POINTS[0]
-    seen = ", ".join(f"{v:.4f}" for v in ends.get(first, ()))
+PARTS = {
+    "ratios": lambda r: np.linspace(0.0, 1.0, r.config.ratios),
+    "bands": bands,
+}
+MANY = f"{len(POINTS)} choices of β₁, β₂, ε, h"
 
-    claim = functools.partial(Claim.judged, SOURCE)
 
+def at(results, key, where, points=POINTS):
+    return np.stack([results["bands"][p]["at"][key][where] for p in points])
+
+
+def edges(results) -> Measured:
+    """The largest distance of the ends of what is kept from the edges proved."""
+    ratios, found = results["ratios"], results["bands"]
+    error, seen = [], []
+    for p in POINTS:
+        kept = ratios[found[p]["departure"] < 1e-9]
+        if not len(kept):
+            return Measured(np.inf, f"no cycle at β = {p[:2]}")
+        edge = p[0] / (1 + p[1])
+        error.append(max(abs(kept[0] - edge), abs(1 - edge - kept[-1])))
+        seen.append(f"{kept[0]:.4f}, {kept[-1]:.4f} against {edge:.4f}, {1 - edge:.4f}")
+    return Measured(max(error), f"β = {POINTS[0][:2]}: {seen[0]}")
+
+
+def departure(results) -> Measured:
+    text = f"in ε; a = ε/2 and 1 % of the half-width inside both edges; {MANY}"
+    return Measured(at(results, "departure", slice(0, 3)).max(), text)
+
+
+def multiplier(results) -> Measured:
+    found = at(results, "multiplier", 0) - [p[1] ** 2 for p in POINTS]
+    return Measured(np.max(np.abs(found)), MANY)
+
+
+def above_the_floor(results, points=POINTS):
+    return np.abs(at(results, "loss", 0, points) - 1 / 8)
+
+
+def outside(results) -> Measured:
+    least = at(results, "departure", slice(3, None)).min()
+    return Measured(least, f"departure in ε, the least of {MANY}")
+
+
+def empty(results) -> Measured:
+    least = min(results["bands"][p]["departure"].min() for p in EMPTY)
+    return Measured(least, ", ".join(str(p[:2]) for p in EMPTY))
+
+
+def claims(config) -> list:
+    spacing = 1 / (config.ratios - 1)
+    adding = "round-off of a sum over all steps"
     return [
-        claim(
+        Claim(
             "16",
             "2-cycles of Lion on ½hx², λ = 0, in the band: farthest from {a, a − ε}",
-            at[:, :3].max(),
-            "≤ 1e-9",
-            f"in ε; a = ε/2 and 1 % of the half-width inside both edges; {many}",
+            at_most(1e-13, "x ± ε is exact but for an ulp of ε"),
+            departure,
         ),
-        claim(
+        Claim(
             "16a",
             "band edges β₁/(1+β₂) and 1 − β₁/(1+β₂) of a/ε: largest error of a grid",
-            worst,
-            f"≤ {spacing:g}",
-            f"β = {first[:2]}: {seen} against {edge[first]:.4f}, {1 - edge[first]:.4f}",
+            at_most(spacing, "the spacing of the grid"),
+            edges,
         ),
-        claim("16b", "mean loss/(hε²) − 1/8 at a = ε/2", floor, "≤ 1e-9", many),
-        claim("16c", "transverse multiplier − β₂²", multiplier, "≤ 1e-9", many),
-        claim(
+        Claim(
+            "16b",
+            "mean loss/(hε²) − 1/8 at a = ε/2",
+            at_most(1e-10, adding),
+            lambda r: Measured(above_the_floor(r).max(), MANY),
+        ),
+        Claim(
+            "16c",
+            "transverse multiplier − β₂²",
+            at_most(1e-10, "cancellation of m against its change, hε/1000"),
+            multiplier,
+        ),
+        Control(
             "16x",
             "claim 16 with a/ε outside the band by 1 % of its half-width",
-            at[:, 3:].min(),
-            "≥ 0.5 rejected",
-            f"departure in ε, the least of {many}",
+            at_least(0.5, "half a step; a sign that turns moves x by a whole one"),
+            outside,
+            of="16",
         ),
-        claim(
+        Control(
             "16y",
             "claim 16 with 2β₁ > 1 + β₂: departure in ε, the least over all a/ε",
-            min(bands[p]["departure"].min() for p in EMPTY),
-            "≥ 0.5 rejected",
-            ", ".join(str(p[:2]) for p in EMPTY),
+            at_least(0.5, "half a step; a sign that turns moves x by a whole one"),
+            empty,
+            of="16",
         ),
-        claim(
+        Control(
             "16z",
             "claim 16b with 2β₁ > 1 + β₂: |mean loss/(hε²) − 1/8|",
-            min(abs(bands[p]["at"]["loss"][0] - 1 / 8) for p in EMPTY),
-            "≥ 0.01 rejected",
+            at_least(0.01, "far above the rounding that claim 16b allows"),
+            lambda r: above_the_floor(r, EMPTY).min(),
+            of="16b",
         ),
     ]
 
@@ -178,3 +218,15 @@ def figures(results) -> dict:
     )
     right.set_title("The floor hε²/8")
     return {"cycles": figure}
+
+
+STUDY = Study(
+    "The 2-cycles of Lion at a constant learning rate",
+    "Derived from the map; Lion: Chen et al., arXiv:2302.06675",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+)

@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from optax.contrib import _muon
 
-from dynax import Claim, LionKappa, iterate, kappa as K
+from dynax import LionKappa, iterate, kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest
 from dynax.report import COLORS, new_figure
-
-
-TITLE = "Muon, exact and practical"
-SOURCE = "Chen, Li, Liu, arXiv:2506.15054; Jordan et al., Muon (coefficients)"
+from dynax.study import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,77 +114,95 @@ def run(lr, weight_decay, beta1, beta2, seed) -> dict:
     }
 
 
-def measure(config: Config, progress) -> dict:
+def trained(results, kappa) -> dict:
+    """Every seed of one factor, at λ = 1."""
+    config = results.config
+    go = functools.partial(train, kappa, steps=config.steps, side=config.side)
+    over = jax.jit(jax.vmap(go, (None, None, None, None, 0)))
     seeds = config.seed + jnp.arange(config.seeds)
-    found = {}
-    for k, (name, kappa) in enumerate(
-        (("exact", K.nuclear()), ("five", NewtonSchulz()))
-    ):
-        progress(0.4 * k, f"Muon: {name}")
-        go = functools.partial(train, kappa, steps=config.steps, side=config.side)
-        over = jax.jit(jax.vmap(go, (None, None, None, None, 0)))
-        found[name] = jax.device_get(over(0.1, 1.0, 0.9, 0.99, seeds))
-    progress(0.9, "the map of singular values")
-    s = jnp.linspace(0.05, 1.0, config.points)
-    image = jax.jit(singular_value_map)(s)
-    return found | {"map": (np.asarray(s), np.asarray(image))}
+    return jax.device_get(over(0.1, 1.0, 0.9, 0.99, seeds))
 
 
-def claims(results) -> list[Claim]:
-    exact, five = results["exact"], results["five"]
-    s, image = results["map"]
-    fall = float(np.max(np.maximum.accumulate(image) - image))
-    low, high = float(image.min()), float(image.max())
+def image(results):
+    """σ and σ' of the five steps."""
+    s = jnp.linspace(0.05, 1.0, results.config.points)
+    return np.asarray(s), np.asarray(jax.jit(singular_value_map)(s))
+
+
+PARTS = {
+    "exact": functools.partial(trained, kappa=K.nuclear()),
+    "five": functools.partial(trained, kappa=NewtonSchulz()),
+    "map": image,
+}
+
+
+def score(results) -> Measured:
+    exact = results["exact"]
+    text = f"ε = 1e-4 at the end; H rose on {np.mean(exact['rises']):.0%} of steps"
+    return Measured(np.max(exact["S"][:, -1]), text)
+
+
+def fall(results) -> Measured:
+    _, image = results["map"]
+    largest = np.max(np.maximum.accumulate(image) - image)
+    return Measured(largest, "the map of a convex κ never falls")
+
+
+def off_one(results) -> Measured:
+    low, high = map(float, (results["map"][1].min(), results["map"][1].max()))
+    return Measured(max(1 - low, high - 1), f"range [{low:.2f}, {high:.2f}]")
+
+
+def score_of_five(results) -> Measured:
+    five = results["five"]
     ended = ", ".join(f"{v:.2f}" for v in five["sigma"][0])
+    text = f"H rose on only {np.mean(five['rises']):.0%} of the steps; F − F* ends at "
+    return Measured(
+        np.min(five["S"]), f"{text}{np.min(five['gap']):.2f}, λσ at {ended}"
+    )
 
-    claim = functools.partial(Claim.judged, SOURCE)
 
-    return [
-        claim(
-            "11",
-            "Muon with the exact factor, min ½‖X − B‖² on ‖X‖_op ≤ 1/λ: λσ_max(X) − 1",
-            np.max(exact["sigma"]) - 1,
-            "≤ 1e-6",
-        ),
-        claim(
-            "11a",
-            "F(X) − F*, F* in closed form",
-            np.max(np.abs(exact["gap"])),
-            "≤ 1e-5",
-            f"{len(exact['gap'])} seeds",
-            (float(np.min(exact["gap"])), float(np.max(exact["gap"]))),
-        ),
-        claim(
-            "11b",
-            "the KKT score S(X) = ‖∇F‖_* + λ⟨X, ∇F⟩ of the last iterate",
-            np.max(exact["S"][:, -1]),
-            "≤ 1e-3",
-            f"ε = 1e-4 at the end; H rose on {np.mean(exact['rises']):.0%} of steps",
-        ),
-        claim(
-            "11x",
-            "five Newton–Schulz steps as ∇κ: largest fall of the map σ ↦ σ'",
-            fall,
-            "≥ 0.1 rejected",
-            "the map of a convex κ never falls",
-        ),
-        claim(
-            "11y",
-            "five Newton–Schulz steps as UVᵀ: max |σ' − 1| over σ in [0.05, 1]",
-            max(1 - low, high - 1),
-            "≥ 0.05 rejected",
-            f"range [{low:.2f}, {high:.2f}]",
-            (low, high),
-        ),
-        claim(
-            "11z",
-            "claim 11b with five Newton–Schulz steps: least S of the whole run",
-            np.min(five["S"]),
-            "≥ 0.1 rejected",
-            f"H rose on only {np.mean(five['rises']):.0%} of the steps; F − F* ends at "
-            f"{np.min(five['gap']):.2f}, λσ at {ended}",
-        ),
-    ]
+CLAIMS = [
+    Claim(
+        "11",
+        "Muon with the exact factor, min ½‖X − B‖² on ‖X‖_op ≤ 1/λ: λσ_max(X) − 1",
+        at_most(1e-11, "round-off of an SVD a step, which decay forgets"),
+        lambda r: np.max(r["exact"]["sigma"]) - 1,
+    ),
+    Claim(
+        "11a",
+        "F(X) − F*, F* in closed form",
+        at_most(1e-5, "second order in the last step, ε = 1e-4"),
+        lambda r: largest(np.abs(r["exact"]["gap"]), f"{len(r['exact']['gap'])} seeds"),
+    ),
+    Claim(
+        "11b",
+        "the KKT score S(X) = ‖∇F‖_* + λ⟨X, ∇F⟩ of the last iterate",
+        at_most(1e-3, "first order in the last step, ε = 1e-4"),
+        score,
+    ),
+    Control(
+        "11x",
+        "five Newton–Schulz steps as ∇κ: largest fall of the map σ ↦ σ'",
+        at_least(0.1, "a tenth of the exact σ' = 1; a monotone map falls by 0"),
+        fall,
+        of="11",
+    ),
+    Control(
+        "11y",
+        "five Newton–Schulz steps as UVᵀ: max |σ' − 1| over σ in [0.05, 1]",
+        at_least(0.05, "far above round-off"),
+        off_one,
+        of="11",
+    ),
+    Control(
+        "11z",
+        "claim 11b with five Newton–Schulz steps: least S of the whole run",
+        at_least(0.1, "a hundred times what claim 11b allows"),
+        score_of_five,
+        of="11b",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -209,3 +225,16 @@ def figures(results) -> dict:
     for ax in (left, right):
         ax.legend(loc="lower left")
     return {"muon": figure}
+
+
+STUDY = Study(
+    "Muon, exact and practical",
+    "Chen, Li, Liu, arXiv:2506.15054; Jordan et al., Muon (coefficients)",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

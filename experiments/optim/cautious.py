@@ -16,13 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim, kappa as K
+from dynax import kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.optim.adam import Adam
 from dynax.report import COLORS, new_figure
-
-
-TITLE = "Cautious: H and the loss both fall"
-SOURCE = "Liang, Chen, Liu, Liu, arXiv:2411.16085, Theorems 2.1 and 2.4"
+from dynax.study import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,130 +186,158 @@ def thresholded(config) -> dict:
     return {"rises": np.asarray(counts), "fall": np.asarray(fall)}
 
 
-def measure(config: Config, progress) -> dict:
-    found = {}
-    cases = methods()
+def states(results) -> dict:
+    found, cases = {}, methods()
     for k, (name, opt) in enumerate(cases.items()):
-        progress(0.5 * k / len(cases), f"random states: {name}")
-        found[name] = pointwise(name, opt, config)
-    progress(0.5, "along the flow")
-    ts = jnp.linspace(0.0, config.horizon, 601)
-    ball = dx.HeavyBall(0.5)
-    flows = {
-        "heavy ball": jax.device_get(along(ball, ts)),
-        "cautious": jax.device_get(along(dx.CautiousHamiltonian(ball), ts)),
-    }
-    progress(0.7, "maps")
+        results.tell(k / len(cases), f"random states: {name}")
+        found[name] = pointwise(name, opt, results.config)
+    return found
+
+
+def times(results):
+    return jnp.linspace(0.0, results.config.horizon, 601)
+
+
+def flows(results) -> dict:
+    ball, ts = dx.HeavyBall(0.5), times(results)
+    masked = dx.CautiousHamiltonian(ball)
+    cases = {"heavy ball": ball, "cautious": masked}
+    return {name: jax.device_get(along(opt, ts)) for name, opt in cases.items()}
+
+
+def maps(results) -> dict:
+    config = results.config
     seeds = config.seed + jnp.arange(config.starts)
     go = functools.partial(run, steps=config.steps)
-    maps = jax.device_get(jax.jit(jax.vmap(go, (None, None, 0)))(LR, 0.9, seeds))
-    one = jnp.ones(2)
-    gdm = dx.Momentum(0.9)
+    return jax.device_get(jax.jit(jax.vmap(go, (None, None, 0)))(LR, 0.9, seeds))
+
+
+def paths(results) -> dict:
+    """f along the map from (1, 1)."""
+    one, gdm = jnp.ones(2), dx.Momentum(0.9)
     shown = {
         "GDM": gdm,
         "cautious": dx.Cautious(gdm, scaled=False),
         "thresholded": dx.ThresholdedCautious(gdm, 8.0),
     }
-    follow = jax.jit(lambda opt: descend(opt, bowl, one, LR, config.steps))
-    paths = {name: np.asarray(follow(opt)) for name, opt in shown.items()}
-    progress(0.85, "thresholded masks")
-    return {
-        "states": found,
-        "t": np.asarray(ts),
-        "flows": flows,
-        "maps": maps,
-        "paths": paths,
-        "thresholded": thresholded(config),
-        "count": config.states,
-    }
+    follow = jax.jit(lambda opt: descend(opt, bowl, one, LR, results.config.steps))
+    return {name: np.asarray(follow(opt)) for name, opt in shown.items()}
 
 
-def claims(results) -> list[Claim]:
-    states, maps, paths = results["states"], results["maps"], results["paths"]
-    worst = lambda key: max(v[key] for v in states.values())
-    many = f"{', '.join(states)}; {results['count']} states each"
-    f, h = results["flows"]["cautious"]
-    f_plain, h_plain = results["flows"]["heavy ball"]
-    right, wrong = results["thresholded"]["rises"]
+PARTS = {
+    "states": states,
+    "flows": flows,
+    "maps": maps,
+    "paths": paths,
+    "thresholded": lambda r: thresholded(r.config),
+}
+
+
+def worst(results, key) -> Measured:
+    top = {name: v[key] for name, v in results["states"].items()}
+    return largest(top, f"{', '.join(top)}; {results.config.states} states each")
+
+
+def step(results, name, which=slice(None)) -> float:
+    """The largest rise of f and H between save points."""
+    return max(np.max(np.diff(v)) for v in results["flows"][name][which])
+
+
+def never(results) -> Measured:
+    right = results["thresholded"]["rises"][0]
     still = np.mean(results["thresholded"]["fall"][0] == 0, axis=1)
-    masked, plain = maps["cautious_rises"].sum(), maps["gdm_rises"].sum()
-    first = {name: int(rises(v)) for name, v in paths.items()}
-    ends = ", ".join(f"{name} {v[-1]:.0e}" for name, v in paths.items())
-    step = lambda v: float(np.max(v[1:] - v[:-1]))
+    text = f"ε = {', '.join(f'{lr:g}' for lr in LONG)}; {right.shape[1]} starts, of "
+    text += f"which {', '.join(f'{s:.0%}' for s in still)} never moved; f not convex"
+    return Measured(right.sum(), text)
 
-    claim = functools.partial(Claim.judged, SOURCE)
 
-    return [
-        claim(
-            "10",
-            "largest Ḣ of the masked flow at random states, by one jvp",
-            worst("H"),
-            "≤ 1e-12",
-            many,
-        ),
-        claim("10a", "largest ḟ of the masked flow", worst("f"), "≤ 1e-12", many),
-        claim(
-            "10b",
-            "largest Ḣ(with mask) − Ḣ(without), at the same state",
-            worst("slower"),
-            "≤ 1e-12",
-            many,
-        ),
-        claim("10c", "|Ḣ + D|/(1 + D), D as claimed", worst("identity"), "≤ 1e-10"),
-        claim(
-            "10d",
-            "along a solve of the masked heavy ball, the largest rise of f or H",
-            max(step(f), step(h)),
-            "≤ 1e-10",
-            f"{len(f)} save points, Tsit5 at rtol 1e-8",
-        ),
-        claim(
-            "10e",
-            "thresholded mask: steps on which f rose",
-            right.sum(),
-            "≤ 0",
-            f"ε = {', '.join(f'{lr:g}' for lr in LONG)}; {right.shape[1]} starts, of "
-            f"which {', '.join(f'{s:.0%}' for s in still)} never moved; f not convex",
-        ),
-        claim(
-            "10f",
-            "plain mask on 4w₁² + w₂², ε = 0.01, β = 0.9: its rises of f / GDM's",
-            masked / plain,
-            "≤ 0.25",
-            f"{len(maps['gdm_rises'])} starts; from (1, 1): {first['cautious']} "
-            f"against {first['GDM']}; f at the end: {ends}",
-            (
-                float(np.min(maps["cautious_rises"] / maps["gdm_rises"])),
-                float(np.max(maps["cautious_rises"] / maps["gdm_rises"])),
-            ),
-        ),
-        claim(
-            "10x",
-            "claim 10d without mask: the largest rise of f",
-            step(f_plain),
-            "≥ 1e-3 rejected",
-            f"its H rises by {step(h_plain):.0e}",
-        ),
-        claim(
-            "10y",
-            "claim 10e with a tenth of L in the mask",
-            wrong.sum(),
-            "≥ 1 rejected",
-            f"{np.mean(wrong > 0):.0%} of the runs",
-        ),
-        claim(
-            "10z",
-            "claim 10 for the mask with its factor n/(nnz + 1): largest Ḣ",
-            worst("scaled"),
-            "≥ 0.01 rejected",
-        ),
-    ]
+def rarer(results) -> Measured:
+    masked, plain = (results["maps"][f"{k}_rises"] for k in ("cautious", "gdm"))
+    first = {name: int(rises(v)) for name, v in results["paths"].items()}
+    ends = ", ".join(f"{k} {v[-1]:.0e}" for k, v in results["paths"].items())
+    text = f"{len(plain)} starts; from (1, 1): {first['cautious']} against "
+    text += f"{first['GDM']}; f at the end: {ends}"
+    share = masked / plain
+    return Measured(masked.sum() / plain.sum(), text, (np.min(share), np.max(share)))
+
+
+def tenth(results) -> Measured:
+    wrong = results["thresholded"]["rises"][1]
+    return Measured(wrong.sum(), f"{np.mean(wrong > 0):.0%} of the runs")
+
+
+SIGN = "0, and round-off of sums of 6 terms"
+CLAIMS = [
+    Claim(
+        "10",
+        "largest Ḣ of the masked flow at random states, by one jvp",
+        at_most(1e-12, SIGN),
+        functools.partial(worst, key="H"),
+    ),
+    Claim(
+        "10a",
+        "largest ḟ of the masked flow",
+        at_most(1e-12, SIGN),
+        functools.partial(worst, key="f"),
+    ),
+    Claim(
+        "10b",
+        "largest Ḣ(with mask) − Ḣ(without), at the same state",
+        at_most(1e-12, SIGN),
+        functools.partial(worst, key="slower"),
+    ),
+    Claim(
+        "10c",
+        "|Ḣ + D|/(1 + D), D as claimed",
+        at_most(1e-12, "round-off of two sums of 6 terms"),
+        functools.partial(worst, key="identity"),
+    ),
+    Claim(
+        "10d",
+        "along a solve of the masked heavy ball, the largest rise of f or H",
+        at_most(1e-10, "rtol 1e-8 of what falls between two of 601 points"),
+        lambda r: step(r, "cautious"),
+    ),
+    Claim(
+        "10e",
+        "thresholded mask: steps on which f rose",
+        equals(0, "a count, past round-off"),
+        never,
+    ),
+    Claim(
+        "10f",
+        "plain mask on 4w₁² + w₂², ε = 0.01, β = 0.9: its rises of f / GDM's",
+        at_most(0.25, "far more rarely: here, a quarter"),
+        rarer,
+    ),
+    Control(
+        "10x",
+        "claim 10d without mask: the largest rise of f",
+        at_least(1e-3, "far above the solver's tolerance"),
+        lambda r: step(r, "heavy ball", slice(1)),
+        of="10d",
+    ),
+    Control(
+        "10y",
+        "claim 10e with a tenth of L in the mask",
+        at_least(1, "one is enough"),
+        tenth,
+        of="10e",
+    ),
+    Control(
+        "10z",
+        "claim 10 for the mask with its factor n/(nnz + 1): largest Ḣ",
+        at_least(0.01, "far above round-off"),
+        functools.partial(worst, key="scaled"),
+        of="10",
+    ),
+]
 
 
 def figures(results) -> dict:
     figure, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
-    t = results["t"]
+    t = times(results)
     for name, color in (("heavy ball", "vermilion"), ("cautious", "blue")):
         f, h = results["flows"][name]
         left.plot(t, h, "--", color=COLORS[color], lw=1, label=f"{name}: H")
@@ -327,3 +353,15 @@ def figures(results) -> dict:
     for ax in (left, right):
         ax.legend()
     return {"cautious": figure}
+
+
+STUDY = Study(
+    "Cautious: H and the loss both fall",
+    "Liang, Chen, Liu, Liu, arXiv:2411.16085, Theorems 2.1 and 2.4",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)

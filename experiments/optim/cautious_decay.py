@@ -1,10 +1,10 @@
 """Cautious weight decay: x₊ = x − η(u + λ1(u∘x ≥ 0)∘x), around four methods.
 
 Each has a Lyapunov function for the loss itself: the printed V̇ of SGD, SGD with
-momentum, Lion-κ and Adam are exact, and so are those of the methods as they are run,
-which look ahead. On f = ((x−3)² + (y−3)² − 1)² AdamW stops at the corner (1, 1) of the
-box that its decay means, f = 49; with cautious decay Adam reaches f = 0, at a point of
-the circle where no |xᵢ| can shrink but at the cost of another; Adam just stops on it.
+momentum, Lion-κ and Adam are exact. On f = ((x−3)² + (y−3)² − 1)² AdamW stops at the
+corner (1, 1) of the box that its decay means, f = 49; with cautious decay Adam reaches
+f = 0, at a point of the circle where no |xᵢ| can shrink but at the cost of another;
+Adam just stops on it.
 """
 
 import dataclasses
@@ -15,13 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim, kappa as K
+from dynax import kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.optim.adam import Adam
 from dynax.report import COLORS, new_figure
-
-
-TITLE = "Cautious weight decay keeps the loss"
-SOURCE = "Cautious Weight Decay, arXiv:2510.12402"
+from dynax.study import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,18 +133,6 @@ def printed(f, lam=LAM, a=1.3, rate=0.7, b=2.0, e=0.1) -> dict:
     }
 
 
-def methods() -> dict:
-    """The same four as they are run, in discrete steps, by dynax."""
-    return {
-        "SGD": dx.GradientDescent(),
-        "sign": dx.SignSGD(),
-        "SGDM": dx.Momentum(0.9),
-        "heavy ball": dx.HeavyBall(0.5),
-        "smooth Lion": dx.LionKappa(K.SoftAbs(0.2)),
-        "Adam": Adam(),
-    }
-
-
 def draws(config):
     """Random x, m of many sizes, v ≥ 0, t."""
     keys = jax.random.split(jax.random.key(config.seed), 5)
@@ -181,37 +167,6 @@ def as_printed(config) -> dict:
 
     cases = printed(loss(config.seed))
     found = jax.jit(lambda: [one(case) for case in cases.values()])()
-    return dict(zip(cases, jax.tree.map(float, found), strict=True))
-
-
-def as_run(config) -> dict:
-    """|V̇ + D|/(1 + D), the least D, and the first for D of the base alone."""
-    f = loss(config.seed)
-    xs, ms, vs, _ = draws(config)
-
-    def one(opt):
-        decayed = dx.cautious_decay(opt, LAM)
-        assert isinstance(decayed, dx.AbstractLyapunovOptimizer)
-
-        def at(x, m, v):
-            state = opt.init(x)
-            if isinstance(opt, Adam):
-                w = jnp.asarray(0.7)
-                state = state._replace(m=m, v=v, weight_m=w, weight_v=w / 4)
-            else:
-                state = jax.tree.map(lambda _: m, state)
-            y, flow = (x, state), dx.LyapunovFlow(decayed, f, LR)
-            _, slope = dx.lie_derivative(flow.energy, flow.field)(0.0, y)
-            d = flow.dissipation(0.0, y)
-            short = opt.dissipation(0.0, x, state, jax.grad(f)(x), LR)
-            gap = lambda d: jnp.abs(slope + d) / (1 + jnp.abs(d))
-            return gap(d), d, gap(short)
-
-        error, d, short = jax.vmap(at)(xs, ms, vs)
-        return jnp.max(error), jnp.min(d), jnp.max(short)
-
-    cases = methods()
-    found = jax.jit(lambda: [one(opt) for opt in cases.values()])()
     return dict(zip(cases, jax.tree.map(float, found), strict=True))
 
 
@@ -258,117 +213,124 @@ def run(lr, weight_decay, seed, steps=20_000) -> dict:
     return {f"{k}_x": v for k, v in found.items()} | values
 
 
-def measure(config: Config, progress) -> dict:
-    progress(0.0, "V̇ as printed")
-    formulas = as_printed(config)
-    progress(0.3, "V̇ of the methods as run")
-    found = as_run(config)
-    progress(0.7, "the toy")
+def trails(results) -> dict:
+    """From the starts of the figure, and from random ones."""
+    config = results.config
     rng = np.random.default_rng(config.seed)
     around = 3 + 3 * rng.normal(size=(config.starts - len(STARTS), 2))
     starts = jnp.asarray(np.concatenate([STARTS, around]))
-    every = config.steps // 400
-    go = functools.partial(paths, lr=1e-2, weight_decay=1.0)
-    go = functools.partial(go, steps=config.steps, every=every)
-    trails = jax.device_get(jax.jit(jax.vmap(go))(starts))
-    return {"printed": formulas, "run": found, "starts": starts, "paths": trails}
+    how = {"lr": 1e-2, "weight_decay": 1.0, "steps": config.steps}
+    go = functools.partial(paths, every=config.steps // 400, **how)
+    return jax.device_get(jax.jit(jax.vmap(go))(starts))
 
 
-def claims(results) -> list[Claim]:
-    formulas, found = results["printed"], results["run"]
-    ends = {k: v[:, -1] for k, v in results["paths"].items()}
-    f = {k: np.asarray(jax.vmap(toy)(jnp.asarray(v))) for k, v in ends.items()}
-    exact = [name for name in formulas if name != "Adam"]
-    # a point of the circle from which no |xᵢ| shrinks but at the cost of another
-    beyond = lambda v: np.max(v - 3, axis=1)
-    circle = np.linalg.norm(ends["Adam"] - 3, axis=1)
-    shown = lambda k: "(" + ", ".join(f"{v:.3f}" for v in ends[k][0]) + ")"
-    many = f"{len(circle)} starts"
+PARTS = {"printed": lambda r: as_printed(r.config), "paths": trails}
 
-    claim = functools.partial(Claim.judged, SOURCE)
 
-    return [
-        claim(
-            "9",
-            f"V̇ as printed, {', '.join(exact)}: |V̇ − formula|/(1 + |V̇|)",
-            max(formulas[name][0] for name in exact),
-            "≤ 1e-8",
-            "V̇ by one jvp at random states",
-        ),
-        claim(
-            "9a",
-            "V of Adam as printed (γ ≤ 4α, bias correction): the largest V̇",
-            formulas["Adam"][1],
-            "≤ 0",
-            "of the others: "
-            + ", ".join(f"{name} {formulas[name][1]:.1e}" for name in exact),
-        ),
-        claim(
-            "9b",
-            "V̇ of the methods as run, with look-ahead: |V̇ + D|/(1 + D)",
-            max(v[0] for v in found.values()),
-            "≤ 1e-8",
-            ", ".join(found),
-        ),
-        claim(
-            "9c",
-            "the least D of these",
-            min(v[1] for v in found.values()),
-            "≥ 0",
-            f"λ = {LAM:g}, λε below every condition",
-        ),
-        claim(
-            "9d",
-            "toy: AdamW ends at the corner (1, 1) of the box ‖x‖_∞ ≤ 1/λ, distance",
-            np.max(np.linalg.norm(ends["AdamW"] - 1, axis=1)),
-            "≤ 1e-2",
-            f"f = {f['AdamW'][0]:.2f}; {many}",
-        ),
-        claim(
-            "9e",
-            "toy: Adam with cautious decay, f at the end",
-            np.max(f["cautious"]),
-            "≤ 1e-6",
-            f"{many}; from (3.5, 5) to {shown('cautious')}",
-        ),
-        claim(
-            "9f",
-            "and it ends on the Pareto arc x, y ≤ 3: max(x, y) − 3",
-            np.max(beyond(ends["cautious"])),
-            "≤ 1e-2",
-            many,
-        ),
-        claim(
-            "9g",
-            "toy: Adam from (3.5, 5) ends near (3, 4), distance",
-            float(np.linalg.norm(ends["Adam"][0] - np.array([3.0, 4.0]))),
-            "≤ 2e-2",
-            f"{shown('Adam')}; all starts are within {np.max(np.abs(circle - 1)):.0e} "
-            "of the circle",
-        ),
-        claim(
-            "9w",
-            "claim 9f for Adam without decay: max(x, y) − 3, the greatest",
-            np.max(beyond(ends["Adam"])),
-            "≥ 0.5 rejected",
-            control=True,
-        ),
-        claim(
-            "9x",
-            "claim 9a with decay everywhere (as AdamW): the largest V̇, least over V",
-            min(v[2] for v in formulas.values()),
-            "≥ 0.1 rejected",
-            ", ".join(f"{name} {v[2]:.1f}" for name, v in formulas.items()),
-        ),
-        claim(
-            "9y",
-            "claim 9b with the D of the method without decay",
-            min(v[2] for v in found.values()),
-            "≥ 0.1 rejected",
-            "the least over methods",
-        ),
-        claim("9z", "claim 9e for AdamW: least f", np.min(f["AdamW"]), "≥ 40 rejected"),
-    ]
+def exact(results) -> Measured:
+    found = results["printed"].items()
+    return largest({k: v[0] for k, v in found if k != "Adam"}, "V̇ by one jvp")
+
+
+def of_adam(results) -> Measured:
+    *others, (_, found) = results["printed"].items()
+    return Measured(found[1], "; ".join(f"{k}: {v[1]:.1e}" for k, v in others))
+
+
+def ends(results, name):
+    return results["paths"][name][:, -1]
+
+
+def values(results, name):
+    return np.asarray(jax.vmap(toy)(jnp.asarray(ends(results, name))))
+
+
+def told(results, name) -> str:
+    x = ", ".join(f"{v:.3f}" for v in ends(results, name)[0])
+    return f"{len(ends(results, name))} starts; from (3.5, 5) to ({x})"
+
+
+def near(results) -> Measured:
+    found = ends(results, "Adam")
+    circle = np.abs(np.linalg.norm(found - 3, axis=1) - 1)
+    text = f"{told(results, 'Adam')}; all are within {np.max(circle):.0e} of the circle"
+    return Measured(float(np.linalg.norm(found[0] - np.array([3.0, 4.0]))), text)
+
+
+def beyond(results, name):
+    """Past the arc of the circle where no |xᵢ| shrinks but at the cost of another."""
+    found = np.max(np.max(ends(results, name) - 3, axis=1))
+    return Measured(found, told(results, name))
+
+
+def corner(results) -> Measured:
+    far = np.linalg.norm(ends(results, "AdamW") - 1, axis=1)
+    return largest(far, f"f = {values(results, 'AdamW')[0]:.2f}")
+
+
+def reached(results) -> Measured:
+    return largest(values(results, "cautious"), told(results, "cautious"))
+
+
+CLAIMS = [
+    Claim(
+        "9",
+        "V̇ as printed, SGD, SGDM, Lion-κ: |V̇ − formula|/(1 + |V̇|)",
+        at_most(1e-11, "round-off of f's gradient and of sums of 6 terms"),
+        exact,
+    ),
+    Claim(
+        "9a",
+        "V of Adam as printed (γ ≤ 4α, bias correction): the largest V̇",
+        at_most(0, "the sign that is claimed"),
+        of_adam,
+    ),
+    Claim(
+        "9d",
+        "toy: AdamW ends at the corner (1, 1) of the box ‖x‖_∞ ≤ 1/λ, distance",
+        at_most(1e-2, "the first learning rate"),
+        corner,
+    ),
+    Claim(
+        "9e",
+        "toy: Adam with cautious decay, f at the end",
+        at_most(1e-6, "second order in the last learning rates"),
+        reached,
+    ),
+    Claim(
+        "9f",
+        "and it ends on the Pareto arc x, y ≤ 3: max(x, y) − 3",
+        at_most(1e-2, "the first learning rate"),
+        functools.partial(beyond, name="cautious"),
+    ),
+    Claim(
+        "9g",
+        "toy: Adam from (3.5, 5) ends near (3, 4), distance",
+        at_most(2e-2, "the figure of the paper, read to two digits"),
+        near,
+    ),
+    Control(
+        "9w",
+        "claim 9f for Adam without decay: max(x, y) − 3, the greatest",
+        at_least(0.5, "half of the circle's radius"),
+        functools.partial(beyond, name="Adam"),
+        of="9f",
+    ),
+    Control(
+        "9x",
+        "claim 9a with decay everywhere (as AdamW): the largest V̇, least over V",
+        at_least(0.1, "far above 0"),
+        lambda r: smallest({k: v[2] for k, v in r["printed"].items()}),
+        of="9a",
+    ),
+    Control(
+        "9z",
+        "claim 9e for AdamW: least f",
+        at_least(40, "49 at the corner"),
+        lambda r: np.min(values(r, "AdamW")),
+        of="9e",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -417,3 +379,16 @@ def figures(results) -> dict:
     right.set_ylim(1e-22, None)
     right.legend(loc="lower left")
     return {"toy": figure}
+
+
+STUDY = Study(
+    "Cautious weight decay keeps the loss",
+    "Cautious Weight Decay, arXiv:2510.12402",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -16,13 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.report import COLORS, new_figure
-from experiments._together import together
+from dynax.study import Study
 
 
-TITLE = "Passivity and immersion: a manifold that attracts"
-SOURCE = "after Parimi et al., arXiv:2509.18346; derived in dx.Immersion"
 SPAN = 8.0  # ρt at the end
 TOL = 1e-11
 STEP = 0.1  # ρh of the map
@@ -167,125 +165,169 @@ def by_steps(f, rho, k, x, v, steps):
     return {"ratio": ratios, "factor": opt.factor(0, h)}
 
 
-def measure(config: Config, progress) -> dict:
-    seeds, saves = config.seeds, config.saves
-    f, rho, k, x, v = cases = jax.jit(jax.vmap(case))(jnp.arange(seeds))
-    slow = jax.jit(jax.vmap(lambda f, k, x: -k * jax.grad(f)(x)))(f, k, x)
-    # one f of one variable, in the first of the coordinates, from a circle of starts
-    line = Waves(jnp.zeros_like(f.w).at[..., 0].set(f.w[:1, :, 0]), 0 * f.b + f.b[:1])
-    turn = jnp.linspace(0.0, 2 * jnp.pi, seeds, endpoint=False)
-    ones, first = jnp.ones(seeds), jnp.eye(x.shape[1])[:1]
+def each(what, batch, **fixed):
+    return jax.device_get(jax.jit(jax.vmap(functools.partial(what, **fixed)))(*batch))
+
+
+def cases(results):
+    return jax.jit(jax.vmap(case))(jnp.arange(results.config.seeds))
+
+
+def solved(results) -> dict:
+    """The ODE of every case; on the manifold; and in the plane of one variable."""
+    f, rho, k, x, v = batch = results["cases"]
+    ones = jnp.ones(len(rho))
+    slow = jax.vmap(lambda f, k, x: -k * jax.grad(f)(x))(f, k, x)
+    turn = jnp.linspace(0.0, 2 * jnp.pi, len(rho), endpoint=False)
+    first = jnp.eye(x.shape[1])[:1]
     around = [(4 * wave(turn))[:, None] * first for wave in (jnp.cos, jnp.sin)]
-
-    def each(what, batch, **fixed):
-        return lambda: jax.jit(jax.vmap(functools.partial(what, **fixed)))(*batch)
-
-    go = jax.jit(jax.vmap(functools.partial(second_order, saves=saves)))
-    many = jax.jit(jax.vmap(case))(jnp.arange(config.states))
-    jobs = {
-        "ODE": lambda: {
-            "right": go(*cases, tol=TOL * ones, hessian=ones),
-            "loose": go(*cases, tol=100 * TOL * ones, hessian=ones),
-            "no Hessian": go(*cases, tol=TOL * ones, hessian=0 * ones),
+    go = jax.jit(jax.vmap(functools.partial(second_order, saves=results.config.saves)))
+    return jax.device_get(
+        {
+            "right": go(*batch, tol=TOL * ones, hessian=ones),
+            "loose": go(*batch, tol=100 * TOL * ones, hessian=ones),
+            "no Hessian": go(*batch, tol=TOL * ones, hessian=0 * ones),
             "on": go(f, rho, k, x, slow, tol=TOL * ones, hessian=ones),
-            "plane": go(line, ones, ones, *around, tol=TOL * ones, hessian=ones),
-        },
-        "flow of dx.Immersion": each(by_state, cases, saves=saves),
-        "map": each(by_steps, cases, steps=config.steps),
-        "Ḣ": each(slope, many),
-        "wrong H": each(slope, many, weight=2.0),
-    }
-    return {**together(jobs, progress), "line": line}
-
-
-def claims(results) -> list[Claim]:
-    claim = functools.partial(Claim.judged, SOURCE)
-    solved, steps, slopes = results["ODE"], results["map"], results["Ḣ"]
-    right, cases = solved["right"], len(steps["factor"])
-    each = lambda what, name, *more: np.asarray(
-        jax.vmap(lambda psi: what(psi, *more))(jnp.asarray(solved[name]["psi"]))
+            "plane": go(
+                results["line"], ones, ones, *around, tol=TOL * ones, hessian=ones
+            ),
+        }
     )
-    rates = each(fitted, "right")
-    energy = right["H"]
-    balance = np.max(np.abs(energy - energy[:, :1] + right["work"]))
-    off = lambda factor: np.abs(steps["ratio"] / factor[:, None] - 1)
-    without = each(defect, "no Hessian")
-    return [
-        claim(
-            "22",
-            f"along ẍ = −ρψ − k∇²fẋ, ρt ≤ {SPAN:g}: largest ‖ψ − e^{{−ρt}}ψ(0)‖/‖ψ(0)‖",
-            np.max(each(defect, "right")),
-            "≤ 1e-8",
-            f"Tsit5, rtol = atol = {TOL:g}, {cases} cases, each with its f, ρ, k; "
-            f"at {100 * TOL:g}: {np.max(each(defect, 'loose')):.0e}",
-        ),
-        claim(
-            "22a",
-            "the contraction rate fitted to ln‖ψ(t)‖: largest |ρ̂/ρ − 1|",
-            np.max(np.abs(rates - 1)),
-            "≤ 1e-6",
-            "ρ and k from 10^−½ to 10^½",
-        ),
-        claim(
-            "22b",
-            "Ḣ = −(k/2)‖∇f‖² − ‖ẋ‖²/2k at random states: largest relative error",
-            np.max(slopes),
-            "≤ 1e-12",
-            f"{len(slopes)} states; Ḣ by one jvp",
-        ),
-        claim(
-            "22c",
-            "along the solves H(t) − H(0) + ∫(k/2)‖∇f‖² + ‖ẋ‖²/2k dt, the largest",
-            balance,
-            "≤ 1e-8",
-            f"H rises between save points: {np.sum(np.diff(energy) > 0)}",
-        ),
-        claim(
-            "22d",
-            "flow of dx.Immersion in (x, ψ): farthest from x of the ODE",
-            np.max(np.abs(results["flow of dx.Immersion"] - right["x"])),
-            "≤ 1e-8",
-        ),
-        claim(
-            "22e",
-            "from ẋ = −k∇f(x) on, the ODE is gradient flow: largest ‖ẋ + k∇f(x)‖",
-            np.max(np.linalg.norm(solved["on"]["psi"], axis=2)),
-            "≤ 1e-8",
-        ),
-        claim(
-            "22f",
-            "map of dx.Immersion: largest |V₊/(e^{−2ρh}V) − 1|",
-            np.max(off(steps["factor"])),
-            "≤ 1e-12",
-            f"ρh = {STEP}, {steps['ratio'].shape[1]} steps",
-        ),
-        claim(
-            "22x",
-            "claim 22 without k∇²fẋ: the least of the cases",
-            np.min(without),
-            "≥ 1e-2 rejected",
-            f"rates of ‖ψ‖ over ρ: at most {np.max(each(fitted, 'no Hessian')):.2f}",
-            (float(np.min(without)), float(np.max(without))),
-        ),
-        claim(
-            "22y",
-            "claim 22 for 1.05ρ: the least of the cases",
-            np.min(each(defect, "right", 1.05)),
-            "≥ 1e-2 rejected",
-        ),
-        claim(
-            "22z",
-            "claim 22b for H = f + ‖ψ‖²/(2kρ): median relative error",
-            np.median(results["wrong H"]),
-            "≥ 1e-2 rejected",
-        ),
-        claim(
-            "22fx",
-            "claim 22f for (1 − ρh)², Euler's: the least error",
-            np.min(off(np.full_like(steps["factor"], (1 - STEP) ** 2))),
-            "≥ 1e-3 rejected",
-        ),
-    ]
+
+
+def line(results) -> Waves:
+    """One f of one variable, in the first of the coordinates."""
+    f = results["cases"][0]
+    w = jnp.zeros_like(f.w).at[..., 0].set(f.w[:1, :, 0])
+    return Waves(w, 0 * f.b + f.b[:1])
+
+
+def states(results):
+    return jax.jit(jax.vmap(case))(jnp.arange(results.config.states))
+
+
+PARTS = {
+    "cases": cases,
+    "states": states,
+    "line": line,
+    "ODE": solved,
+    "flow": lambda r: each(by_state, r["cases"], saves=r.config.saves),
+    "map": lambda r: each(by_steps, r["cases"], steps=r.config.steps),
+    "Ḣ": lambda r: each(slope, r["states"]),
+    "wrong H": lambda r: each(slope, r["states"], weight=2.0),
+}
+
+
+def of_psi(results, what, name, *more):
+    """Of ψ along each solve."""
+    psi = jnp.asarray(results["ODE"][name]["psi"])
+    return np.asarray(jax.vmap(lambda psi: what(psi, *more))(psi))
+
+
+def contraction(results) -> Measured:
+    found, loose = (of_psi(results, defect, k) for k in ("right", "loose"))
+    text = f"Tsit5, rtol = atol = {TOL:g}, {len(found)} cases, each with its f, ρ, k"
+    return largest(found, f"{text}; at {100 * TOL:g}: {np.max(loose):.0e}")
+
+
+def rates(results) -> Measured:
+    found = of_psi(results, fitted, "right")
+    return largest(np.abs(found - 1), "ρ and k from 10^−½ to 10^½")
+
+
+def balance(results) -> Measured:
+    H, work = (results["ODE"]["right"][k] for k in ("H", "work"))
+    rises = np.sum(np.diff(H) > 0)
+    gap = np.max(np.abs(H - H[:, :1] + work))
+    return Measured(gap, f"H rises between save points: {rises}")
+
+
+def without(results) -> Measured:
+    rate = np.max(of_psi(results, fitted, "no Hessian"))
+    text = f"rates of ‖ψ‖ over ρ: at most {rate:.2f}"
+    return smallest(of_psi(results, defect, "no Hessian"), text)
+
+
+def off(results, factor=None):
+    """|V₊/ρV − 1| of the map, by its own factor ρ or another."""
+    found = results["map"]
+    own = found["factor"][:, None] if factor is None else factor
+    return np.abs(found["ratio"] / own - 1)
+
+
+SOLVED = "rtol 1e-11, of some hundred steps"
+CLAIMS = [
+    Claim(
+        "22",
+        f"along ẍ = −ρψ − k∇²fẋ, ρt ≤ {SPAN:g}: largest ‖ψ − e^{{−ρt}}ψ(0)‖/‖ψ(0)‖",
+        at_most(1e-8, SOLVED),
+        contraction,
+    ),
+    Claim(
+        "22a",
+        "the contraction rate fitted to ln‖ψ(t)‖: largest |ρ̂/ρ − 1|",
+        at_most(1e-7, f"{SOLVED}, over e^−{SPAN:g}"),
+        rates,
+    ),
+    Claim(
+        "22b",
+        "Ḣ = −(k/2)‖∇f‖² − ‖ẋ‖²/2k at random states: largest relative error",
+        at_most(1e-12, "round-off of sums of 12 waves"),
+        lambda r: largest(r["Ḣ"], f"{len(r['Ḣ'])} states; Ḣ by one jvp"),
+    ),
+    Claim(
+        "22c",
+        "along the solves H(t) − H(0) + ∫(k/2)‖∇f‖² + ‖ẋ‖²/2k dt, the largest",
+        at_most(1e-8, SOLVED),
+        balance,
+    ),
+    Claim(
+        "22d",
+        "flow of dx.Immersion in (x, ψ): farthest from x of the ODE",
+        at_most(1e-8, SOLVED),
+        lambda r: np.max(np.abs(r["flow"] - r["ODE"]["right"]["x"])),
+    ),
+    Claim(
+        "22e",
+        "from ẋ = −k∇f(x) on, the ODE is gradient flow: largest ‖ẋ + k∇f(x)‖",
+        at_most(1e-8, SOLVED),
+        lambda r: np.max(np.linalg.norm(r["ODE"]["on"]["psi"], axis=2)),
+    ),
+    Claim(
+        "22f",
+        "map of dx.Immersion: largest |V₊/(e^{−2ρh}V) − 1|",
+        at_most(1e-12, "round-off of a norm"),
+        lambda r: largest(off(r), f"ρh = {STEP}, {r.config.steps} steps"),
+    ),
+    Control(
+        "22x",
+        "claim 22 without k∇²fẋ: the least of the cases",
+        at_least(1e-2, "far above the solver's tolerance"),
+        without,
+        of="22",
+    ),
+    Control(
+        "22y",
+        "claim 22 for 1.05ρ: the least of the cases",
+        at_least(1e-2, "half of the most that 5 % can do, 0.05/e"),
+        lambda r: np.min(of_psi(r, defect, "right", 1.05)),
+        of="22",
+    ),
+    Control(
+        "22z",
+        "claim 22b for H = f + ‖ψ‖²/(2kρ): median relative error",
+        at_least(1e-2, "far above round-off"),
+        lambda r: np.median(r["wrong H"]),
+        of="22b",
+    ),
+    Control(
+        "22fx",
+        "claim 22f for (1 − ρh)², Euler's: the least error",
+        at_least(1e-3, "(ρh)² = 0.01, and less"),
+        lambda r: np.min(off(r, (1 - STEP) ** 2)),
+        of="22f",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -316,3 +358,15 @@ def figures(results) -> dict:
     right.set_title("One variable, ρ = k = 1")
     right.legend(loc="upper right")
     return {"contraction": figure}
+
+
+STUDY = Study(
+    "Passivity and immersion: a manifold that attracts",
+    "after Parimi et al., arXiv:2509.18346; derived in dx.Immersion",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)

@@ -9,17 +9,17 @@ Hamiltonian descent), which every V that was measured surpasses by far.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim, kappa as K
-from dynax.kappa import FourThirds
+from dynax import kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.optim import open_loop
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 from experiments._together import together
 from experiments.optim._losses import (
     INSIDE,
@@ -31,10 +31,15 @@ from experiments.optim._losses import (
     simplex,
     strong,
 )
-
-
-TITLE = "Rates of the classical methods"
-SOURCE = "the papers named by each method of dynax.optim"
+from experiments.optim._methods import (
+    BLUNT,
+    FLOWS,
+    MAPS,
+    TABLE,
+    WRONG_FLOWS,
+    WRONG_MAPS,
+    Row,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,161 +64,6 @@ DIMS = {"V": ["step"], "factor": ["step"]}
 TOLERANCE = 1e-8
 
 
-# What is claimed, and on which losses -------------------------------------------------
-
-
-class Row(NamedTuple):
-    """A method made from μ, its losses, and its learning rate from L."""
-
-    make: Callable
-    losses: Callable
-    lr: Callable = lambda L: L**-0.5
-    claim: Callable | None = None  # another method's V, for a control
-
-
-short = lambda L: 1 / L
-entropy = K.LogSumExp(1.0)
-MAPS = {
-    "NAG-SC": Row(dx.NesterovSC, strong),
-    "FISTA": Row(lambda mu: dx.NesterovC(), convex),
-    "TMM": Row(dx.TripleMomentum, strong),
-    "gradient descent": Row(dx.GradientDescent, strong, short),
-    "gradient descent, μ = 0": Row(lambda mu: dx.GradientDescent(), convex, short),
-    "mirror descent": Row(lambda mu: dx.MirrorDescent(entropy), simplex, short),
-    "accelerated mirror": Row(lambda mu: dx.AcceleratedMirror(entropy), simplex),
-    "Schedule-Free": Row(lambda mu: dx.ScheduleFree(), convex, short),
-}
-WRONG_MAPS = {
-    "NAG-SC, μ × 1.5": Row(lambda mu: dx.NesterovSC(1.5 * mu), strong),
-    "FISTA, step 1.9/L": Row(
-        lambda mu: dx.NesterovC(), convex, lambda L: (1.9 / L) ** 0.5
-    ),
-    "gradient descent, step 2.1/L": Row(
-        lambda mu: dx.GradientDescent(), convex, lambda L: 2.1 / L
-    ),
-    "NAG-SC with the V of TMM": Row(dx.NesterovSC, strong, claim=dx.TripleMomentum),
-    "Schedule-Free, step 2.1/L": Row(
-        lambda mu: dx.ScheduleFree(), convex, lambda L: 2.1 / L
-    ),
-}
-FLOWS = {
-    "gradient flow": Row(lambda mu: dx.GradientDescent(), convex),
-    "gradient flow, μ > 0": Row(dx.GradientDescent, strong),
-    "heavy ball, γ = 2√μ": Row(lambda mu: dx.HeavyBall(2 * mu**0.5), strong),
-    "heavy ball, γ = 3√(μ/2)": Row(
-        lambda mu: dx.HeavyBall(3 * (mu / 2) ** 0.5), strong
-    ),
-    "NAG-SC": Row(dx.NesterovSC, strong),
-    "Su–Boyd–Candès": Row(lambda mu: dx.NesterovC(), convex),
-    "TMM": Row(dx.TripleMomentum, strong),
-    "high-resolution NAG-SC, √μ/4": Row(dx.HighResolutionSC, strong),
-    "high-resolution NAG-SC, √μ": Row(
-        lambda mu: dx.HighResolutionSC(mu, sharp=True), strong
-    ),
-    "high-resolution heavy ball, √μ/4": Row(dx.HighResolutionHeavyBall, strong),
-    "high-resolution NAG-C": Row(lambda mu: dx.HighResolutionC(), convex),
-    "mirror, ½‖·‖₃²": Row(lambda mu: dx.MirrorDescent(K.HalfSquaredLp(3.0)), convex),
-    "mirror, simplex": Row(lambda mu: dx.MirrorDescent(entropy), simplex),
-    "accelerated mirror, ½‖·‖²": Row(lambda mu: dx.AcceleratedMirror(), convex),
-    "accelerated mirror, simplex": Row(
-        lambda mu: dx.AcceleratedMirror(entropy), simplex
-    ),
-    "Bregman, p = 4": Row(lambda mu: dx.BregmanLagrangian(4.0), convex),
-    "Hamiltonian, ½‖p‖²": Row(lambda mu: dx.HamiltonianDescent(), strong),
-    "Hamiltonian, quartic f": Row(
-        lambda mu: dx.HamiltonianDescent(FourThirds(), 0.8), quartic
-    ),
-    "Schedule-Free": Row(lambda mu: dx.ScheduleFree(), convex),
-    "Frank–Wolfe": Row(lambda mu: dx.FrankWolfe(K.L1()), box),
-}
-WRONG_FLOWS = {
-    "NAG-SC, μ × 1.1": Row(lambda mu: dx.NesterovSC(1.1 * mu), strong),
-    "Su–Boyd–Candès, friction 2.9/t": Row(
-        lambda mu: dx.BregmanLagrangian(1.9), convex, claim=lambda mu: dx.NesterovC()
-    ),
-    "accelerated mirror, r = 2.85": Row(
-        lambda mu: dx.AcceleratedMirror(r=2.85),
-        convex,
-        claim=lambda mu: dx.AcceleratedMirror(r=3.0),
-    ),
-    "Bregman, p = 4.2": Row(
-        lambda mu: dx.BregmanLagrangian(4.0),
-        convex,
-        claim=lambda mu: dx.BregmanLagrangian(4.2),
-    ),
-    "Hamiltonian, quartic f, ½‖p‖²": Row(lambda mu: dx.HamiltonianDescent(), quartic),
-}
-BLUNT = (  # rates proved with constants that nothing here attains
-    "high-resolution NAG-SC, √μ/4",
-    "high-resolution heavy ball, √μ/4",
-    "Hamiltonian, ½‖p‖²",
-    "Hamiltonian, quartic f",
-)
-SC, HB = "high-resolution NAG-SC", "high-resolution heavy ball"
-CLAIMS = {
-    "14": ("NAG-SC, V₊ ≤ (1 − √(μ/L))V", "map", ["NAG-SC"]),
-    "14a": ("FISTA, V₊ ≤ V", "map", ["FISTA"]),
-    "14b": ("TMM, V₊ ≤ (1 − √(μ/L))²V", "map", ["TMM"]),
-    "14c": (
-        "gradient descent, V₊ ≤ (1 − μ/L)²V",
-        "map",
-        ["gradient descent", "gradient descent, μ = 0"],
-    ),
-    "14d": ("mirror descent on a simplex, V₊ ≤ V", "map", ["mirror descent"]),
-    "14e": ("accelerated mirror, simplex, V₊ ≤ V", "map", ["accelerated mirror"]),
-    "14f": ("Schedule-Free, V₊ ≤ V", "map", ["Schedule-Free"]),
-    "14g": (
-        "Frank–Wolfe on a box, f(x_k) − f* ≤ 2L·diam²/(k+2)",
-        "Frank–Wolfe",
-        ["step 2/(k+2)"],
-    ),
-    "14h": (
-        "gradient flow, V̇ ≤ −2μV − B‖∇f‖²",
-        "flow",
-        ["gradient flow, μ > 0", "gradient flow"],
-    ),
-    "14i": (
-        "heavy ball, V̇ ≤ −(2γ/3)V",
-        "flow",
-        ["heavy ball, γ = 2√μ", "heavy ball, γ = 3√(μ/2)"],
-    ),
-    "14j": ("ẍ + 2√μẋ + ∇f = 0, V̇ ≤ −√μV", "flow", ["NAG-SC"]),
-    "14k": ("Su–Boyd–Candès, V̇ ≤ 0", "flow", ["Su–Boyd–Candès"]),
-    "14l": ("flow of TMM, V̇ ≤ −2√μV", "flow", ["TMM"]),
-    "14m": (
-        f"{SC}, V̇ ≤ −(√μ/4)V and Ẇ ≤ −√μW − h‖∇f‖²",
-        "flow",
-        [f"{SC}, √μ/4", f"{SC}, √μ"],
-    ),
-    "14n": (f"{HB}, V̇ ≤ −(√μ/4)V", "flow", [f"{HB}, √μ/4"]),
-    "14o": (
-        "high-resolution NAG-C, V̇ ≤ −½h(f − f*) − ht(t + h/2)‖∇f‖²",
-        "flow",
-        ["high-resolution NAG-C"],
-    ),
-    "14p": (
-        "mirror flow, V̇ ≤ −(f − f*)",
-        "flow",
-        ["mirror, ½‖·‖₃²", "mirror, simplex"],
-    ),
-    "14q": (
-        "accelerated mirror flow, r = 3, V̇ ≤ −t(1 − 2/r)(f − f*)",
-        "flow",
-        ["accelerated mirror, ½‖·‖²", "accelerated mirror, simplex"],
-    ),
-    "14r": ("Bregman Lagrangian, p = 4, V̇ ≤ 0", "flow", ["Bregman, p = 4"]),
-    "14s": (
-        "Hamiltonian descent, V̇ ≤ −λV",
-        "flow",
-        ["Hamiltonian, ½‖p‖²", "Hamiltonian, quartic f"],
-    ),
-    "14t": (
-        "Schedule-Free, V̇ ≤ −D(x*, y) − D(y, x) − β⟨∇f(y) − ∇f(x), z − x⟩ ≤ 0",
-        "flow",
-        ["Schedule-Free"],
-    ),
-    "14u": ("Frank–Wolfe on a box, V̇ ≤ −V", "flow", ["Frank–Wolfe"]),
-}
 RATED = [("map", k) for k in MAPS] + [("flow", k) for k in FLOWS]
 
 
@@ -298,38 +148,48 @@ def run(method, condition, seed, steps=300) -> dict:
     return follow(row, draw(row.losses, jax.random.key(seed), condition, 1), steps)
 
 
-def measure(config: Config, progress) -> dict:
+def drawn(results) -> dict:
+    """Losses of every kind, and what states are made of."""
+    config = results.config
     keys = jax.random.split(jax.random.key(config.seed), config.losses)
     conditions = 10 ** jnp.linspace(0.5, 4.0, config.losses)
-    cheap: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-
-    def each(what, *batch):
-        one = lambda args: what(*args)
-        mapped = jax.jit(lambda *a: jax.lax.map(one, a, batch_size=200))
-        return mapped.lower(*batch).compile(cheap)(*batch)
-
     kinds = (strong, convex, simplex, box, quartic)
     every = lambda key, c: [draw(kind, key, c, config.states) for kind in kinds]
-    drawn = dict(zip(kinds, each(every, keys, conditions), strict=True))
-
-    jobs = {}
-    for name, row in (MAPS | WRONG_MAPS).items():
-        go = functools.partial(follow, row, steps=config.steps)
-        jobs["map", name] = functools.partial(each, go, drawn[row.losses])
-    for name, row in (FLOWS | WRONG_FLOWS).items():
-        go = functools.partial(look, row)
-        jobs["flow", name] = functools.partial(each, go, drawn[row.losses])
-    for name, step in (("step 2/(k+2)", open_loop), ("step ½", lambda k: 0.5)):
-        go = functools.partial(conditional, step, steps=config.steps)
-        jobs["Frank–Wolfe", name] = functools.partial(each, go, drawn[box])
-    found = together({" ".join(name): job for name, job in jobs.items()}, progress)
-    results = {}
-    for (kind, name), value in zip(jobs, found.values(), strict=True):
-        results.setdefault(kind, {})[name] = value
-    return results
+    return dict(zip(kinds, each(every, keys, conditions), strict=True))
 
 
-# Judgement ----------------------------------------------------------------------------
+def each(what, *batch):
+    cheap: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
+    one = lambda args: what(*args)
+    mapped = jax.jit(lambda *a: jax.lax.map(one, a, batch_size=200))
+    return mapped.lower(*batch).compile(cheap)(*batch)
+
+
+def of_rows(results, rows, what) -> dict:
+    losses = results["drawn"]
+    go = lambda row: functools.partial(each, what(row), losses[row.losses])
+    return together({name: go(row) for name, row in rows.items()}, results.tell)
+
+
+def maps(results) -> dict:
+    steps = results.config.steps
+    what = lambda row: functools.partial(follow, row, steps=steps)
+    return of_rows(results, MAPS | WRONG_MAPS, what)
+
+
+def flows(results) -> dict:
+    what = lambda row: functools.partial(look, row)
+    return of_rows(results, FLOWS | WRONG_FLOWS, what)
+
+
+def frank_wolfe(results) -> dict:
+    steps, losses = results.config.steps, results["drawn"][box]
+    rules = {"step 2/(k+2)": open_loop, "step ½": lambda k: 0.5}
+    go = lambda rule: each(functools.partial(conditional, rule, steps=steps), losses)
+    return {name: jax.device_get(go(rule)) for name, rule in rules.items()}
+
+
+PARTS = {"drawn": drawn, "map": maps, "flow": flows, "Frank–Wolfe": frank_wolfe}
 
 
 def of_map(found, faster):
@@ -379,45 +239,78 @@ def measured_rates(results) -> dict:
     return {key: r for key, r in ratios.items() if np.min(r) < np.inf}
 
 
-def claims(results) -> list[Claim]:
-    losses = len(results["map"]["NAG-SC"]["V"])
-    claim = functools.partial(Claim.judged, SOURCE)
-    rows = []
-    for id, (statement, kind, names) in CLAIMS.items():
-        total, details = 0, []
-        for name in names:
-            count, worst, ratio = judge(results, (kind, name))
-            text = f"largest excess {worst:.1e}"
-            if np.min(ratio) < np.inf:
-                text += f", measured/proved rate ≥ {np.min(ratio):.4f}"
-            details.append(text if len(names) == 1 else f"{name}: {text}")
-            total += count
-        what = f"{statement}: losses that violate it"
-        rows.append(claim(id, what, total, "≤ 0", f"of {losses}; {'; '.join(details)}"))
+def violating(results, kind, names) -> Measured:
+    """Losses on which the claim is violated, of each of its cases."""
+    total, details = 0, []
+    for name in names:
+        count, worst, ratio = judge(results, (kind, name))
+        text = f"largest excess {worst:.1e}"
+        if np.min(ratio) < np.inf:
+            text += f", measured/proved rate ≥ {np.min(ratio):.4f}"
+        details.append(text if len(names) == 1 else f"{name}: {text}")
+        total += count
+    return Measured(total, f"of {results.config.losses}; {'; '.join(details)}")
+
+
+def sharp(results):
+    """The least measured/proved rate of every method that attains its own."""
     least = {key: np.min(r) for key, r in measured_rates(results).items()}
-    blunt = ", ".join(f"{k}: {least['flow', k]:.2f}" for k in BLUNT)
-    sharp = {key: v for key, v in least.items() if key[1] not in BLUNT}
-    rows.append(
-        claim(
-            "14w",
-            f"least measured/proved rate of {len(sharp)} methods, the largest of these",
-            max(sharp.values()),
-            "≤ 1.05",
-            f"not attained, so not among them: {blunt}",
+    return {key: v for key, v in least.items() if key[1] not in BLUNT}
+
+
+def attained(results) -> Measured:
+    blunt = ((k, np.min(judge(results, ("flow", k))[2])) for k in BLUNT)
+    text = ", ".join(f"{k}: {v:.2f}" for k, v in blunt)
+    return largest(sharp(results), f"not attained, so not among them: {text}")
+
+
+def showing(results, keys, faster=1.0) -> Measured:
+    """The fewest losses that show what is wrong with a rate."""
+    counts = {key: judge(results, key, faster)[0] for key in keys}
+    text = "; ".join(f"{kind}, {name}: {v}" for (kind, name), v in counts.items())
+    return Measured(min(counts.values()), f"of {results.config.losses}; {text}")
+
+
+WRONG = [("map", k) for k in WRONG_MAPS] + [("Frank–Wolfe", "step ½")]
+ONE = at_least(1, "one loss is enough")
+CLAIMS = [
+    *(
+        Claim(
+            id,
+            f"{statement}: losses that violate it",
+            equals(0, "a count, past a relative 1e-8: rounding where V is 1e-8 of V₀"),
+            functools.partial(violating, kind=kind, names=names),
         )
-    )
-    wrong_maps = [("map", k) for k in WRONG_MAPS] + [("Frank–Wolfe", "step ½")]
-    wrong = {
-        "14x": (f"5 % faster than proved, {len(sharp)} rates", sharp, 1.05),
-        "14y": ("maps with a wrong constant", wrong_maps, 1.0),
-        "14z": ("flows with a wrong one", [("flow", k) for k in WRONG_FLOWS], 1.0),
-    }
-    for id, (statement, keys, faster) in wrong.items():
-        counts = {key: judge(results, key, faster)[0] for key in keys}
-        text = "; ".join(f"{kind}, {name}: {v}" for (kind, name), v in counts.items())
-        what = f"{statement}: losses that show it, of {losses}, the fewest"
-        rows.append(claim(id, what, min(counts.values()), "≥ 1 rejected", text))
-    return rows
+        for id, (statement, kind, names) in TABLE.items()
+    ),
+    Claim(
+        "14w",
+        "least measured/proved rate of each method that attains it, the largest",
+        at_most(1.05, "1 where a rate is attained; what the controls exceed by"),
+        attained,
+    ),
+    Control(
+        "14x",
+        "5 % faster than proved, each rate: losses that show it, the fewest",
+        ONE,
+        lambda r: showing(r, sharp(r), 1.05),
+        of="14w",
+    ),
+    Control(
+        "14y",
+        "maps with a wrong constant: losses that show it, the fewest",
+        ONE,
+        lambda r: showing(r, WRONG),
+        of="14",
+    ),
+    Control(
+        "14z",
+        "flows with a wrong constant: losses that show it, the fewest",
+        ONE,
+        lambda r: showing(r, [("flow", k) for k in WRONG_FLOWS]),
+        of="14j",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -464,3 +357,16 @@ def figures(results) -> dict:
     ax.minorticks_off()
     ax.set_title("Rates that are attained, and those that are not")
     return {"maps": figure, "rates": other}
+
+
+STUDY = Study(
+    "Rates of the classical methods",
+    "the papers named by each method of dynax.optim",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -9,21 +9,18 @@ loses in all, and in most runs it lowers V.
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.flow import Step
 from dynax.monitor import row_of_step
 from dynax.report import COLORS, new_figure
-from experiments._together import together
-
-
-TITLE = "SOAP: what turning the basis does to V"
-SOURCE = "Vyas et al., arXiv:2409.11321; V derived in dynax.optim.soap"
+from dynax.study import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,133 +159,187 @@ def run(interval, lr, noise, seed, steps=600) -> dict:
     return jax.lax.scan(body, (x, opt.init(x)), ks)[1]
 
 
-def measure(config: Config, progress) -> dict:
-    keys = jax.random.split(jax.random.key(config.seed), config.states)
-    axes = SPACE | {
-        "interval": [float(k) for k in config.intervals],
-        "seed": range(config.seed, config.seed + config.seeds),
-    }
+def points(results) -> dict:
+    config = results.config
+    seeds = np.arange(config.seed, config.seed + config.seeds)
+    axes = SPACE | {"interval": np.array(config.intervals, float), "seed": seeds}
     grid = np.meshgrid(*map(np.asarray, axes.values()), indexing="ij")
-    points = {k: np.ravel(v) for k, v in zip(axes, grid, strict=True)}
-    go = functools.partial(run, steps=config.steps)
-    jobs = {
-        "runs": lambda: jax.jit(lambda p: jax.lax.map(lambda p: go(**p), p))(points),
-        "turning": lambda: jax.jit(jax.vmap(turning))(keys),
-    }
-    return together(jobs, progress) | {"points": points, "config": config}
+    return {k: np.ravel(v) for k, v in zip(axes, grid, strict=True)}
 
 
-# Judgement ----------------------------------------------------------------------------
+def runs(results) -> dict:
+    go = functools.partial(run, steps=results.config.steps)
+    every = jax.jit(lambda p: jax.lax.map(lambda p: go(**p), p))
+    return jax.device_get(every(results["points"]))
 
 
-def claims(results) -> list[Claim]:
-    config, seen, at = (results[k] for k in ("config", "runs", "turning"))
-    jump, spent, slack = (seen[k] for k in ("jump", "spent", "slack"))
-    points = results["points"]
-    renewed = np.arange(config.steps) % points["interval"][:, None] == 0
+def states(results) -> dict:
+    keys = jax.random.split(jax.random.key(results.config.seed), results.config.states)
+    return jax.device_get(jax.jit(jax.vmap(turning))(keys))
+
+
+PARTS = {"points": points, "runs": runs, "turning": states}
+
+
+class Steps(NamedTuple):
+    """What the claims read of every step of every run."""
+
+    jump: np.ndarray
+    spent: np.ndarray
+    slack: np.ndarray
+    renewed: np.ndarray
+    small: np.ndarray  # runs with the small ε and no noise
+    left: np.ndarray  # V₊ − V less what is known of it
+    bare: np.ndarray  # V₊ − V less J
+    of_k: np.ndarray  # J/K, from the second step on
+
+
+def seen(results) -> Steps:
+    found, at = results["runs"], results["points"]
+    jump, spent, change = (found[k] for k in ("jump", "spent", "change"))
+    renewed = np.arange(jump.shape[1]) % at["interval"][:, None] == 0
     renewed[:, 0] = False  # the first step only looks
-    left = seen["change"] - (seen["residual"] - spent + jump)
-    bare = seen["change"] - jump
-    small = (points["lr"] == SMALL) & (points["noise"] == 0)
-    up, down = (np.mean(sign * jump[renewed] > slack[renewed]) for sign in (1, -1))
-    share = np.sum(np.abs(jump), axis=1) / np.sum(spent, axis=1)
-    net = np.sum(jump, axis=1) / np.sum(spent, axis=1)
-    of_k = jump[:, 1:] / seen["K"][:, 1:]
-    turns = renewed[:, 1:]
-    turned = np.mean(at["term"] > 0)
-    lifted = renewed & (seen["change"] > slack) & (bare <= 0)
+    small = (at["lr"] == SMALL) & (at["noise"] == 0)
+    left = change - (found["residual"] - spent + jump)
+    of_k = jump[:, 1:] / found["K"][:, 1:]
+    slack = found["slack"]
+    return Steps(jump, spent, slack, renewed, small, left, change - jump, of_k)
+
+
+def no_sign(results) -> Measured:
+    up, rate = np.mean(results["turning"]["term"] > 0), results["turning"]["rate"]
+    text = f"turns as fast as a: V̇/Σ(m̂²/P) up to {np.max(rate):.3g}"
+    return Measured(min(up, 1 - up), text)
+
+
+def between(results) -> Measured:
+    s = seen(results)
+    text = f"{len(s.jump)} runs of {s.jump.shape[1]} steps"
+    return Measured(np.max(np.abs(s.of_k[~s.renewed[:, 1:]]), initial=0), text)
+
+
+def defect(results) -> float:
+    found = results["runs"]
+    size = 2 * np.abs(found["V"]) + np.abs(found["change"])
+    return np.max(np.abs(seen(results).left) / size)
+
+
+def rising(results) -> Measured:
+    s, at = seen(results), results["points"]
     rates = "; ".join(
-        f"ε = {lr:g}, noise {noise:g}: {np.mean(bare[on] > slack[on]):.1%}"
+        f"ε = {lr:g}, noise {noise:g}: {np.mean(s.bare[on] > s.slack[on]):.1%}"
         for lr in SPACE["lr"]
         for noise in SPACE["noise"]
-        for on in [(points["lr"] == lr) & (points["noise"] == noise)]
+        for on in [(at["lr"] == lr) & (at["noise"] == noise)]
     )
-    runs = f"{len(jump)} runs of {config.steps} steps"
-    claim = functools.partial(Claim.judged, SOURCE)
-    return [
-        claim(
-            "21",
-            "Q̇ = QΩ, m in the original basis: V̇ = −D + (1/a)⟨m̂/P, Ωᵀm̂⟩, by one jvp",
-            np.max(at["with"]),
-            "≤ 1e-12",
-            f"relative; {config.states} random states, both sides turning, b ≤ 4a",
-        ),
-        claim(
-            "21a",
-            "that term has no sign: the smaller share of states of the two",
-            min(turned, 1 - turned),
-            "≥ 0.4",
-            f"turns as fast as a: V̇/Σ(m̂²/P) up to {np.max(at['rate']):.3g}",
-        ),
-        claim(
-            "21b",
-            "SOAP: |J|/K between renewals",
-            np.max(np.abs(of_k[~turns]), initial=0),
-            "≤ 1e-12",
-            runs,
-        ),
-        claim(
-            "21c",
-            "V₊ − V, as defined, is r − what is spent + J: relative defect",
-            np.max(np.abs(left) / (2 * np.abs(seen["V"]) + np.abs(seen["change"]))),
-            "≤ 1e-12",
-            runs,
-        ),
-        claim(
-            "21d",
-            "what is spent is ≥ 0: steps on which it is not",
-            np.sum(spent < -slack),
-            "≤ 0",
-            "β₁ = β₂ = 0.95, so b = a",
-        ),
-        claim(
-            "21e",
-            f"V less J falls, ε = {SMALL:g}, full gradients: steps on which it rises",
-            np.sum(bare[small] > slack[small]),
-            "≤ 0",
-            f"rises are r > 0; of all steps, {rates}",
-        ),
-        claim(
-            "21f",
-            "J has both signs: the smaller of the shares of renewals, up and down",
-            min(up, down),
-            "≥ 0.05",
-            f"{np.sum(renewed)} renewals; up {up:.1%}; J/K from "
-            f"{np.min(of_k[turns]):.2f} to {np.max(of_k[turns]):.2f}",
-        ),
-        claim(
-            "21g",
-            "Σ|J| of a run over all that is spent in it, the largest",
-            np.max(share),
-            "≤ 0.25",
-            f"net: from {np.min(net):.3f} to {np.max(net):.3f}, above 0 in "
-            f"{np.mean(net > 0):.0%} of the runs",
-            (float(np.min(share)), float(np.max(share))),
-        ),
-        claim(
-            "21x",
-            "claim 21c without J: share of renewals beyond the model of round-off",
-            np.mean(np.abs(left + jump)[renewed] > slack[renewed]),
-            "≥ 0.9 rejected",
-        ),
-        claim(
-            "21y",
-            "claim 21 without its last term: the median error",
-            np.median(at["without"]),
-            "≥ 0.01 rejected",
-        ),
-        claim(
-            "21z",
-            "claim 21e for V itself: renewals with V₊ > V ≥ V₊ − J",
-            np.sum(lifted),
-            "≥ 1 rejected",
-            f"{np.sum(lifted[small])} of them at ε = {SMALL:g} with full gradients",
-        ),
-    ]
+    count = np.sum(s.bare[s.small] > s.slack[s.small])
+    return Measured(count, f"rises are r > 0; of all steps, {rates}")
+
+
+def both_signs(results) -> Measured:
+    s = seen(results)
+    jump, slack, of_k = s.jump[s.renewed], s.slack[s.renewed], s.of_k[s.renewed[:, 1:]]
+    up, down = np.mean(jump > slack), np.mean(-jump > slack)
+    text = f"{jump.size} renewals; up {up:.1%}; J/K from {np.min(of_k):.2f}"
+    return Measured(min(up, down), f"{text} to {np.max(of_k):.2f}")
+
+
+def share(results) -> Measured:
+    s = seen(results)
+    total = np.sum(s.spent, axis=1)
+    net = np.sum(s.jump, axis=1) / total
+    text = f"net: from {np.min(net):.3f} to {np.max(net):.3f}, above 0 in "
+    text += f"{np.mean(net > 0):.0%} of the runs"
+    return largest(np.sum(np.abs(s.jump), axis=1) / total, text)
+
+
+def without_jump(results):
+    s = seen(results)
+    return np.mean(np.abs(s.left + s.jump)[s.renewed] > s.slack[s.renewed])
+
+
+def lifted(results) -> Measured:
+    s = seen(results)
+    up = s.renewed & (results["runs"]["change"] > s.slack) & (s.bare <= 0)
+    text = f"{np.sum(up[s.small])} of them at ε = {SMALL:g} with full gradients"
+    return Measured(np.sum(up), text)
+
+
+CLAIMS = [
+    Claim(
+        "21",
+        "Q̇ = QΩ, m in the original basis: V̇ = −D + (1/a)⟨m̂/P, Ωᵀm̂⟩, by one jvp",
+        at_most(1e-12, "round-off of products of small matrices, v over four decades"),
+        lambda r: largest(r["turning"]["with"], f"{r.config.states} states, b ≤ 4a"),
+    ),
+    Claim(
+        "21a",
+        "that term has no sign: the smaller share of states of the two",
+        at_least(0.4, "a half by symmetry, less the spread of a count"),
+        no_sign,
+    ),
+    Claim(
+        "21b",
+        "SOAP: |J|/K between renewals",
+        at_most(1e-12, "0, and round-off of two products by Q"),
+        between,
+    ),
+    Claim(
+        "21c",
+        "V₊ − V, as defined, is r − what is spent + J: relative defect",
+        at_most(1e-12, "round-off of products of small matrices"),
+        defect,
+    ),
+    Claim(
+        "21d",
+        "what is spent is ≥ 0: steps on which it is not",
+        equals(0, "a count, past the ledger's model of round-off; b = a"),
+        lambda r: np.count_nonzero(seen(r).spent < -seen(r).slack),
+    ),
+    Claim(
+        "21e",
+        f"V less J falls, ε = {SMALL:g}, full gradients: steps on which it rises",
+        equals(0, "a count, past the ledger's model of round-off"),
+        rising,
+    ),
+    Claim(
+        "21f",
+        "J has both signs: the smaller of the shares of renewals, up and down",
+        at_least(0.05, "one renewal in twenty, of each sign"),
+        both_signs,
+    ),
+    Claim(
+        "21g",
+        "Σ|J| of a run over all that is spent in it, the largest",
+        at_most(0.25, "small against what is spent: here, a quarter"),
+        share,
+    ),
+    Control(
+        "21x",
+        "claim 21c without J: share of renewals beyond the model of round-off",
+        at_least(0.9, "nearly all"),
+        without_jump,
+        of="21c",
+    ),
+    Control(
+        "21y",
+        "claim 21 without its last term: the median error",
+        at_least(0.01, "far above round-off"),
+        lambda r: np.median(r["turning"]["without"]),
+        of="21",
+    ),
+    Control(
+        "21z",
+        "claim 21e for V itself: renewals with V₊ > V ≥ V₊ − J",
+        at_least(1, "one is enough"),
+        lifted,
+        of="21e",
+    ),
+]
 
 
 def figures(results) -> dict:
-    config, points, seen = (results[k] for k in ("config", "points", "runs"))
+    config, points, seen = results.config, results["points"], results["runs"]
     figure, axes = new_figure(1, 2, size=(7.6, 3.4))
     left, right = axes[0]
     large = SPACE["lr"][-1]
@@ -330,3 +381,15 @@ def figures(results) -> dict:
     right.set_title("What renewals add to V")
     right.legend()
     return {"renewals": figure}
+
+
+STUDY = Study(
+    "SOAP: what turning the basis does to V",
+    "Vyas et al., arXiv:2409.11321; V derived in dynax.optim.soap",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)
