@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, SupportsFloat
 
-import numpy as np
-
 
 Kind = Literal["at most", "at least", "equals"]
 SIGNS: dict[Kind, str] = {"at most": "≤", "at least": "≥", "equals": "="}
@@ -76,23 +74,30 @@ class Measured(NamedTuple):
 
 
 def largest(values, detail: str = "") -> Measured:
-    """The largest of an array, or of a mapping from names, with the spread."""
-    return _extreme(values, detail, largest=True)
+    """Measure the largest entry of an array, or of arrays by name; NaN if one is."""
+    return _extreme(max, values, detail)
 
 
 def smallest(values, detail: str = "") -> Measured:
-    """The smallest of an array, or of a mapping from names, with the spread."""
-    return _extreme(values, detail, largest=False)
+    """Measure the smallest entry of an array, or of arrays by name; NaN if one is."""
+    return _extreme(min, values, detail)
 
 
-def _extreme(values, detail, largest) -> Measured:
-    numbers = values.values() if isinstance(values, Mapping) else np.ravel(values)
-    numbers = [float(v) for v in numbers]
-    found = np.max(numbers) if largest else np.min(numbers)  # NaN where there is one
-    if isinstance(values, Mapping):
-        name = next((k for k, v in values.items() if v == found), "none")
-        detail = f"at {name}; {detail}" if detail else f"at {name}"
-    return Measured(float(found), detail, (np.min(numbers), np.max(numbers)))
+def _extreme(pick, values, detail) -> Measured:
+    rows = values.items() if isinstance(values, Mapping) else [("", values)]
+    entries = [(number, str(name)) for name, row in rows for number in _flat(row)]
+    bad = [entry for entry in entries if math.isnan(entry[0])]
+    value, name = bad[0] if bad else pick(entries, key=lambda entry: entry[0])
+    text = "; ".join(filter(None, (f"at {name}" if name else "", detail)))
+    return Measured(value, text, (min(entries)[0], max(entries)[0]))
+
+
+def _flat(values) -> list[float]:
+    try:
+        rows = iter(values)
+    except TypeError:
+        return [float(values)]
+    return [number for row in rows for number in _flat(row)]
 
 
 @dataclasses.dataclass(frozen=True)

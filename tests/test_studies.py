@@ -9,7 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-from dynax.claim import Claim, Control, Finding, Measured, at_least, at_most, equals
+from dynax.claim import (
+    Claim,
+    Control,
+    Finding,
+    Measured,
+    at_least,
+    at_most,
+    equals,
+    largest,
+    smallest,
+)
 from dynax.study import Results, Study, studies
 
 
@@ -168,3 +178,11 @@ def test_findings_of_text_know_their_signs():
     for text in ("< 1e-9", "<= 1e-9", "below 3"):
         with pytest.raises(ValueError, match="threshold: given"):
             judged(text)
+
+
+def test_extremes():
+    """Of arrays, and of arrays by name; a NaN is not passed over."""
+    found = largest({"a": np.ones((2, 2)), "b": [0.0, 3.0]}, "of two")
+    assert found == Measured(3.0, "at b; of two", (0.0, 3.0))
+    assert smallest(np.array([2.0, 1.0])) == Measured(1.0, "", (1.0, 2.0))
+    assert math.isnan(float(largest([1.0, math.nan, 2.0]).value))
