@@ -60,8 +60,16 @@ def make_ledger(rows=300, *, outside=100, nan_from=None, unused=0, checks=True):
     )
 
 
+def over_early():
+    """A ledger of 10,000 rows in which all happens in the first hundred."""
+    ledger = make_ledger(10_000)
+    spent = np.exp(-np.arange(10_000) / 15)
+    return ledger._replace(energy=15 * spent, change=-spent)
+
+
 LEDGERS = {
     "usual": make_ledger(),
+    "over early": over_early(),
     "long": make_ledger(30_000),
     "never outside": make_ledger(outside=0),
     "all outside": make_ledger(outside=300),
@@ -113,8 +121,12 @@ def test_control_a_single_violation_in_a_long_run_is_drawn():
 def test_histogram_counts_what_lies_outside():
     weights = np.array([-2.0, -1, 0, 0.5, 1, np.nan])
     figure = report.histogram_figure({"Lion": weights, "none": np.array([])}, 1.0)
-    texts = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
-    assert texts == ["Lion: 20.0% of 5 outside", "none: 0.0% of 0 outside"]
+    texts = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert texts == [
+        "Lion: 20.0% of 5 outside, by at most 1/λ",
+        "none: none of 0 outside",
+    ]
+    assert faults(figure) == []
     assert report.histogram_figure(np.array([np.nan]), 1.0).axes
 
 
@@ -132,6 +144,7 @@ def test_trajectories():
         title="Six",
     )
     assert len(report.figure_html(figure, "six", "f")) < 200_000
+    assert faults(figure) == []
 
 
 def claims():
@@ -385,3 +398,12 @@ def test_control_faults_of_a_figure_are_seen():
     assert "the legend covers the line 'a line'" in found
     assert "the x axis has numbers" in found and "the y axis" not in found
     assert "2 markers 'dots' are cut off" in found
+
+
+def test_what_is_over_early_is_drawn_on_a_logarithmic_axis():
+    scale = lambda name: report.energy_figure(LEDGERS[name]).axes[0].get_xscale()
+    assert (scale("over early"), scale("long"), scale("usual")) == (
+        "symlog",
+        "symlog",
+        "linear",
+    )

@@ -58,6 +58,8 @@ def energy_figure(ledger: Ledger, *, title: str = "", loss=None) -> Figure:
         _defect(axes.pop(0), rows, equality)
     last.set_xlabel("step")
     begin, end = rows["step"][[0, -1]]
+    if _early(rows):
+        last.set_xscale("symlog", linthresh=10, linscale=0.5)
     last.set_xlim(begin, max(end, begin + 1))
     return figure
 
@@ -97,8 +99,23 @@ def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
         entered = int(rows["step"][np.argmax(distance == 0)])
         ax.axvline(entered, color=COLORS["green"], label=f"inside from step {entered}")
     ax.set(xlabel="step", ylabel="distance to the domain", title=title or "Phases")
-    ax.legend(loc="lower left")
+    _legend(ax)
     return figure
+
+
+def _early(rows) -> bool:
+    """Whether nine tenths of what H does is over after a twentieth of the steps."""
+    moved = np.cumsum(np.abs(_finite(rows["change"])))
+    twentieth = moved[len(moved) // 20]
+    return bool(len(moved) > 200 and twentieth > 0.9 * moved[-1] > 0)
+
+
+def _at(rows) -> np.ndarray:
+    """The rows to draw: evenly spread along the axis as it is shown."""
+    n = len(rows["step"])
+    if not _early(rows):
+        return pick(n)
+    return np.unique([*range(200), *np.geomspace(200, n - 1, 200).round().astype(int)])
 
 
 def _used(ledger: Ledger):
@@ -134,7 +151,7 @@ def _used(ledger: Ledger):
 
 
 def _energy(ax, rows, title, loss):
-    at = pick(len(rows["step"]))
+    at = _at(rows)
     step = rows["step"][at]
     ax.plot(step, rows["energy"][at], color=COLORS["black"], label="H")
     if loss is not None:
@@ -151,15 +168,15 @@ def _energy(ax, rows, title, loss):
 
 
 def _stack(ax, rows):
-    at = pick(len(rows["step"]))
+    at = _at(rows)
     step = rows["step"][at]
     totals = {k: np.cumsum(v)[at] for k, v in rows["terms"].items()}
     _areas(ax, step, totals)
     net = np.cumsum(rows["change"])[at]
     ax.plot(step, net, color=COLORS["black"], lw=1.2, label="Σ (H₊ − H)")
     ax.set(
-        ylabel="sum so far",
-        title="Where the energy went, audited steps: losses below, gains above",
+        ylabel="sum since the start",
+        title="Where the energy went: losses below 0, gains above",
     )
     _shade(ax, rows)
     _legend(ax)
@@ -167,11 +184,14 @@ def _stack(ax, rows):
 
 def _shares(ax, rows):
     edges = bins(len(rows["step"]), 160)
+    if _early(rows):
+        edges = _at(rows)
     sums = {k: np.add.reduceat(_finite(v), edges) for k, v in rows["terms"].items()}
     whole = sum(np.abs(v) for v in sums.values())
     shares = {k: v / np.where(whole > 0, whole, 1) for k, v in sums.items()}
     _areas(ax, rows["step"][edges], shares, step="post")
-    ax.set(ylabel="share", ylim=(-1.02, 1.02), title="The same, step by step")
+    look = {"ylabel": "share of Σ|terms|", "ylim": (-1.02, 1.02)}
+    ax.set(title="The same, step by step", **look)
     _shade(ax, rows)
 
 
@@ -198,7 +218,7 @@ def _defect(ax, rows, equality):
     # what is violated is drawn beyond the line
     defect = np.where(above < 0, tolerance - above, np.abs(rows["defect"]))
     ratio = np.nan_to_num(defect / np.where(tolerance > 0, tolerance, np.nan), nan=-1)
-    edges = bins(len(defect))
+    edges = _at(rows) if _early(rows) else bins(len(defect))
     ends = np.append(edges[1:], len(defect))
     at = np.array([a + np.argmax(ratio[a:b]) for a, b in zip(edges, ends, strict=True)])
     step = rows["step"][at]

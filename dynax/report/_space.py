@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 from dynax.report._style import COLORS, new_figure, nothing, pick, styled
 
 
+LEVELS = "#B8B8B8"
+
+
 @styled
 def trajectory_figure(
     paths: Mapping[str, np.ndarray],
@@ -18,10 +21,10 @@ def trajectory_figure(
     title: str = "",
     columns: int = 4,
 ) -> Figure:
-    """Small multiples of paths in the plane, one panel a name, all in one window.
+    """Draw paths in the plane, one panel a name, all in one window.
 
     Args:
-        paths: name → (T, 2) positions.
+        paths: name → (T, 2) positions (x₁, x₂).
         level: f(X, Y) on arrays, whose level lines are drawn.
         outlines: name → (K, 2) closed curve, the edge of what is allowed there.
         optima: name → (2,) the point that theory predicts.
@@ -31,7 +34,7 @@ def trajectory_figure(
     columns = max(1, min(columns, len(paths)))
     rows = max(1, -(-len(paths) // columns))
     side = 7.6 / columns
-    figure, axes = new_figure(rows, columns, size=(7.6, (side + 0.15) * rows + 0.3))
+    figure, axes = new_figure(rows, columns, size=(7.6, (side + 0.15) * rows + 0.7))
     drawn = {**{f"p{k}": v for k, v in paths.items()}, **outlines}
     window = _window(list(drawn.values()))
     cells = iter(axes.ravel())
@@ -43,20 +46,35 @@ def trajectory_figure(
             edge = np.asarray(outlines[name], float)
             edge = edge[pick(len(edge))]
             ax.fill(*edge.T, fc=COLORS["green"], alpha=0.10)
-            ax.fill(*edge.T, fc="none", ec=COLORS["green"], lw=1.2)
+            look = {
+                "color": COLORS["green"],
+                "lw": 1.2,
+                "label": "edge of what is allowed",
+            }
+            ax.plot(*np.concatenate([edge, edge[:1]]).T, **look)
         path = np.asarray(path, float)[pick(len(path))]
-        ax.plot(*path.T, color=COLORS["blue"], lw=1.2)
-        ax.plot(*path[0], "o", ms=4.5, mfc="white", mec=COLORS["blue"])
-        ax.plot(*path[-1], "o", ms=4.5, color=COLORS["blue"])
+        blue = {"color": COLORS["blue"], "lw": 1.2}
+        ax.plot(*path.T, **blue, label="path")
+        ax.plot(*path[0], "o", ms=4.5, mfc="white", **blue, label="start")
+        ax.plot(*path[-1], "o", ms=4.5, **blue, label="end")
         if name in optima:
-            ax.plot(*np.asarray(optima[name]), "x", ms=7, mew=2, c=COLORS["vermilion"])
+            look = {"ms": 7, "mew": 2, "color": COLORS["vermilion"], "lw": 0}
+            ax.plot(*np.asarray(optima[name]), "x", **look, label="predicted end")
         ax.set(xlim=window[0], ylim=window[1], aspect="equal")
+        ax.set(xlabel="x₁", ylabel="x₂")
         ax.grid(False)
         ax.set_title(name, fontsize=9, fontweight="normal")
     for ax in cells:
         ax.set_axis_off()
     for ax in axes.ravel():
         ax.label_outer()
+    if level is not None:
+        axes[0, 0].plot([], [], color=LEVELS, lw=0.6, label="level of the loss")
+    entries: dict = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=5)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
@@ -66,7 +84,7 @@ def trajectory_figure(
 def histogram_figure(
     weights, bound: float, *, title: str = "", bins: int = 81
 ) -> Figure:
-    """All weights against the box ±bound that the theory predicts, bound = 1/λ.
+    """Draw all weights against the box ±bound that the theory predicts, bound = 1/λ.
 
     Args:
         weights: an array, or name → array for several in one figure.
@@ -81,27 +99,36 @@ def histogram_figure(
     if not any(len(w) for w in flat.values()):
         nothing(ax, "no finite weights")
         return figure
-    reach = max([1.15 * bound, *(np.max(np.abs(w), initial=0) for w in flat.values())])
+    farthest = {k: float(np.max(np.abs(w), initial=0)) for k, w in flat.items()}
+    reach = max(1.15 * bound, 1.05 * max(farthest.values()))
     colors = ("blue", "vermilion", "green", "purple")
     for (name, w), color in zip(flat.items(), colors * len(flat), strict=False):
-        beyond = np.mean(np.abs(w) > bound * (1 + 1e-6)) if len(w) else 0
-        label = f"{name + ': ' if name else ''}{beyond:.1%} of {len(w):,} outside"
         count, edges = np.histogram(w, bins=bins, range=(-reach, reach))
-        fill = {"color": COLORS[color], "alpha": 0.55 if len(flat) == 1 else 0.35}
-        ax.stairs(count, edges, fill=True, **fill)
-        ax.stairs(count, edges, color=COLORS[color], lw=0.8, label=label)
+        label = f"{name + ': ' if name else ''}{_outside(w, bound)}"
+        look = {"color": COLORS[color], "label": label}
+        alone = len(flat) == 1
+        ax.stairs(count, edges, fill=alone, **look, **({"alpha": 0.7} if alone else {}))
     for side in (-bound, bound):
         ax.axvline(side, color=COLORS["black"], lw=1.2, ls="--")
     for side, name in ((-bound, "−1/λ"), (bound, "1/λ")):
         place = {"transform": ax.get_xaxis_transform(), "ha": "center"}
         ax.text(side, 1.02, name, fontsize=8.5, **place)
     ax.set_yscale("symlog", linthresh=1)
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="weight", ylabel="count (log)")
+    ax.set_ylim(0, 2 * ax.get_ylim()[1])
+    ax.set(xlabel="weight", ylabel="count (log scale)")
     if title:
         ax.set_title(title, pad=16)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _outside(w, bound) -> str:
+    """How many weights lie beyond the bound, and the farthest in units of it."""
+    beyond = np.abs(w) > bound
+    if not np.any(beyond):
+        return f"none of {len(w):,} outside"
+    farthest = np.max(np.abs(w)) / bound - 1
+    return f"{np.mean(beyond):.1%} of {len(w):,} outside, by at most {farthest:.1g}/λ"
 
 
 def _window(curves):
@@ -120,4 +147,4 @@ def _levels(ax, level, window):
     z = np.where(np.isfinite(z), z, np.nan)
     lines = np.unique(np.nanquantile(z, np.linspace(0.02, 0.9, 10)))
     if len(lines) > 1:
-        ax.contour(*grid, z, levels=lines, colors="#B8B8B8", linewidths=0.6)
+        ax.contour(*grid, z, levels=lines, colors=LEVELS, linewidths=0.6)

@@ -41,12 +41,15 @@ class Scale(NamedTuple):
     at: np.ndarray
     kind: Literal["linear", "log", "even"]
     labels: list[str]
+    numbers: bool = True
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Scale":
         if values.dtype.kind not in "biuf":
             order = np.arange(len(values))
-            return cls(order, order.astype(float), "even", [str(v) for v in values])
+            return cls(
+                order, order.astype(float), "even", [str(v) for v in values], False
+            )
         order = np.argsort(values, kind="stable")
         v = values[order].astype(float)
         labels = [short(x) for x in v]
@@ -68,6 +71,8 @@ class Scale(NamedTuple):
 
     def apply(self, axis, label: str) -> None:
         """Set the scale, the ticks and the label of an axis of a figure."""
+        if self.kind == "even" and self.numbers:
+            label = f"{label} (not to scale)"
         axis.axes.set(**{f"{axis.axis_name}label": label})
         if self.kind == "log":
             axis._set_axes_scale("log")

@@ -68,6 +68,11 @@ def curve(ds: xr.Dataset, output: str) -> str | None:
     return own[0] if own else None
 
 
+def _entry(ds, own: str) -> str:
+    """`at the last step`; an axis whose name the sweep made up is not named."""
+    return f"at the last {own}" if own in ds.coords else "at the end"
+
+
 def maximized(ds: xr.Dataset, output: str) -> bool | None:
     """Whether more is better: the objective of a search says so, else the name may."""
     if ds.attrs.get("objective") == output:
@@ -94,7 +99,7 @@ def title(
     """`loss at the last step, median over seed`; `rest` of one point is not named."""
     rest = [d for d in rest if ds.sizes[d] > 1]
     own = curve(ds, output)
-    last = f"at the last {own}" if own else ds[output].attrs.get("entry")
+    last = _entry(ds, own) if own else ds[output].attrs.get("entry")
     text = f"{output} {last}" if last and entry else output
     over = " and ".join([", ".join(rest[:-1]), rest[-1]] if rest[1:] else rest)
     return f"{text}, {what} over {over}" if rest else text
@@ -127,7 +132,7 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
         own = curve(ds, name)
         a = ds[name] if own is None else ds[name].isel({own: -1}, drop=True)
         made[name] = a.astype(float).where(status == 0)
-        last = {} if own is None else {"entry": f"at the last {own}"}
+        last = {} if own is None else {"entry": _entry(ds, own)}
         made[name].attrs = {**ds[name].attrs, **last}
     return xr.Dataset(made, attrs=ds.attrs)
 

@@ -140,10 +140,11 @@ def _space(ds, effect, output):
     text = f"<p>{ds['status'].size:,} points: {escape(product)}."
     if effect:
         text += (
-            f" The last column is the share of the variance of the ranks of "
-            f"<code>{escape(output)}</code> that an argument explains by itself."
+            f" <i>Explains</i> is the share of the differences in "
+            f"<code>{escape(output)}</code> that an argument explains by itself "
+            f"(of the variance of the ranks)."
         )
-    head = ["Argument", "Count", "Values", "Matters"]
+    head = ["Argument", "Count", "Values", "Explains"]
     return f"{text}</p>{_table(head, rows, (1, 3))}"
 
 
@@ -203,7 +204,7 @@ def _outputs(ds, small):
         else:
             row += ["–"] * 3
         rows.append(row)
-    text = "<p>Of a curve the last entry, over all points that have a result.</p>"
+    text = "<p>Curves count by their last value; failed points are left out.</p>"
     head = ["Output", "Type", "Each point", "Least", "Median", "Greatest"]
     return text + _table(head, rows, (3, 4, 5))
 
