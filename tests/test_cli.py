@@ -268,15 +268,18 @@ def test_verify_in_single_precision(script):
         ("verify mine.py:right --beta1 0.5", "--beta1: given 0.5 with mine.py:right"),
         ("verify bad.py:x", "importing bad.py raised SyntaxError"),
         ("verify lion-kappa --json mine.py", "--json: given mine.py, which exists"),
-        ("claims --dir gone", "folder of experiments: given gone"),
-        ("claims --dir empty", "folder of experiments: given empty, which has none"),
+        ("claims --dir gone", "--dir: given gone, not a folder"),
+        ("claims --dir empty", "--dir: given empty, which has none"),
         (
             "claims --dir lab --only 7",
             "--only: given 7; accepted are claim ids, or the names",
         ),
         ("claims --dir lab --long --full", "--full: given with --long"),
         ("claims --dir lab --json mine.py", "--json: given mine.py, which exists"),
-        ("report", "folder of experiments: given experiments, not a folder"),
+        (
+            "report",
+            "--dir: given experiments, not a folder; accepted is a folder of experim",
+        ),
         ("report --out mine.py", "--out: given mine.py, which exists; accepted is"),
     ],
 )

@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim landscape pde newton material checkpoint identify pinn "
+    f"{BASE} optim optax landscape pde newton material checkpoint identify pinn "
     "mechanics verify sweep claim study"
 )
 
@@ -31,6 +31,7 @@ LAYERS = {
     "flow": "_types _tree _display lyapunov kappa",
     "monitor": "_types _tree _reduce _wrapped lyapunov flow",
     "optim": BASE,
+    "optax": f"{BASE} optim",
     "landscape": BASE,
     "pde": f"{BASE} _digest",
     "newton": "_types _tree _check",

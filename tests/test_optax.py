@@ -117,3 +117,78 @@ def test_sharded_ledger_equals_unsharded():
     run = [sys.executable, script]
     done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout == "ok\n", done.stderr[-2000:]
+
+
+TWINS = {  # constructor of dynax.optax → arguments, and the twin in optax
+    "lion": ({"b1": 0.8, "b2": 0.98, "weight_decay": 0.5}, optax.lion),
+    "adam": ({"b1": 0.8, "b2": 0.98, "eps": 1e-6, "eps_root": 1e-9}, optax.adam),
+    "adamw": (
+        {"b2": 0.98, "weight_decay": 0.1, "mask": {"w": True, "b": False}},
+        optax.adamw,
+    ),
+    "sgd": ({}, optax.sgd),
+    "momentum": ({"momentum": 0.8, "nesterov": True}, optax.sgd),
+    "sign_sgd": ({}, optax.sign_sgd),
+    "rmsprop": ({"decay": 0.8, "eps_in_sqrt": False}, optax.rmsprop),
+    "adagrad": ({"initial_accumulator_value": 0.2, "eps": 1e-5}, optax.adagrad),
+    "muon": ({"beta": 0.9, "adam_b1": 0.8, "weight_decay": 0.1}, optax.contrib.muon),
+}
+
+
+def test_constructors_under_their_optax_names():
+    """One program trains all of them beside their twins: the same parameters, and the
+    verdict of each; a wrong argument shows."""
+    f, x = laws.problem()
+    rate = optax.linear_schedule(1e-2, 5e-3, 20)
+    constructor = lambda name: getattr(dx.optax, {"momentum": "sgd"}.get(name, name))
+    pairs = {
+        name: (constructor(name)(rate, **given, every=1), twin(rate, **given))
+        for name, (given, twin) in TWINS.items()
+    }
+    pairs["control"] = dx.optax.adam(rate, b1=0.8, every=1), optax.adam(rate, b1=0.9)
+
+    @jax.jit
+    def train(x):
+        txs = [
+            optax.with_extra_args_support(tx) for pair in pairs.values() for tx in pair
+        ]
+
+        def step(carry, _):
+            after = []
+            for tx, (p, s) in zip(txs, carry, strict=True):
+                value, grad = jax.value_and_grad(f)(p)
+                delta, s = tx.update(grad, s, p, value=value, value_fn=f)
+                after.append((optax.apply_updates(p, delta), s))
+            return after, None
+
+        return jax.lax.scan(step, [(x, tx.init(x)) for tx in txs], length=20)[0]
+
+    with jax.numpy_dtype_promotion("standard"):  # optax itself needs it
+        ended = train(x)
+    apart, verdicts = {}, {}
+    for k, name in enumerate(pairs):
+        (ours, state), (theirs, _) = ended[2 * k : 2 * k + 2]
+        gaps = jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b)), ours, theirs)
+        apart[name] = float(max(jax.tree.leaves(gaps)))
+        found = dx.verdict(optax.tree.get(state, "tally"), name)
+        verdicts[name] = found.status, found.audited
+    assert apart.pop("control") > 1e-4
+    assert apart.pop("muon") < 1e-13  # 20 steps of size 1e-2, in another order
+    for name in ("lion", "sgd", "sign_sgd"):
+        assert apart.pop(name) == 0
+    ulps = 20 * 1e-2 * np.finfo(float).eps  # fused in another way, at each of 20 steps
+    assert max(apart.values()) <= ulps, apart
+    none = {"adamw", "muon"}
+    for name in TWINS:
+        status = "no certificate" if name in none else "holds"
+        assert verdicts[name] == (status, 20), name
+    mu = optax.tree.get(ended[0][1], "mu")
+    jax.tree.map(np.testing.assert_array_equal, mu, optax.tree.get(ended[1][1], "mu"))
+
+
+def test_a_momentum_rounded_by_optax_is_not_audited():
+    with pytest.raises(ValueError, match="mu_dtype: given .* with every=1; optax then"):
+        dx.optax.lion(1e-2, mu_dtype=jnp.bfloat16, every=1)
+    _, x = laws.problem()
+    state = dx.optax.lion(1e-2, mu_dtype=jnp.bfloat16).init(x)
+    assert optax.tree.get(state, "mu")["w"].dtype == jnp.bfloat16

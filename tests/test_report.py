@@ -1,9 +1,13 @@
 """Figures survive any ledger; the report is one file that holds all that was found."""
 
 import base64
+import html
 import html.parser
 import io
+import json
 import re
+import shutil
+import subprocess
 
 import matplotlib
 import numpy as np
@@ -407,3 +411,35 @@ def test_what_is_over_early_is_drawn_on_a_logarithmic_axis():
         "symlog",
         "linear",
     )
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MEASURE = """<script>onload = () => {
+  const box = e => e.getBoundingClientRect(), all = (d, q) => [...d.querySelectorAll(q)];
+  const seen = all(document, 'iframe').map(f => { const d = f.contentDocument; return {
+    wide: d.documentElement.scrollWidth, across: f.clientWidth,
+    verdicts: all(d, 'td.v').map(box).map(b => [b.left, b.right, b.height]),
+    text: Math.min(...all(d, 'figure text').map(t => box(t).height))}});
+  document.body.textContent = 'found' + JSON.stringify(seen) + 'end'; }</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_verdicts_are_on_screen_at_any_width(tmp_path):
+    page = html.escape(report.document(outcomes(), {"Machine": "a <cpu>"}))
+    frames = "".join(
+        f'<iframe srcdoc="{page}" style="width:{wide}px;height:900px"></iframe>'
+        for wide in (1400, 400)
+    )
+    file = tmp_path / "frames.html"
+    file.write_text(f"<body>{frames}{MEASURE}</body>", encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,2000"]
+    done = subprocess.run(
+        [CHROMIUM, *flags, file.as_uri()], capture_output=True, text=True, timeout=300
+    )
+    for found in json.loads(re.findall("found(.*)end", done.stdout)[-1]):
+        assert len(found["verdicts"]) == 4
+        for left, right, height in found["verdicts"]:
+            assert 0 <= left < right <= found["across"] and height > 10
+        assert found["wide"] <= found["across"]  # nothing is beyond the edge
+        assert found["text"] >= 7  # pixels: figures scroll, and are not shrunk

@@ -10,7 +10,7 @@ import pytest
 from diffrax._term import AdjointTerm
 
 import dynax as dx
-from dynax import _tree as tree
+from dynax import _tree as tree, kappa as K
 from dynax.mechanics import Projected
 
 
@@ -232,3 +232,41 @@ def test_refused_terms_are_named():
         adjoint = AdjointTerm(diffrax.ODETerm(SYSTEM.field))
         with pytest.raises(ValueError, match="adjoint: given BacksolveAdjoint with"):
             wrap(diffrax.Tsit5()).init(adjoint, 0.0, 1.0, SYSTEM.init(START), None)
+
+
+@pytest.mark.parametrize("points", [7, 3])
+def test_a_flow_with_cusps_is_no_false_alarm(points, monkeypatch):
+    """The quartic κ has ∇κ*(y) = y^(1/3): D has a cusp wherever a coordinate changes
+    sign, and there the solver's own error estimate is blind. Control: with three points
+    the cusps that fall between two of them are called violations."""
+    monkeypatch.setattr("dynax.monitor._diffrax.INNER", points)
+    opt = dx.LionKappa.from_flow(K.Quartic(), 1.0, 0.3, 0.5, 1e-2)
+    w = jax.random.normal(jax.random.key(5), (24, 6))
+    b = 6 * jax.random.uniform(jax.random.key(6), (24,))
+    f = lambda x: 0.05 * jnp.sum(x**2) + jnp.sum(jnp.sin(w @ x + b)) / 24**0.5
+    system = dx.WithDissipation(dx.as_flow(opt, f, 1e-2))
+
+    @jax.jit
+    def run(starts):
+        def one(x):
+            return diffrax.diffeqsolve(
+                diffrax.ODETerm(system.field),
+                dx.Monitored(diffrax.Tsit5(), system),
+                0.0,
+                20.0,
+                None,
+                system.init(x),
+                stepsize_controller=diffrax.PIDController(rtol=1e-8, atol=1e-8),
+                saveat=diffrax.SaveAt(t1=True, solver_state=True),
+                throw=False,
+            ).solver_state.tally
+
+        return jax.lax.map(one, starts)
+
+    counts = run(jax.random.normal(jax.random.key(0), (24, 6))).counts
+    violated = {name: int(jnp.sum(c.violations)) for name, c in counts.items()}
+    false_alarms = violated.pop("balance")
+    assert not any(violated.values()), violated
+    assert (false_alarms == 0) == (points == 7), false_alarms
+    seen, rows = (np.sum(n) for n in (counts["balance"].seen, counts["balance"].rows))
+    assert seen > 0.9 * rows  # and it is not by being blind

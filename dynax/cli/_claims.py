@@ -37,22 +37,21 @@ class Claims:
     """Run the claims of all experiments."""
 
     only: Only = ()
-    """Claims by id (2 means 2, 2a, 2b …), or by the name of their file or family."""
+    """Select claims by id (2 means 2, 2a, 2b …), or by the name of a file or family."""
     long: bool = False
-    """The CPU budgets that the claims name: up to an hour."""
+    """Use the CPU budgets that the claims name: up to an hour."""
     full: bool = False
-    """Paper scale, on a GPU."""
+    """Run at the scale of the papers, on a GPU."""
     record: bool = False
     """Add the results to DIR/record.json; renew the README and the page of results."""
     dir: Path = pathlib.Path("experiments")
-    """The folder of the experiments."""
+    """Folder of the experiments, as in a checkout of dynax."""
     json: NewPath = None
     """A new file for the results (default: runs/claims-<time>.json)."""
     list: bool = False
     """Print the claims without running anything."""
     jobs: int = 0
-    """Experiments at a time, each on a core of its own; 0: as many as there are cores,
-    or 1 where there is an accelerator."""
+    """Number of experiments to run at once (0: one a core, or 1 on an accelerator)."""
 
     def main(self) -> int:
         if self.list:
@@ -83,14 +82,15 @@ class Report:
     """Run all experiments and write one HTML file about them."""
 
     only: Only = ()
-    """Claims by id (2 means 2, 2a, 2b …), or by the name of their file or family."""
+    """Select claims by id (2 means 2, 2a, 2b …), or by the name of a file or family."""
     out: NewPath = None
     """A new file for the report (default: reports/dynax-<time>.html)."""
+    dir: Path = pathlib.Path("experiments")
+    """Folder of the experiments, as in a checkout of dynax."""
 
     def main(self) -> int:
         path = destination(self.out, "reports/dynax-{}.html", "--out")
-        folder = pathlib.Path("experiments")
-        outcomes, facts = _measure(folder, "quick", self.only, True)
+        outcomes, facts = _measure(self.dir, "quick", self.only, True)
         _print(outcomes)
         page = document(outcomes, _footer(facts, "quick"))
         print(f"Report: {write(path, page)}", flush=True)

@@ -41,8 +41,8 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
     if not chosen:
         what = "which has none" if folder.is_dir() else "not a folder"
         raise UsageError(
-            f"folder of experiments: given {folder}, {what}; accepted is one "
-            "with *.py files in it, as in a checkout of dynax."
+            f"--dir: given {folder}, {what}; accepted is a folder of experiments. They "
+            "are not installed with dynax: run this in a checkout, or name its folder."
         )
     return chosen
 

@@ -22,29 +22,29 @@ class How:
     """Who computes, and within which limits; no number depends on it but by --batch."""
 
     batch: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Points side by side on each device (default: measured)."""
+    """Number of points to run side by side on each device (default: measured)."""
     chunk: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Points to a part of the store (default: about a second's worth)."""
+    """Number of points in a part of the store (default: about a second of work)."""
     memory: Annotated[str | None, Arg(metavar="SIZE", help_behavior_hint="")] = None
-    """Of each device, as 512MiB or 2GiB (default: half of what is free; CPU 1GiB)."""
+    """Memory to use of each device, e.g. 2GiB (default: half of the free; CPU 1GiB)."""
     time_limit: Annotated[
         float | None, Arg(metavar="SECONDS", help_behavior_hint="")
     ] = None
-    """That a batch may take; points beyond it are given up, in a process of its own."""
+    """Time that a batch may take in a process of its own; later points are given up."""
     worker: Annotated[str | None, Arg(metavar="I/N", help_behavior_hint="")] = None
-    """This process's share, as 0/4; of a Slurm array it is found out."""
+    """Run one share of the points, e.g. 0/4 (default: from the Slurm array, if any)."""
     distributed: bool = False
-    """Share with the processes of a TPU slice, a Slurm step, MPI or Kubernetes."""
+    """Divide the points among processes of a TPU slice, Slurm, MPI or Kubernetes."""
     ray: Annotated[str | None, Arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
-    """Tasks of Ray: of the cluster at ADDRESS, or "local" (default: RAY_ADDRESS)."""
+    """Run as tasks of the Ray cluster at ADDRESS, or "local" (default: RAY_ADDRESS)."""
     submitit: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """N jobs that submitit starts: by Slurm, or here without one."""
+    """Start N jobs with submitit: by Slurm, or on this machine without it."""
     cpus: Annotated[float | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Of each task of --ray or --submitit."""
+    """Number of cores for each task of --ray or --submitit."""
     gpus: Annotated[float | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Of each task of --ray or --submitit."""
+    """Number of GPUs for each task of --ray or --submitit."""
     tpus: Annotated[float | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Chips of each task of --ray."""
+    """Number of TPU chips for each task of --ray."""
     json: bool = False
     """Print the summary as JSON."""
 

@@ -15,18 +15,18 @@ from dynax.cli._files import UsageError, write
 from dynax.sweep.launch import Gpu, Plan, Ray, Slurm, Tpu, shell
 
 
-LAUNCH = """Print what to type to run a sweep elsewhere; with --go, do it.
+LAUNCH = """Print the commands that run a sweep elsewhere; with --go, run them.
 
   dynax launch slurm --array 8 -- experiments/lion/digits.py --seeds 8 --store runs/a
   dynax launch gpu -- experiments/lion/digits.py --seeds 8 --store runs/a
   dynax launch tpu --help                    … ray, slurm and gpu: options, examples
 
-What follows -- is the command line of `dynax sweep`, which is passed on as it is. Who
-does which part of it (--worker, --distributed, --ray) is added.
+What follows -- is the command line of `dynax sweep`. It is passed on unchanged, with
+options that divide the work: --worker, --distributed, --ray.
 
 Exit codes: 0 done, 2 bad usage; with --go that of the first command that fails."""
 
-TPU = """A slice of Google Cloud TPUs: create, install, run on all hosts, fetch, delete.
+TPU = """Use a slice of Google Cloud TPUs: create, install, run, fetch, delete.
 
   dynax launch tpu --name lion --zone europe-west4-b --share gs://my-bucket --spot \\
       -- experiments/lion/digits.py --seeds 64 --batch 8 --chunk 16 \\
@@ -35,7 +35,7 @@ TPU = """A slice of Google Cloud TPUs: create, install, run on all hosts, fetch,
 All hosts mount the share at /mnt/dynax, and write their parts to the store there. Give
 --batch and --chunk if it is a bucket, see docs/how-to/launch.md."""
 
-GPU = """GPU machines: this one, or several by ssh.
+GPU = """Use GPU machines: this one, or several by ssh.
 
   dynax launch gpu --devices 0,1 -- experiments/lion/digits.py --store runs/a
   dynax launch gpu --hosts box1 box2 --folder /shared/lion \\
@@ -43,16 +43,17 @@ GPU = """GPU machines: this one, or several by ssh.
 
 One process uses all GPUs of a machine."""
 
-SLURM = """A Slurm cluster: a job array, or one job of several tasks.
+SLURM = """Use a Slurm cluster: a job array, or one job of several tasks.
 
   dynax launch slurm --array 8 --gpus 1 --time 04:00:00 --partition gpu \\
       -- experiments/lion/digits.py --seeds 64 --store /shared/runs/a
   dynax launch slurm --nodes 2 --gpus 4 --option qos=high \\
       -- experiments/lion/digits.py --seeds 64 --store /shared/runs/a
 
-Prefer the array: its tasks start as there is room, one that fails stops no other."""
+Prefer the array: its tasks start as soon as there is room, and if one fails the others
+continue."""
 
-RAY = """A Ray cluster: one that is there, or one made of this and other machines.
+RAY = """Use a Ray cluster: an existing one, or a new one of this and other machines.
 
   dynax launch ray --address 10.0.0.1:6379 -- experiments/lion/digits.py --store runs/a
   dynax launch ray --head 10.0.0.1 --workers box1 box2 \\
@@ -73,9 +74,9 @@ Where = TypeVar("Where")
 class Job(Generic[Where]):
     where: Annotated[Where, tyro.conf.arg(name="")]
     go: bool = False
-    """Write the files and run the commands, which are else only printed."""
+    """Write the files and run the commands (default: only print them)."""
     out: Annotated[pathlib.Path, tyro.conf.arg(metavar="PATH")] = pathlib.Path("launch")
-    """Folder of the job files; nothing in it is overwritten."""
+    """Folder for the job files; no file in it is overwritten."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dynax.sweep import StoreError, export, open_sweep
 from dynax.sweep.store import Store
 
 
-STATUS = """How far a sweep is, from anywhere, while it runs or after.
+STATUS = """Print how far a sweep is, from any machine, while it runs or after.
 
   dynax sweep status runs/a
   dynax sweep status runs/a --watch
@@ -29,14 +29,14 @@ STATUS = """How far a sweep is, from anywhere, while it runs or after.
 
 Exit codes: 0 complete, 1 complete but some failed, 2 bad usage, 3 not complete."""
 
-RESUME = """Go on with what is missing in a store, as it was begun by `dynax sweep`.
+RESUME = """Continue a sweep: run the points that are missing in its store.
 
   dynax sweep resume runs/a
   dynax sweep resume runs/a --memory 2GiB --ray
   dynax sweep resume runs/a --retry-failed    … and run failed points again
 
-The script, the space and the options are those it was begun with, but for those given
-here; --worker and --distributed are not taken over. Exit codes as of `dynax sweep`."""
+The script, the space and the options are those of the start, except options given here.
+--worker and --distributed are not taken over. Exit codes are those of `dynax sweep`."""
 
 SHOW = """Write one HTML file about a sweep, finished or not.
 
@@ -72,7 +72,7 @@ class Status:
     json: bool = False
     """Print it as JSON."""
     watch: bool = False
-    """Again and again, until the sweep is complete."""
+    """Print it again and again until the sweep is complete."""
 
     def main(self) -> int:
         store = opened(self.target)

@@ -56,41 +56,42 @@ class Sweep:
     """Run a function of a script at every point of a space."""
 
     file: Positional[Annotated[pathlib.Path, Arg(metavar="FILE.py")]]
-    """The script, or status, resume, show, export and then a store."""
+    """The script; or one of status, resume, show and export, followed by a store."""
     how: Annotated[How, Arg(name="")]
     run: Annotated[str, Arg(metavar="NAME")] = "run"
-    """The function; of another than run, SPACE counts as far as it fits, DIMS not."""
+    """Function to run. If it is not `run`, only matching entries of SPACE apply, and
+    DIMS is ignored."""
     axis: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         Arg(metavar="NAME=VALUES", help_behavior_hint=""),
     ] = ()
-    """Values of an argument, in the place of those in SPACE; can be repeated."""
+    """Set the values of an argument, instead of those in SPACE. Can be repeated."""
     seeds: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
     """Short for --axis seed=range:N; where `run` takes `key` instead, N random keys."""
     sample: Annotated[str | None, Arg(metavar="KIND:N", help_behavior_hint="")] = None
-    """Draw from the ranges: halton:64, sobol:64 or random:64, and :SEED after it."""
+    """Draw samples from the ranges: halton:64, sobol:64 or random:64[:SEED]."""
     points: Path = None
-    """A list of points: a CSV with a line of names, or JSON."""
+    """Read a list of points from a CSV file with a line of names, or from JSON."""
     search: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Search the ranges by Optuna, in N trials."""
+    """Search the ranges with Optuna in N trials."""
     objective: Annotated[str | None, Arg(metavar="OUTPUT", help_behavior_hint="")] = (
         None
     )
-    """With --search: what is to be small; of a curve the last entry."""
+    """Output that --search minimizes; a curve counts by its last value."""
     maximize: bool = False
-    """With --search: to be great instead."""
+    """Maximize the objective instead of minimizing it."""
     parallel: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """With --search: trials at a time (default: 8)."""
+    """Number of trials that --search runs at a time (default: 8)."""
     seed: int = 0
-    """Of the random keys that `run` gets if it takes `key`."""
+    """Base seed of the random keys passed to `run(key=…)`."""
     precision: Literal[32, 64] = 32
-    """Bits of the floating-point numbers."""
+    """Number of bits of the floating-point numbers."""
     store: Path = None
     """The folder of the results, new or of this sweep (default: runs/<file>-<time>)."""
     retry_failed: bool = False
-    """Run failed points again, and those of the same parts with them."""
+    """Run failed points again, together with the other points of their parts."""
     dry_run: bool = False
-    """Say what would be run, and run nothing."""
+    """Print the points and compilations that a run would need, and stop."""
 
     def main(self) -> int:
         for package, extra, used in (

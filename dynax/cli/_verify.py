@@ -28,7 +28,7 @@ from dynax.sweep.provenance import provenance
 CODES = {"holds": 0, "violated": 1, "undecided": 3, "no certificate": 3}
 COLORS = {"holds": "bold green", "violated": "bold red"}
 KAPPA = (
-    "lion-kappa: the potential: l1, lp:1.5, linf, group-l2, top-k:3, sparse-l1:0.01, "
+    "Potential of lion-kappa: l1, lp:1.5, linf, group-l2, top-k:3, sparse-l1:0.01, "
     "huber:0.3, soft-abs:0.1, log-cosh:10, log-sum-exp:0.1, half-squared, "
     "half-squared-lp:1.5, quartic, four-thirds, relativistic, nuclear, spectral, "
     "ky-fan:2, orthogonally-invariant:huber:0.3, support:FILE.py:NAME (an oracle)."
@@ -47,30 +47,30 @@ class Verify:
     FILE.py:NAME of a dynax.System or of a function returning one."""
     kappa: Annotated[str, Arg(metavar="NAME[:VALUE]", help=KAPPA)] = "l1"
     beta1: float = 0.9
-    """lion-kappa: β₁ in [0, 1)."""
+    """β₁ of lion-kappa, in [0, 1)."""
     beta2: float = 0.99
-    """lion-kappa: β₂ in [0, 1); the certificate needs β₁ <= β₂."""
+    """β₂ of lion-kappa, in [0, 1). The certificate needs β₁ <= β₂."""
     weight_decay: float = 1.0
-    """lion-kappa: λ >= 0; the constraint set is that of κ divided by λ."""
+    """λ >= 0 of lion-kappa. The constraint set is that of κ divided by λ."""
     decay: Literal["explicit", "implicit"] = "explicit"
-    """lion-kappa: where the decay is evaluated."""
+    """Evaluate the decay of lion-kappa before (explicit) or after the step."""
     learning_rate: float = 1e-2
-    """Built-in: ε, or the time step h."""
+    """Learning rate ε, or time step h, of a built-in method."""
     problem: Literal["nonconvex", "quadratic"] = "nonconvex"
-    """Built-in: the loss, random: a quadratic of curvatures 0.1 to 2, with cosines on
-    top if nonconvex. Of the quadratic the minimum is known, so rates are checked."""
+    """Random loss for a built-in method: a quadratic with curvatures 0.1 to 2, plus
+    cosines if nonconvex. A quadratic's minimum is known, so its rates are checked."""
     dimension: Annotated[
         tuple[int, ...], Arg(metavar="N [N ...]", help_behavior_hint="")
     ] = ()
-    """Built-in: shape of the parameters (default: 20, or 5 4 where matrices matter)."""
+    """Shape of a built-in method's parameters (default: 20, or 5 4 for matrices)."""
     start_scale: float = 0.9
-    """Built-in with a constraint set: the start, 0 at its centre, 1 on its edge."""
+    """Start of a built-in method in its constraint set: 0 is the centre, 1 the edge."""
     steps: int = 1000
-    """Of the map; ignored where the system brings batches."""
+    """Number of steps of the map; ignored if the system brings batches."""
     seed: int = 0
-    """Of the problem, the start and the random states."""
+    """Seed of the problem, the start and the random states."""
     precision: Literal[64, 32] = 64
-    """Bits of the floating-point numbers."""
+    """Number of bits of the floating-point numbers."""
     json: Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")] = (
         None
     )

@@ -45,19 +45,19 @@ class Gpu:
     """GPU machines: this one, or several by ssh."""
 
     hosts: tuple[str, ...] = ()
-    """As ssh knows them: a worker on each, with all GPUs of the host."""
+    """Hosts as ssh knows them; each runs a worker with all its GPUs."""
     folder: str = ""
-    """With --hosts: where the script is, on each of them."""
+    """Folder of the script on each of --hosts."""
     devices: str = ""
-    """The GPUs to use, as in 0,1, if not all."""
+    """GPUs to use, e.g. 0,1 (default: all)."""
     memory_fraction: float = 0.0
-    """Share of a GPU's memory to take at once; 0 is what JAX takes, 0.75."""
+    """Share of a GPU's memory to take at once (0: JAX's default, 0.75)."""
     preallocate: bool = True
-    """Take memory at once, not piece by piece."""
+    """Take the memory at once instead of piece by piece."""
     deterministic: bool = True
-    """The same results again, bit by bit; some operations are slower."""
+    """Make results reproducible bit by bit; some operations are slower."""
     setup: str = ""
-    """Shell to run first: "source ~/venv/bin/activate"."""
+    """Shell command to run first: "source ~/venv/bin/activate"."""
 
     def plan(self, sweep: Sequence[str], out: str) -> Plan:
         fraction, hosts, worker = self.memory_fraction, self.hosts, f"{out}/gpu.sh"

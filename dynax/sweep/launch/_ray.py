@@ -29,21 +29,21 @@ class Ray:
     """A Ray cluster: one that is there, or one made of this and other machines."""
 
     address: str = ""
-    """Of a cluster that is there."""
+    """Address of an existing cluster."""
     head: str = ""
-    """Instead: address of this machine, as the workers see it, to make a cluster."""
+    """Address of this machine, as the workers see it, to make a new cluster."""
     workers: tuple[str, ...] = ()
-    """With --head: hosts that join it, as ssh knows them."""
+    """Hosts that join --head, as ssh knows them."""
     port: int = 6379
-    """Of the head."""
+    """Port of the head."""
     cpus: int = 0
-    """Cores of each machine; 0 is what Ray finds."""
+    """Cores of each machine (0: what Ray finds)."""
     gpus: int = 0
-    """GPUs of each machine; 0 is what Ray finds."""
+    """GPUs of each machine (0: what Ray finds)."""
     tpus: int = 0
-    """TPU chips of each machine; 0 is what Ray finds."""
+    """TPU chips of each machine (0: what Ray finds)."""
     setup: str = ""
-    """Shell to run first on the workers: "source ~/venv/bin/activate"."""
+    """Shell command to run first on the workers: "source ~/venv/bin/activate"."""
 
     def plan(self, sweep: Sequence[str], out: str) -> Plan:
         if bool(self.address) == bool(self.head) or (self.workers and self.address):

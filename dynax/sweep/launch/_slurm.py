@@ -55,33 +55,33 @@ class Slurm:
     """A Slurm cluster: a job array, or one job of several tasks."""
 
     array: int = 0
-    """Tasks of a job array; any of them may start late, be preempted and come again."""
+    """Number of tasks of a job array; each may start late or be preempted."""
     nodes: int = 0
-    """Instead: nodes of one job, whose tasks meet by jax.distributed."""
+    """Number of nodes of one job instead; its tasks meet by jax.distributed."""
     tasks_per_node: int = 0
-    """With --nodes; 0 is one for each GPU, or one."""
+    """Tasks on each of --nodes (0: one for each GPU, or one)."""
     gpus: int = 0
-    """Of each array task; with --nodes of each node."""
+    """GPUs of each array task, or of each of --nodes."""
     cpus: int = 0
-    """Cores of each task; 0 is what the cluster gives."""
+    """Cores of each task (0: the cluster's default)."""
     memory: str = ""
-    """Of each node, as in 16G, if not what the cluster gives."""
+    """Memory per node, e.g. 16G (default: the cluster's)."""
     time: str = "01:00:00"
-    """Limit; a task that reaches it queues itself again and goes on later."""
+    """Time limit; a task that reaches it requeues itself and continues later."""
     restarts: int = 10
-    """Times that it may do so; 0 for never."""
+    """Maximum number of requeues (0: none)."""
     partition: str = ""
-    """Where to queue, if not where the cluster says."""
+    """Slurm partition (default: the cluster's)."""
     account: str = ""
-    """Who pays, if not who the cluster says."""
+    """Account to charge (default: the cluster's)."""
     mail: str = ""
-    """Address to write to when the job ends or fails."""
+    """Address that gets a mail when the job ends or fails."""
     option: tuple[str, ...] = ()
-    """More options of sbatch, without dashes: qos=high gres=gpu:a100:1."""
+    """Further options of sbatch, without dashes: qos=high gres=gpu:a100:1."""
     setup: str = ""
-    """Shell to run first: "module load cuda && source ~/venv/bin/activate"."""
+    """Shell command to run first: "module load cuda && source ~/venv/bin/activate"."""
     name: str = "dynax"
-    """Of the job and of its files."""
+    """Name of the job and of its files."""
 
     def plan(self, sweep: Sequence[str], out: str) -> Plan:
         array, nodes, gpus = self.array, self.nodes, self.gpus

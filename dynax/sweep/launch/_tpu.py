@@ -78,29 +78,29 @@ class Tpu:
     """A slice of Google Cloud TPUs."""
 
     name: str
-    """Of the slice."""
+    """Name of the slice."""
     zone: str
-    """As in europe-west4-b."""
+    """Zone of the slice, e.g. europe-west4-b."""
     share: str
-    """What all hosts mount: gs://BUCKET, or HOST:/SHARE of a Filestore."""
+    """Share that all hosts mount: gs://BUCKET, or HOST:/SHARE of a Filestore."""
     mount: str = "/mnt/dynax"
-    """Where they mount it; the store is a folder below."""
+    """Folder where the hosts mount the share; the store is a folder below it."""
     accelerator_type: str = "v5litepod-16"
-    """Kind and size of the slice: v6e-8, v5p-8, v4-8 …"""
+    """Kind and size of the slice, e.g. v6e-8, v5p-8 or v4-8."""
     version: str = ""
-    """Software of the hosts, if not the one for the accelerator type."""
+    """Software of the hosts (default: the one for the accelerator type)."""
     project: str = ""
-    """Google Cloud project, if not that of gcloud."""
+    """Google Cloud project (default: that of gcloud)."""
     spot: bool = False
-    """Cheaper, and may be taken away at any time."""
+    """Use a cheaper slice that may be taken away at any time."""
     copy: str = "experiments"
-    """What to copy to every host: the folder of the script."""
+    """Folder to copy to every host: that of the script."""
     install: tuple[str, ...] = ("dynax-lab[experiments]",)
-    """What to install beside jax[tpu], as pip takes it."""
+    """Package to install beside jax[tpu], as pip takes it."""
     setup: str = ""
-    """Shell to run on every host before all else."""
+    """Shell command to run first on every host."""
     keep: bool = False
-    """The slice is left running, and paid for, after the sweep."""
+    """Leave the slice running, and charged for, after the sweep."""
 
     def plan(self, sweep: Sequence[str], out: str) -> Plan:
         line, inner = sweep_line(sweep, "--distributed"), self._inner(store_of(sweep))
