@@ -415,7 +415,8 @@ def test_what_is_over_early_is_drawn_on_a_logarithmic_axis():
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MEASURE = """<script>onload = () => {
-  const box = e => e.getBoundingClientRect(), all = (d, q) => [...d.querySelectorAll(q)];
+  const box = e => e.getBoundingClientRect();
+  const all = (d, q) => [...d.querySelectorAll(q)];
   const seen = all(document, 'iframe').map(f => { const d = f.contentDocument; return {
     wide: d.documentElement.scrollWidth, across: f.clientWidth,
     verdicts: all(d, 'td.v').map(box).map(b => [b.left, b.right, b.height]),
