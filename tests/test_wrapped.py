@@ -268,5 +268,7 @@ def test_a_flow_with_cusps_is_no_false_alarm(points, monkeypatch):
     false_alarms = violated.pop("balance")
     assert not any(violated.values()), violated
     assert (false_alarms == 0) == (points == 7), false_alarms
-    seen, rows = (np.sum(n) for n in (counts["balance"].seen, counts["balance"].rows))
+    seen, rows = (
+        int(np.sum(n)) for n in (counts["balance"].seen, counts["balance"].rows)
+    )
     assert seen > 0.9 * rows  # and it is not by being blind

@@ -129,11 +129,11 @@ class Monitored(AbstractForwardingSolver):
         dissipation  D ≥ 0
 
     Tolerances: for `fall` and `balance` the error of the step, e = |the solver's local
-    error estimate| + h·max|p' − F(p)|, with F the field of `terms`: the defect of the
-    dense output p at seven inner points, which sees what the first does not: steps at
-    the edge of the solver's stability, kinks of D. The balance of a step is off by
-    ∫⟨∇(V + W), p' − F(p)⟩ exactly; the maximum, not the mean, covers a cusp that lies
-    between two of the points. In V it is
+    error estimate| + ∫|p' − F(p)|, with F the field of `terms`: the defect of the dense
+    output p, which sees what the first does not: steps at the edge of the solver's
+    stability, kinks of D. The balance of a step is off by ∫⟨∇(V + W), p' − F(p)⟩
+    exactly. The integral is an upper sum over seven inner points, for a cusp of D lies
+    between two of them. In V it is
     ⟨|∇V| + |∇V(y₊ + e) − ∇V|, e⟩, a bound where V is quadratic, at its minimum too. For
     all four, u·`rounding_depth` times the numbers that were summed. With fixed steps
     only the defect counts.
@@ -183,7 +183,8 @@ class Monitored(AbstractForwardingSolver):
             return tree.map(jnp.abs, tree.sub(slope, moved(t, between.evaluate(t))))
 
         ts = t0 + h * jnp.arange(1, INNER + 1, dtype=jnp.result_type(h)) / (INNER + 1)
-        defects = tree.map(lambda d: jnp.max(d, 0), jax.lax.map(defect, ts))
+        upper = lambda d: jnp.mean(jnp.maximum(d[1:], d[:-1]), 0)
+        defects = tree.map(upper, jax.lax.map(defect, ts))
         embedded = tree.zeros_like(y0) if error is None else tree.map(jnp.abs, error)
         slack = tree.add(embedded, defects)
         row = self._row(before.steps, before, at, y0, y1, sign * t1, slack, sign)
