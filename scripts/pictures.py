@@ -2,21 +2,24 @@
 
 import pathlib
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from matplotlib.animation import PillowWriter
+from matplotlib.colors import LogNorm
 from PIL import Image, ImageSequence
 from sklearn.datasets import load_digits
 
 import dynax as dx
-from dynax import material as mat
+from dynax import kappa, material as mat, pde
 from dynax.mechanics import mpm
 from dynax.report import COLORS, STYLE, energy_figure, movie, new_figure
 
 
 IMAGES = pathlib.Path(__file__).parents[1] / "docs" / "images"
+SMALL, DOTS = (3.2, 2.2), 110  # of the thumbnails: inches, dots an inch
 
 
 def ledger(path: pathlib.Path) -> None:
@@ -38,6 +41,88 @@ def ledger(path: pathlib.Path) -> None:
     )
     figure = energy_figure(rows, title="H of Lion on the digits, batches of 256")
     figure.savefig(path, dpi=90)
+
+
+def optimizers(path: pathlib.Path) -> None:
+    """H of Lion with an implicit decay falls by what its terms dissipate."""
+    loss = lambda x: jnp.sum(x**2) / 2 + jnp.sum(jnp.cos(3 * x))
+    opt = dx.LionKappa(weight_decay=0.5)
+    _, rows = dx.iterate(opt, loss, jnp.linspace(-1.5, 1.5, 20), 1e-2, steps=200)
+    figure, axes = new_figure(size=SMALL)
+    axes[0, 0].plot(rows.step, rows.energy, color=COLORS["black"], label="H")
+    spent = jnp.cumsum(rows.terms["dissipation_1"] + rows.terms["dissipation_2"])
+    axes[0, 0].plot(rows.step, spent, color=COLORS["blue"], label="dissipated")
+    axes[0, 0].set(xlabel="step", ylabel="energy")
+    axes[0, 0].legend(loc="center right")
+    figure.savefig(path, dpi=DOTS)
+
+
+def flows(path: pathlib.Path) -> None:
+    """Lion-κ flows from one start: κ sets the set to which each is confined."""
+    loss = lambda x: 0.3 * (x[0] - 2) ** 2 + 0.8 * (x[1] - 0.3) ** 2
+    smooth = kappa.SoftAbs(0.05)
+    cases = {
+        "a box": smooth,
+        "a ball": kappa.OrthogonallyInvariant(smooth),
+        "no bound": kappa.HalfSquared(),
+    }
+    figure, axes = new_figure(size=SMALL)
+    for name, potential in cases.items():
+        opt = dx.LionKappa.from_flow(potential, 1.0, 0.1, 1.0, 1e-2)
+        flow = dx.as_flow(opt, loss, 1e-2)
+        ys = diffrax.diffeqsolve(
+            diffrax.ODETerm(flow.field),
+            diffrax.Tsit5(),
+            0.0,
+            15.0,
+            None,
+            flow.init(jnp.array([-0.6, 0.6])),
+            stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-5),
+            saveat=diffrax.SaveAt(ts=jnp.linspace(0, 15, 200)),
+        ).ys
+        axes[0, 0].plot(*np.asarray(ys[0]).T, label=name)
+    axes[0, 0].set(xlabel="x₁", ylabel="x₂", ylim=(-0.3, 1.3))
+    axes[0, 0].legend()
+    figure.savefig(path, dpi=DOTS)
+
+
+def equations(path: pathlib.Path) -> None:
+    """The reference solution of the Allen–Cahn equation."""
+    found = pde.reference(pde.AllenCahn(), 101, accuracy=1e-4)
+    t, (x,) = found.t, found.axes
+    u = found.u[:, :, 0]
+    figure, axes = new_figure(size=SMALL)
+    mesh = axes[0, 0].pcolormesh(t, x, u.T, cmap="RdBu_r")
+    axes[0, 0].set(xlabel="t", ylabel="x")
+    figure.colorbar(mesh, label="u")
+    figure.savefig(path, dpi=DOTS)
+
+
+def sweeps(path: pathlib.Path) -> None:
+    """Momentum on a quadratic over two hyper-parameters, 400 runs."""
+
+    def run(rate, momentum):
+        tx = dx.as_optax(dx.Momentum(momentum), rate)
+        scale = jnp.geomspace(0.1, 2, 20)
+        loss = lambda x: jnp.sum(scale * x**2)
+
+        def step(carry, _):
+            x, state = carry
+            update, state = tx.update(jax.grad(loss)(x), state, x)
+            return (x + update, state), None
+
+        x = jnp.ones(20)
+        (x, _), _ = jax.lax.scan(step, (x, tx.init(x)), length=50)
+        return loss(x)
+
+    rates, momenta = np.geomspace(1e-3, 1, 20), np.linspace(0, 0.95, 20)
+    grid = jax.jit(jax.vmap(jax.vmap(run, (0, None)), (None, 0)))(rates, momenta)
+    figure, axes = new_figure(size=SMALL)
+    look = {"norm": LogNorm(1e-6, 1e2), "cmap": "viridis_r"}
+    mesh = axes[0, 0].pcolormesh(rates, momenta, np.clip(grid, 1e-6, 1e2), **look)
+    axes[0, 0].set(xscale="log", xlabel="learning rate", ylabel="momentum")
+    figure.colorbar(mesh, label="loss")
+    figure.savefig(path, dpi=DOTS)
 
 
 def drop(path: pathlib.Path) -> None:
@@ -69,6 +154,7 @@ def drop(path: pathlib.Path) -> None:
         f.convert("RGB").quantize(8) for f in ImageSequence.Iterator(Image.open(path))
     ]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0)
+    frames[-8].convert("RGB").save(path.with_name("materials.png"), optimize=True)
 
 
 if __name__ == "__main__":
@@ -76,4 +162,6 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     with matplotlib.rc_context(STYLE):
         ledger(IMAGES / "ledger.png")
+        for draw in (optimizers, flows, equations, sweeps):
+            draw(IMAGES / f"{draw.__name__}.png")
         drop(IMAGES / "drop.gif")

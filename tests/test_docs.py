@@ -6,6 +6,7 @@ jax as it comes, in an empty folder. A block opened by ```python no-run is skipp
 
 import os
 import pathlib
+import re
 
 import jax
 import pytest
@@ -63,6 +64,35 @@ def test_control_a_broken_block_fails(tmp_path):
     assert code != 0 and "line 7" in said and "AssertionError" in said
     fine = text.replace("x == 2", "x == 1") + "```python no-run\n1 / 0\n```\n"
     assert run(fine, tmp_path)[0] == 0
+
+
+def shown(markdown):
+    """What a page says that its code prints: the blocks opened by ```text."""
+    return "\n".join(re.findall(r"```text\n(.*?)\n```", markdown, re.S))
+
+
+def masked(text):
+    """The lines without what depends on rounding: numbers with a point or an exponent,
+    and the step at which a margin is smallest."""
+    number = r"[+−-]?\d+(\.\d+)?e[+-]?\d+|[+−-]?\d+\.\d+"
+    return re.sub(r"# at step \d+", "#", re.sub(number, "#", text)).splitlines()
+
+
+def test_the_readme_prints_what_it_says(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code, said = run(text, tmp_path)
+    assert code == 0
+    assert masked(shown(text)) == masked(said.strip())
+
+
+def test_control_another_output_is_noticed():
+    assert masked("worst 1.0e-7 at step 3") == masked("worst 2.5e-08 at step 4")
+    assert masked("first at step 3") != masked("first at step 4")
+    assert masked("HOLDS: a") != masked("VIOLATED: a")
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_every_optimizer_stands_in_its_page():
