@@ -1,10 +1,14 @@
 """Laws that every optimizer must pass, whatever it is. One function, one law.
 
-A test names its members and calls these; nothing here knows any member.
+A member is observed once, in one jitted program. A law reads what was seen and returns
+by how much it is broken. Where something is not a number it returns NaN, which is not
+at most a tolerance, and not above the size that a control must reach either.
 """
 
 import functools
 import io
+import zlib
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -16,6 +20,14 @@ import optax
 import dynax as dx
 from dynax import _tree as tree
 from dynax.flow import Step
+from dynax.lyapunov import NEVER
+
+from .members import LR, MEMBERS, Member
+
+
+STEPS = 40  # of the walk
+AT = 3  # the state at which maps are compared; of a clock that is 3·LR
+FINE = 1e-3, 5e-4
 
 
 @functools.cache  # one f: what is compiled for it is found again
@@ -37,28 +49,210 @@ def problem(dtype=jnp.float64, n=7):
     return f, {"w": w / 4, "b": jnp.linspace(-0.4, 0.4, n, dtype=dtype)}
 
 
-def wander(opt, f, x, lr, steps, key):
-    """Steps under noisy gradients, (x, s, g, x₊, s₊) stacked: reachable states."""
-    return _wander(opt, f, x, lr, jax.random.split(key, steps))
+# --- what is seen ------------------------------------------------------------------
 
 
-@eqx.filter_jit
-def _wander(opt, f, x, lr, keys):
-    def body(carry, key):
+class Walk(NamedTuple):
+    """Steps under noisy gradients, stacked: states that the method can be in."""
+
+    x: Any
+    state: Any
+    grad: Any
+    x_next: Any
+    state_next: Any
+
+    def at(self, k):
+        """(x, state, grad) before step k."""
+        return jax.tree.map(lambda a: a[k], self[:3])
+
+
+class Seen(NamedTuple):
+    """A member, and all that its laws need.
+
+    Args:
+        member: the member.
+        lr: the learning rate.
+        walk: `STEPS` steps.
+        swept: of each sweep the steps from `walk.at(AT)`, both values at once.
+        moved: |(y₊ − y)/ε − ẏ| of each leaf there, at the two ε of `FINE`.
+        energy: V, V̇ by jvp and the claimed D at the states of the walk, if claimed.
+        rows: the ledger of the walk, H₊ − H by definition, and the tally, if balanced.
+    """
+
+    member: Member
+    lr: float
+    walk: Walk
+    swept: list
+    moved: Any
+    energy: tuple | None
+    rows: tuple | None
+
+
+def walk(opt, f, x, lr, noise) -> Walk:
+    def body(carry, noise):
         x, s = carry
-        keys = jax.random.split(key, len(jax.tree.leaves(x)))
-        keys = jax.tree.unflatten(jax.tree.structure(x), keys)
-        noise = tree.map(lambda a, k: jax.random.normal(k, a.shape, a.dtype), x, keys)
         g = tree.map(lambda a, b: a + 0.3 * b, jax.grad(f)(x), noise)
         after = opt.step(x, s, g, lr)
         return after, (x, s, g, *after)
 
-    return jax.lax.scan(body, (x, opt.init(x)), keys)[1]
+    return Walk(*jax.lax.scan(body, (x, opt.init(x)), noise)[1])
 
 
-def last(opt, f, x, key, lr=1e-2):
-    """(x, s, g) after a few noisy steps."""
-    return jax.tree.map(lambda a: a[-1], wander(opt, f, x, lr, 4, key)[:3])
+def noise_like(x, seed, steps=STEPS):
+    """A noise for each step, drawn by NumPy: nothing is compiled."""
+    rng = np.random.default_rng(seed)
+    return tree.map(lambda a: rng.standard_normal((steps, *a.shape)), x)
+
+
+def observe(member: Member, seed: int = 0, lr: float = LR) -> Seen:
+    """One program; its hyper-parameters are arguments of it."""
+    numbers = lambda a: jnp.asarray(a) if isinstance(a, float) else a
+    sweeps = [(make, jnp.array(values)) for make, values in member.sweeps]
+    energy_lr = jnp.asarray(member.energy_lr * lr / LR)
+    opt, (f, x) = jax.tree.map(numbers, member.opt), problem()
+    noise = noise_like(x, seed)
+    found = _observe(opt, f, x, sweeps, jnp.asarray(lr), energy_lr, noise)
+    return Seen(member, lr, *found)
+
+
+@functools.cache
+def seen(name: str) -> Seen:
+    return observe(MEMBERS[name], zlib.crc32(name.encode()))
+
+
+@eqx.filter_jit
+def _observe(opt, f, x, sweeps, lr, energy_lr, noise):
+    steps = walk(opt, f, x, lr, noise)
+    y = steps.at(AT)
+    swept = [
+        jax.vmap(lambda v, make=make: make(v).step(*y, lr))(values)
+        for make, values in sweeps
+    ]
+
+    @jax.vmap
+    def moved(eps):
+        finer = opt
+        # a method whose hyper-parameters count steps is refined with ε
+        if isinstance(opt, dx.AbstractRefinableOptimizer):
+            finer = opt.refined(lr, eps)
+        rate = finer.flow(AT * lr, *y, eps)
+        leaves = zip(
+            *map(jax.tree.leaves, (finer.step(*y, eps), y[:2], rate)), strict=True
+        )
+        return [jnp.max(jnp.abs((b - a) / eps - v)) for b, a, v in leaves]
+
+    energy = rows = None
+    if isinstance(opt, dx.AbstractLyapunovOptimizer):
+        flow = dx.as_flow(opt, f, lr)
+        rate = dx.lie_derivative(flow.energy, flow.field)
+        # not the start: m = 0 is a kink of every norm; and a first step may only look
+        ys = jax.tree.map(lambda a: a[2:], steps[:2])
+        energy = jax.vmap(lambda y: (*rate(0.3, y), flow.dissipation(0.3, y)))(ys)
+    if isinstance(opt, dx.AbstractBalancedOptimizer):
+
+        @jax.vmap
+        def row(k, x, s, g, x1, s1):
+            row = dx.monitor.row_of_step(opt, Step(k, x, s, g, lr, x1, s1, f(x), f(x1)))
+            before = opt.energy(0.0, x, s, f(x), energy_lr)
+            return row, opt.energy(0.0, x1, s1, f(x1), energy_lr) - before
+
+        ledger, change = row(jnp.arange(STEPS, dtype=jnp.int32), *steps)
+        rows = ledger, change, dx.tally(ledger)
+    return steps, swept, moved(jnp.array(FINE)), energy, rows
+
+
+# --- the laws ----------------------------------------------------------------------
+
+
+def gap(a, b, floor=0.01):
+    """Largest |a − b|/(floor + |b|) over two trees of one structure."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return np.max([np.max(np.abs(a - b) / (floor + np.abs(b))) for a, b in pairs])
+
+
+def jit_is_eager(o: Seen):
+    """A step taken eagerly, its hyper-parameters known, is the jitted one."""
+    after = jax.tree.map(lambda a: a[AT], o.walk[3:])
+    return gap(tuple(o.member.opt.step(*o.walk.at(AT), o.lr)), after)
+
+
+def vmap_is_loop(o: Seen):
+    """`make(v)` with v traced under vmap equals a loop: hyper-parameters are traced."""
+    worst = [0.0]
+    for (make, values), both in zip(o.member.sweeps, o.swept, strict=True):
+        for i, v in enumerate(values):
+            one = tuple(make(v).step(*o.walk.at(AT), o.lr))
+            worst.append(gap(jax.tree.map(lambda a, i=i: a[i], both), one))
+    return np.max(worst)
+
+
+def tends_to_flow(o: Seen):
+    """(x₊ − x)/ε → ẋ and (s₊ − s)/ε → ṡ, at first order in ε or exactly."""
+    coarse, fine = np.max(np.stack(o.moved), axis=0)
+    return fine - 0.6 * coarse
+
+
+def claim_is_jvp(o: Seen):
+    """The claimed dissipation is −V̇ by jvp."""
+    v, rate, claimed = map(np.asarray, o.energy)
+    if not np.all(np.isfinite(v)):
+        return np.nan
+    return np.max(np.abs(rate + claimed)) / (1 + np.max(np.abs(claimed)))
+
+
+def dissipates(o: Seen):
+    """D ≥ 0."""
+    return -np.min(o.energy[2])
+
+
+def balances(o: Seen):
+    """H₊ − H by its terms: the largest |defect|/Σ|terms|."""
+    tally = o.rows[2]  # which passes over rows that are no numbers
+    return float(tally.error) if tally.non_finite == NEVER else np.nan
+
+
+def ledger_holds(o: Seen):
+    """No check of the ledger is violated, none is blind."""
+    v = dx.verdict(o.rows[2], "balance")
+    return 0 if v.status == "holds" else v.violations or np.nan
+
+
+def change_is_as_defined(o: Seen):
+    """H₊ − H of the ledger, where both are finite, is a difference of energies."""
+    rows, change, _ = o.rows
+    inside = np.isfinite(change)
+    if np.any(inside == np.asarray(rows.facts.get("outside", False))):
+        return np.nan
+    return np.max(np.abs(rows.change - change)[inside], initial=0.0)
+
+
+class Law(NamedTuple):
+    of: type
+    tolerance: float
+
+
+LAWS = {
+    jit_is_eager: Law(dx.AbstractOptimizer, 1e-13),
+    vmap_is_loop: Law(dx.AbstractOptimizer, 1e-12),
+    tends_to_flow: Law(dx.AbstractOptimizer, 1e-9),
+    claim_is_jvp: Law(dx.AbstractLyapunovOptimizer, 1e-10),
+    dissipates: Law(dx.AbstractLyapunovOptimizer, 1e-10),
+    balances: Law(dx.AbstractBalancedOptimizer, 1e-12),
+    ledger_holds: Law(dx.AbstractBalancedOptimizer, 0.0),
+    change_is_as_defined: Law(dx.AbstractBalancedOptimizer, 1e-12),
+}
+
+
+def broken(opt, *laws, **options) -> dict[str, float]:
+    """Those laws that `opt`, or a `Member`, breaks, and by how much."""
+    o = observe(opt if isinstance(opt, Member) else Member(opt), **options)
+    laws = laws or [k for k, law in LAWS.items() if isinstance(o.member.opt, law.of)]
+    found = {law: float(law(o)) for law in laws}
+    return {k.__name__: v for k, v in found.items() if not v <= LAWS[k].tolerance}
+
+
+# --- laws that nothing has to be compiled for, or something of its own -------------
 
 
 def same_structure(new, old):
@@ -67,8 +261,22 @@ def same_structure(new, old):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
 
 
+def keeps_structure(opt, dtype, lr=1e-2):
+    """step, flow: structure, shapes and dtypes of x and state are kept; no two leaves
+    are one array, so that (x, state) can be donated. Traced only."""
+    _, x = problem(dtype)
+
+    def moves(x, g):
+        y = x, opt.init(x)
+        assert len({id(a) for a in jax.tree.leaves(y)}) == len(jax.tree.leaves(y))
+        for after in (opt.step(*y, g, lr), opt.flow(0.0, *y, g, lr)):
+            same_structure(tuple(after), y)
+
+    jax.eval_shape(moves, x, x)
+
+
 class Tampered(dx.AbstractLyapunovOptimizer):
-    """The claim of `opt` with D × 1.01, or of `claim` about the flow of `opt`."""
+    """The claim of `opt` with D × rate, or of `claim` about the flow of `opt`."""
 
     opt: dx.AbstractOptimizer
     claim: dx.AbstractLyapunovOptimizer
@@ -90,79 +298,6 @@ class Tampered(dx.AbstractLyapunovOptimizer):
         return self.rate * self.claim.dissipation(t, x, state, grad, lr)
 
 
-def keeps_structure(opt, dtype, lr=1e-2):
-    """step, flow: structure, shapes and dtypes of x and state are kept; no two leaves
-    are one array, so that (x, state) can be donated."""
-    _, x = problem(dtype)
-    y = x, opt.init(x)
-    assert len({id(a) for a in jax.tree.leaves(y)}) == len(jax.tree.leaves(y))
-    for move in (opt.step, lambda *given: opt.flow(0.0, *given)):
-        same_structure(jax.eval_shape(lambda y, g, m=move: m(*y, g, lr), y, x), y)
-
-
-def jit_is_eager(opt, key, lr=1e-2):
-    f, x = problem()
-    x, s, g = last(opt, f, x, key)
-    eager, jitted = opt.step(x, s, g, lr), eqx.filter_jit(opt.step)(x, s, g, lr)
-    for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
-
-
-def vmap_is_loop(make, values, key):
-    """`make(v)` with v traced under vmap equals a loop: hyper-parameters are traced."""
-    f, x = problem()
-    x, s, g = last(make(values[0]), f, x, key)
-    step = lambda v: make(v).step(x, s, g, 1e-2)
-    batched, single = jax.jit(jax.vmap(step))(values), jax.jit(step)
-    for i, v in enumerate(values):
-        one = single(v)
-        for a, b in zip(jax.tree.leaves(batched), jax.tree.leaves(one), strict=True):
-            np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-14)
-
-
-def tends_to_flow(opt, key, lr=1e-2, t=0.0):
-    """(x₊ − x)/ε → ẋ and (s₊ − s)/ε → ṡ, at first order in ε or exactly.
-
-    A method whose hyper-parameters count steps is refined with ε. `last` has taken
-    three steps of `lr`: t = 3·lr where the flow depends on the time.
-    """
-    f, x = problem()
-    x, s, g = last(opt, f, x, key, lr)
-
-    def gap(eps):
-        finer = opt
-        if isinstance(opt, dx.AbstractRefinableOptimizer):
-            finer = opt.refined(lr, eps)
-        after = finer.step(x, s, g, eps)
-        rate = finer.flow(t, x, s, g, eps)
-        moved = tree.map(lambda a, b: (a - b) / eps, after, (x, s))
-        return max(
-            float(jnp.max(jnp.abs(a - b)))
-            for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(rate), strict=True)
-        )
-
-    gaps = [gap(eps) for eps in (1e-3, 5e-4)]
-    assert gaps[1] < 0.6 * gaps[0] + 1e-9, gaps
-
-
-def claim_is_jvp(opt, key, states=20, lr=1e-2, tol=1e-10):
-    """The claimed dissipation is −V̇ by jvp, and is ≥ 0."""
-    f, x = problem()
-    flow = dx.as_flow(opt, f, lr)
-    # not the start: m = 0 is a kink of every norm; and a first step may only look
-    ys = jax.tree.map(lambda a: a[2:], wander(opt, f, x, lr, states, key)[:2])
-
-    @eqx.filter_jit
-    def rates(flow, ys):
-        rate = dx.lie_derivative(flow.energy, flow.field)
-        return jax.vmap(lambda y: (*rate(0.3, y), flow.dissipation(0.3, y)))(ys)
-
-    v, dv, d = rates(flow, ys)
-    assert np.all(np.isfinite(v))
-    np.testing.assert_allclose(dv + d, 0, atol=tol * (1 + np.max(np.abs(d))))
-    assert np.min(d) >= -tol
-
-
 def falls_along_diffrax(opt, horizon=3.0, lr=1e-2):
     """Along a solve V falls and V + ∫D is constant, step by step."""
     f, x = problem()
@@ -176,7 +311,7 @@ def falls_along_diffrax(opt, horizon=3.0, lr=1e-2):
         system.init(x),
         stepsize_controller=diffrax.PIDController(rtol=1e-8, atol=1e-8),
         saveat=diffrax.SaveAt(t1=True, solver_state=True),
-        throw=False,  # the error is a callback, and no such programme is cached
+        throw=False,  # the error is a callback, and no such program is cached
     )
     assert sol.result == diffrax.RESULTS.successful
     v = dx.verdict(sol.solver_state.tally, "flow", "solver")
@@ -184,73 +319,106 @@ def falls_along_diffrax(opt, horizon=3.0, lr=1e-2):
     assert v.rises == 0
 
 
-def balances(opt, key, steps=40, lr=1e-2, tol=1e-12, energy_lr=None):
-    """The exact balance on noisy steps, and by the naive definition of H₊ − H.
+# --- what optax does with a method: properties of `as_optax`, not of the method ----
 
-    `energy_lr`: the step size at which the map's H is the method's `energy`.
-    """
+FALLING = optax.cosine_decay_schedule(1e-2, 10)
+
+
+def wrappers(opt, every=0):
+    """Everything that optax wraps a transformation in, and all of it at once."""
+    ours = lambda learning_rate: dx.as_optax(opt, learning_rate, every=every)
+    inject = optax.inject_hyperparams(ours)
+    clip = optax.clip_by_global_norm(1.0)
+    return {
+        "plain": ours(1e-2),
+        "schedule": ours(FALLING),
+        "injected": inject(learning_rate=1e-2),
+        "injected schedule": inject(learning_rate=FALLING),
+        "multi-steps": optax.MultiSteps(ours(1e-2), 2),
+        "chain": optax.chain(clip, dx.as_optax(opt, 1e-2)),
+        "all": optax.chain(
+            clip,
+            optax.MultiSteps(
+                inject(learning_rate=FALLING), 2
+            ).gradient_transformation(),
+        ),
+    }
+
+
+def works_in_optax(tx, every=0, steps=8):
+    """Under jit: structures are kept, the state is written and read, the loss falls."""
     f, x = problem()
-    steps = wander(opt, f, x, lr, steps, key)
 
-    @eqx.filter_jit
-    def audit(opt, steps):
-        def one(k, x, s, g, x1, s1):
-            row = dx.monitor.row_of_step(opt, Step(k, x, s, g, lr, x1, s1, f(x), f(x1)))
-            eps = lr if energy_lr is None else energy_lr
-            before = opt.energy(0.0, x, s, f(x), eps)
-            return row, opt.energy(0.0, x1, s1, f(x1), eps) - before
-
-        return jax.vmap(one)(
-            jnp.arange(steps[0]["b"].shape[0], dtype=jnp.int32), *steps
-        )
-
-    rows, naive = audit(opt, steps)
-    v = dx.verdict(rows, "balance")
-    assert v.status == "holds", str(v)
-    assert v.error <= tol, str(v)
-    inside = np.isfinite(naive)
-    assert np.all(inside == ~np.asarray(rows.facts.get("outside", False)))
-    np.testing.assert_allclose(rows.change[inside], naive[inside], atol=1e-12)
-
-
-def works_as_optax(make, every=0, steps=3):
-    """inject_hyperparams, schedules, MultiSteps, a chain, jit, serialisation."""
-    f, x = problem()
-    extra = {} if every == 0 else {"value": f(x), "value_fn": f}
-    schedule = optax.cosine_decay_schedule(1e-2, 10)
-
-    def inject(learning_rate):
-        return dx.as_optax(make(), learning_rate, every=every)
-
-    for tx in (
-        dx.as_optax(make(), 1e-2, every=every),
-        dx.as_optax(make(), schedule, every=every),
-        optax.inject_hyperparams(inject)(learning_rate=1e-2),
-        optax.inject_hyperparams(inject)(learning_rate=schedule),
-        optax.MultiSteps(dx.as_optax(make(), 1e-2, every=every), 2),
-        optax.chain(optax.clip_by_global_norm(1.0), dx.as_optax(make(), 1e-2)),
-    ):
+    def body(carry, _):
+        p, state = carry
+        extra = {"value": f(p), "value_fn": f} if every else {}
         with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic
-            state = tx.init(x)
-            update = jax.jit(lambda g, s, p, tx=tx: tx.update(g, s, p, **extra))
-            p = x
-            for _ in range(steps):
-                delta, new = update(jax.grad(f)(p), state, p)
-                same_structure(new, state)
-                same_structure(delta, p)
-                state, p = new, optax.apply_updates(p, delta)
-            buffer = io.BytesIO()
-            eqx.tree_serialise_leaves(buffer, state)
-            buffer.seek(0)
-            same_structure(eqx.tree_deserialise_leaves(buffer, state), state)
-        assert f(p) < f(x)
+            delta, new = tx.update(jax.grad(f)(p), state, p, **extra)
+            same_structure(new, state)
+            same_structure(delta, p)
+            return (optax.apply_updates(p, delta), new), None
+
+    @jax.jit
+    def run(x):
+        with jax.numpy_dtype_promotion("standard"):
+            p, state = jax.lax.scan(body, (x, tx.init(x)), length=steps)[0]
+        return p, state, f(x) - f(p)
+
+    _, state, fall = run(x)
+    buffer = io.BytesIO()
+    eqx.tree_serialise_leaves(buffer, state)
+    buffer.seek(0)
+    read = eqx.tree_deserialise_leaves(buffer, state)
+    same_structure(read, state)
+    for a, b in zip(jax.tree.leaves(read), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert fall > 0
 
 
+# --- one method's steps, another's claim -------------------------------------------
+
+
+def audited(claim, run, lr=LR, claim_lr=None, smoothness=None, steps=100, on=None):
+    """Steps of `run`, held against `claim`: the verdict. `on`: the loss and a start."""
+    f, x = on or problem()
+    rates = lr, lr if claim_lr is None else claim_lr, smoothness
+    rates = jax.tree.map(jnp.asarray, rates)
+    return dx.verdict(_audited(claim, run, f, x, *rates, steps), "control")
+
+
+@eqx.filter_jit
+def _audited(claim, run, f, x, lr, claim_lr, smoothness, steps):
+    def body(carry, k):
+        x, s = carry
+        g = jax.grad(f)(x)
+        x1, s1 = run.step(x, s, g, lr)
+        step = Step(k, x, s, g, claim_lr, x1, s1, f(x), f(x1))
+        return (x1, s1), dx.monitor.row_of_step(claim, step, smoothness)
+
+    ks = jnp.arange(steps, dtype=jnp.int32)
+    return dx.tally(jax.lax.scan(body, (x, run.init(x)), ks)[1])
+
+
+# --- rates -------------------------------------------------------------------------
+
+
+class Convex(eqx.Module):
+    """f(x) = ½(x−c)ᵀQ(x−c) + Σ w·log cosh(x)."""
+
+    q: jax.Array
+    c: jax.Array
+    weight: jax.Array
+
+    def __call__(self, x):
+        bowl = 0.5 * (x - self.c) @ self.q @ (x - self.c)
+        return bowl + jnp.sum(self.weight * (jnp.logaddexp(x, -x) - jnp.log(2.0)))
+
+
+@functools.partial(jax.jit, static_argnames=("n", "spread"))
 def convex(key, n=6, spread=30.0):
     """A random smooth, strongly convex, non-quadratic f with its constants and minimum.
 
-    f(x) = ½(x−c)ᵀQ(x−c) + Σ w·log cosh(x), curvatures in [μ, L]; the minimum is found
-    by Newton's method to the last digits.
+    Curvatures are in [μ, L]; Newton's method finds the minimum to the last digits.
     """
     keys = jax.random.split(key, 5)
     basis = jnp.linalg.qr(jax.random.normal(keys[0], (n, n)))[0]
@@ -258,23 +426,19 @@ def convex(key, n=6, spread=30.0):
     eigenvalues = jnp.concatenate([jnp.ones(1), inner[1:-1], jnp.full(1, spread)])
     q, c = (basis * eigenvalues[None]) @ basis.T, jax.random.normal(keys[2], (n,))
     weight = jax.random.uniform(keys[3], (n,)) * spread / 4
-
-    def f(x):
-        bowl = 0.5 * (x - c) @ q @ (x - c)
-        return bowl + jnp.sum(weight * (jnp.logaddexp(x, -x) - jnp.log(2.0)))
+    f = Convex(q, c, weight)
 
     def newton(x, _):
         return x - jnp.linalg.solve(jax.hessian(f)(x), jax.grad(f)(x)), None
 
     best = jax.lax.scan(newton, jnp.zeros(n), length=60)[0]
     mu, smoothness = jnp.ones(()), spread + jnp.max(weight)
-    return (
-        f,
-        mu,
-        smoothness,
-        dx.Minimum(best, f(best)),
-        jax.random.normal(keys[4], (n,)),
-    )
+    start = jax.random.normal(keys[4], (n,))
+    return f, mu, smoothness, dx.Minimum(best, f(best)), start
+
+
+def anywhere(t, y):
+    return y
 
 
 def rate_of_flow(
@@ -286,21 +450,24 @@ def rate_of_flow(
     *,
     lr=1.0,
     times=(0.5, 2.0, 9.0),
-    tol=1e-9,
-    place=lambda t, y: y,
+    place=anywhere,
 ):
     """V̇ + decay ≤ 0 by jvp, at random states and times; the largest value over V.
 
     `place(t, (x, state))` puts a random state where the claim is made at the time t: on
     a simplex, or with its own clock at t.
     """
+    times, lr = jnp.array(times), jnp.asarray(lr)
+    return float(_rate_of_flow(opt, f, minimum, x, key, lr, times, place))
+
+
+@eqx.filter_jit
+def _rate_of_flow(opt, f, minimum, x, key, lr, times, place):
     state = opt.init(x)
     field = dx.as_flow(opt, f, lr).field
+    leaves, treedef = jax.tree.flatten((x, state))
 
-    @jax.jit
-    @functools.partial(jax.vmap, in_axes=(0, None))
-    def gap(key, t):
-        leaves, treedef = jax.tree.flatten((x, state))
+    def excess(key, t):
         parts = jax.random.split(key, len(leaves))
         draw = [
             3 * jax.random.normal(p, a.shape, a.dtype)
@@ -311,17 +478,17 @@ def rate_of_flow(
         value, rate = dx.lie_derivative(v, field)(t, y)
         return (rate + opt.decay(t, *y, f, minimum, lr)) / (1 + jnp.abs(value))
 
-    worst = -np.inf
-    for k, t in enumerate(times):
-        keys = jax.random.split(jax.random.fold_in(key, k), 200)
-        worst = max(worst, float(jnp.max(gap(keys, t))))
-    assert worst <= tol, worst
-    return worst
+    keys = jax.random.split(key, (len(times), 200))
+    return jnp.max(jax.vmap(jax.vmap(excess, (0, None)))(keys, times))
 
 
-def rate_of_map(opt, f, minimum, x, *, lr, steps=200, tol=1e-9):
-    """V_{k+1} ≤ factor·V_k along a run; the largest excess over V_0."""
+def rate_of_map(opt, f, minimum, x, *, lr, steps=200):
+    """V_{k+1} ≤ factor·V_k and V ≥ 0 along a run; the largest excess over V_0."""
+    return float(_rate_of_map(opt, f, minimum, x, jnp.asarray(lr), steps))
 
+
+@eqx.filter_jit
+def _rate_of_map(opt, f, minimum, x, lr, steps):
     def body(carry, k):
         x, state = carry
         v = opt.potential(k, x, state, f, minimum, lr)
@@ -329,9 +496,6 @@ def rate_of_map(opt, f, minimum, x, *, lr, steps=200, tol=1e-9):
         after = opt.potential(k + 1, *carry, f, minimum, lr)
         return carry, (v, after - opt.factor(k, lr) * v)
 
-    run = jax.jit(lambda c: jax.lax.scan(body, c, jnp.arange(steps, dtype=float)))
-    v, excess = run((x, opt.init(x)))[1]
-    assert np.all(np.isfinite(v)) and np.all(v >= -tol * v[0])
-    worst = float(np.max(excess) / v[0])
-    assert worst <= tol, worst
-    return worst
+    start = x, opt.init(x)
+    _, (v, excess) = jax.lax.scan(body, start, jnp.arange(steps, dtype=float))
+    return jnp.max(jnp.maximum(excess, -v)) / v[0]

@@ -1,5 +1,7 @@
 """Classical and accelerated methods: maps, flows, energies, rates, by shared laws."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,119 +10,15 @@ import pytest
 
 import dynax as dx
 from dynax import kappa as K, tree
-from dynax.flow import Step
 from dynax.kappa import FourThirds, Relativistic
-from dynax.monitor import rate_of_flow, rate_of_map, row_of_step
+from dynax.monitor import rate_of_flow, rate_of_map
 from dynax.optim._common import TimedState
 
 from . import laws
+from .members import MEMBERS, each
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-# How each is made from one hyper-parameter, and two values of it.
-MEMBERS = {
-    "gradient": (lambda v: dx.GradientDescent(v), (0.0, 0.5)),
-    "heavy": (lambda v: dx.HeavyBall(v), (0.5, 2.0)),
-    "momentum": (lambda v: dx.Momentum(v), (0.5, 0.9)),
-    "momentum-nesterov": (lambda v: dx.Momentum(v, nesterov=True), (0.5, 0.9)),
-    "nesterov-c": (lambda v: dx.NesterovC(), (1.0, 1.0)),
-    "nesterov-sc": (lambda v: dx.NesterovSC(v), (0.5, 2.0)),
-    "triple": (lambda v: dx.TripleMomentum(v), (0.5, 2.0)),
-    "high-c": (lambda v: dx.HighResolutionC(), (1.0, 1.0)),
-    "high-sc": (lambda v: dx.HighResolutionSC(v), (0.5, 2.0)),
-    "high-heavy": (lambda v: dx.HighResolutionHeavyBall(v), (0.5, 2.0)),
-    "mirror": (lambda v: dx.MirrorDescent(K.HalfSquaredLp(v)), (1.5, 3.0)),
-    "mirror-simplex": (lambda v: dx.MirrorDescent(K.LogSumExp(v)), (0.5, 1.0)),
-    "accelerated": (lambda v: dx.AcceleratedMirror(r=v), (2.0, 3.0)),
-    "accelerated-lp": (
-        lambda v: dx.AcceleratedMirror(K.HalfSquaredLp(v)),
-        (1.5, 3.0),
-    ),
-    "bregman": (lambda v: dx.BregmanLagrangian(v), (2.0, 4.0)),
-    "hamiltonian": (lambda v: dx.HamiltonianDescent(damping=v), (0.3, 0.8)),
-    "hamiltonian-second": (
-        lambda v: dx.HamiltonianDescent(FourThirds(), v, scheme="second"),
-        (0.3, 0.8),
-    ),
-    "hamiltonian-relativistic": (
-        lambda v: dx.HamiltonianDescent(Relativistic(), v),
-        (0.3, 0.8),
-    ),
-    "immersion": (lambda v: dx.Immersion(v), (0.5, 2.0)),
-}
-OPTS = {name: make(values[1]) for name, (make, values) in MEMBERS.items()}
-every = pytest.mark.parametrize("name", MEMBERS)
-
-
-def those(kind):
-    names = [name for name, opt in OPTS.items() if isinstance(opt, kind)]
-    return pytest.mark.parametrize("name", names)
-
-
-@every
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_structure(name, dtype):
-    laws.keeps_structure(OPTS[name], dtype)
-
-
-@every
-def test_jit(name, getkey):
-    laws.jit_is_eager(OPTS[name], getkey())
-
-
-@pytest.mark.parametrize("name", [k for k in MEMBERS if not k.endswith("-c")])
-def test_vmap(name, getkey):
-    make, values = MEMBERS[name]
-    laws.vmap_is_loop(make, jnp.array(values), getkey())
-
-
-@every
-def test_limit(name, getkey):
-    laws.tends_to_flow(OPTS[name], getkey())
-
-
-@every
-def test_optax(name):
-    laws.works_as_optax(lambda: OPTS[name])
-
-
-@those(dx.AbstractLyapunovOptimizer)
-def test_claim(name, getkey):
-    laws.claim_is_jvp(OPTS[name], getkey())
-
-
-@those(dx.AbstractBalancedOptimizer)
-def test_balance(name, getkey):
-    laws.balances(OPTS[name], getkey())
-
-
-@pytest.mark.parametrize("name", ["heavy", "momentum-nesterov", "hamiltonian"])
-def test_low_precision(name):
-    f, x = laws.problem(jnp.float32)
-    _, rows = dx.iterate(OPTS[name], f, x, 1e-2, steps=200)
-    v = dx.verdict(rows, "float32")
-    assert v.status == "holds" and v.error <= 1e-3, str(v)
-
-
-FEW = ("momentum-nesterov", "nesterov-c")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [k if k in FEW else pytest.param(k, marks=pytest.mark.slow) for k in MEMBERS],
-)
-def test_verify(name):
-    """The public check finds nothing wrong with any of them."""
-    f, x = laws.problem()
-    if name == "mirror-simplex":
-        x = tree.map(lambda a: jnp.full_like(a, 1 / a.size), x)
-    # ∛p has no bounded slope at p = 0: no solver keeps its order there
-    horizon = None if name == "hamiltonian-second" else 2.0
-    system = dx.System(OPTS[name], f, x, 1e-2, horizon=horizon)
-    v = dx.verify(system, steps=50, states=20)
-    certified = isinstance(OPTS[name], dx.AbstractLyapunovOptimizer)
-    assert v.status == ("holds" if certified else "no certificate"), v.verdicts
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -153,6 +51,9 @@ def test_rates_of_a_run(dtype, getkey):
 
 # --- rates: where each is proved ---------------------------------------------------
 
+TOL = 1e-9  # of V: what rounding may do
+SEEN = 1e-5  # of V: what a wrong rate must do
+
 
 def ray(slope=None):
     """On the line: ½x², as flat as the class allows, or a cone, nearly linear."""
@@ -163,6 +64,7 @@ def ray(slope=None):
     return f, 1.0, 1.0, dx.Minimum(zero, jnp.zeros(())), start
 
 
+@functools.partial(jax.jit, static_argnames="n")
 def simplex(key, n=6):
     """½(x−x*)ᵀQ(x−x*) with x* on a face, L its smoothness in ‖·‖₁."""
     a, b, c = jax.random.split(key, 3)
@@ -170,9 +72,14 @@ def simplex(key, n=6):
     q = q @ q.T / n
     best = jax.nn.softmax(jax.random.normal(b, (n,))).at[0].set(0)
     best = best / jnp.sum(best)
-    f = lambda x: (x - best) @ q @ (x - best) / 2
     start = jax.nn.softmax(jax.random.normal(c, (n,)))
-    return f, 0.0, jnp.max(jnp.abs(q)), dx.Minimum(best, jnp.zeros(())), start
+    return (
+        laws.Convex(q, best, jnp.zeros(n)),
+        0.0,
+        jnp.max(jnp.abs(q)),
+        dx.Minimum(best, jnp.zeros(())),
+        start,
+    )
 
 
 def quartic(key, n=3):
@@ -290,8 +197,8 @@ def test_rate_of_flow(name, getkey):
     if place in (imaged, within):
         place = place(opt)
     lr = share * (L**-0.5 if np.isfinite(L) else 1.0)
-    place = place or (lambda t, y: y)
-    laws.rate_of_flow(opt, f, minimum, x, getkey(), lr=lr, place=place)
+    place = place or laws.anywhere
+    assert laws.rate_of_flow(opt, f, minimum, x, getkey(), lr=lr, place=place) <= TOL
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -301,7 +208,7 @@ def test_rate_of_map(name, getkey):
         f, mu, L, minimum, x = problem(getkey())
         opt = make(mu)
         x = opt.mirror.grad(opt.mirror.grad_conjugate(x)) if problem is simplex else x
-        laws.rate_of_map(opt, f, minimum, x, lr=rate(L))
+        assert laws.rate_of_map(opt, f, minimum, x, lr=rate(L)) <= TOL
 
 
 class Claimed(dx.AbstractRatedFlow, dx.AbstractRatedMap):
@@ -425,43 +332,28 @@ WRONG_MAPS = {
 def test_wrong_rate_of_flow_is_rejected(name, getkey):
     opt, problem, place = WRONG_FLOWS[name]
     f, _, _, minimum, x = problem()
-    place = place or (lambda t, y: y)
-    with pytest.raises(AssertionError):
-        laws.rate_of_flow(opt, f, minimum, x, getkey(), lr=0.1, place=place)
+    place = place or laws.anywhere
+    worst = laws.rate_of_flow(opt, f, minimum, x, getkey(), lr=0.1, place=place)
+    assert SEEN < worst < np.inf
 
 
 @pytest.mark.parametrize("name", WRONG_MAPS)
 def test_wrong_rate_of_map_is_rejected(name):
     opt, problem, lr = WRONG_MAPS[name]
     f, _, _, minimum, x = problem()
-    with pytest.raises(AssertionError):
-        laws.rate_of_map(opt, f, minimum, x, lr=lr)
+    assert SEEN < laws.rate_of_map(opt, f, minimum, x, lr=lr) < np.inf
 
 
 def test_convexity_is_needed(getkey):
     """The same V on a nonconvex f rises."""
     f = lambda x: 2 + jnp.sum(jnp.cos(3 * x) + x * x / 20)
     best = dx.Minimum(jnp.array([1.04]), jnp.array(1.05))
-    with pytest.raises(AssertionError):
-        laws.rate_of_flow(dx.NesterovC(), f, best, jnp.ones(1), getkey(), place=clocked)
+    opt, x = dx.NesterovC(), jnp.ones(1)
+    worst = laws.rate_of_flow(opt, f, best, x, getkey(), place=clocked)
+    assert SEEN < worst < np.inf
 
 
 # --- the balance: what must be rejected --------------------------------------------
-
-
-def audited(claim, run, lr=1e-2, claim_lr=None, smoothness=None, steps=50):
-    f, x = laws.problem()
-    claim_lr = lr if claim_lr is None else claim_lr
-
-    def body(carry, k):
-        x, s = carry
-        g = jax.grad(f)(x)
-        x1, s1 = run.step(x, s, g, lr)
-        step = Step(k, x, s, g, claim_lr, x1, s1, f(x), f(x1))
-        return (x1, s1), row_of_step(claim, step, smoothness)
-
-    rows = jax.lax.scan(body, (x, run.init(x)), jnp.arange(steps, dtype=jnp.int32))[1]
-    return dx.verdict(rows, "control").status
 
 
 @pytest.mark.parametrize(
@@ -484,15 +376,17 @@ def audited(claim, run, lr=1e-2, claim_lr=None, smoothness=None, steps=50):
     ids=lambda v: type(v).__name__ if isinstance(v, dx.AbstractOptimizer) else str(v),
 )
 def test_wrong_balance_is_rejected(claim, run, claim_lr):
-    assert audited(claim, run, claim_lr=claim_lr) == "violated"
+    found = laws.audited(claim, run, claim_lr=claim_lr, steps=50)
+    assert found.status == "violated"
 
 
-@pytest.mark.parametrize("name", ["gradient", "heavy", "momentum", "hamiltonian"])
+@each(["gradient", "heavy", "momentum", "hamiltonian"])
 def test_theorem_bound(name):
     """r ≤ (L/2)‖δ‖² with an L above ‖∇²f‖; a fiftieth of it is rejected."""
-    opt = OPTS[name]
+    opt = MEMBERS[name].opt
     for smoothness, status in ((8.0, "holds"), (0.16, "violated")):
-        assert audited(opt, opt, smoothness=smoothness) == status
+        found = laws.audited(opt, opt, smoothness=smoothness, steps=50)
+        assert found.status == status
 
 
 # --- twins ------------------------------------------------------------------------
@@ -812,16 +706,6 @@ def test_kinetic_energies(kappa, getkey):
 def test_bad_construction(make, error, text):
     with pytest.raises(error, match=text):
         make()
-
-
-@every
-def test_bad_input(name):
-    f, x = laws.problem()
-    opt = OPTS[name]
-    with pytest.raises(ValueError, match="learning_rate: given -0.1"):
-        opt.step(x, opt.init(x), jax.grad(f)(x), -0.1)
-    with pytest.raises(TypeError, match=r"params\['b'\]: given int"):
-        opt.init({"w": x["w"], "b": jnp.arange(3)})
 
 
 def test_too_long_a_step():

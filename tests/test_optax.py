@@ -103,12 +103,6 @@ def _same_run(ours, twin, f, x, steps=50, rtol=0.0):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=0)
 
 
-@pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize("every", [0, 2])
-def test_optax_laws(every):
-    laws.works_as_optax(lambda: dx.LionKappa(weight_decay=0.5), every)
-
-
 def test_sharded_ledger_equals_unsharded():
     """On a 2 × 4 mesh of virtual devices, in a process of its own."""
     script = pathlib.Path(__file__).with_name("sharded.py")

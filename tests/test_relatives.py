@@ -13,127 +13,16 @@ import pytest
 
 import dynax as dx
 from dynax import _tree as tree, kappa as K
-from dynax.flow import Step
-from dynax.monitor import row_of_step
 from dynax.optim import _polar, open_loop
 from dynax.optim.adam import Adam
 from dynax.optim.cautious_decay import AbstractCertifiedDecay
 from dynax.optim.muon import Nuclear
 
 from . import laws
+from .members import BALL, LR, RELATIVES, lion, turning
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
-def turning(t, g):
-    """P_tᵀg: a matrix to one row that turns, a vector to three scaled entries."""
-    c, s = (f(3 * t).astype(g["w"].dtype) for f in (jnp.cos, jnp.sin))
-    row = jnp.stack([c, s])[:, None]
-    return {"w": jnp.sum(row * g["w"], axis=0), "b": g["b"][:3] * (1 + c)}
-
-
-def lion(kappa, beta1=0.9, beta2=0.99, lam=0.0):
-    return dx.LionKappa(kappa, beta1, beta2, lam)
-
-
-BALL = lion(K.HalfSquared())
-MEMBERS = {
-    "sign": dx.SignSGD(),
-    "sign-decay": dx.SignSGD(0.5),
-    "signum": dx.Signum(),
-    "signum-decay": dx.Signum(0.8, 0.5),
-    "muon": dx.Muon(),
-    "muon-ns": dx.Muon(weight_decay=0.5, factor="newton-schulz"),
-    "practical-muon": dx.PracticalMuon(weight_decay=0.3),
-    "distributed": dx.DistributedLion(weight_decay=0.5),
-    "fw-box": dx.FrankWolfe(K.L1(), 2.0),
-    "fw-nuclear": dx.FrankWolfe(K.nuclear(), 2.0),
-    "fw-composite": dx.FrankWolfe(K.HalfSquared(), 2.0),
-    "fw-stochastic": dx.StochasticFrankWolfe(K.L1(), 2.0),
-    "cautious": dx.Cautious(dx.DistributedLion()),
-    "cautious-lion": dx.CautiousHamiltonian(lion(K.L1())),
-    "cautious-ball": dx.CautiousHamiltonian(BALL),
-    "cautious-adam": dx.CautiousHamiltonian(Adam()),
-    "thresholded": dx.ThresholdedCautious(BALL, 5.0),
-    "cwd-unknown": dx.cautious_decay(dx.DistributedLion(), 0.5),
-    "cwd-sgd": dx.cautious_decay(dx.GradientDescent(), 0.5),
-    "cwd-sign": dx.cautious_decay(dx.SignSGD(), 0.5),
-    "cwd-sgdm": dx.cautious_decay(dx.Momentum(), 0.5),
-    "cwd-ball": dx.cautious_decay(dx.HeavyBall(), 0.5),
-    "cwd-signum": dx.cautious_decay(dx.Signum(), 0.5),
-    "cwd-lion": dx.cautious_decay(lion(K.SoftAbs(0.2)), 0.5),
-    "cwd-adam": dx.cautious_decay(Adam(), 0.5),
-    "osd-ball": dx.OnlineSubspaceDescent(BALL, turning),
-    "osd-adam": dx.OnlineSubspaceDescent(Adam(), turning),
-}
-CERTIFIED = dx.AbstractLyapunovOptimizer
-LYAPUNOV = [k for k, o in MEMBERS.items() if isinstance(o, CERTIFIED)]
-BALANCED = [
-    "sign-decay",
-    "signum-decay",
-    "muon",
-    "muon-ns",
-    "fw-box",
-    "fw-composite",
-    "fw-stochastic",
-]
-
-
-@pytest.mark.parametrize("name", MEMBERS)
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_structure(name, dtype):
-    """Traced only: nothing has to be compiled to see shapes and dtypes."""
-    jax.eval_shape(lambda: laws.keeps_structure(MEMBERS[name], dtype))
-
-
-@pytest.mark.parametrize("name", MEMBERS)
-def test_limit(name, getkey):
-    laws.tends_to_flow(MEMBERS[name], getkey())
-
-
-@pytest.mark.parametrize("name", LYAPUNOV)
-def test_claim(name, getkey):
-    laws.claim_is_jvp(MEMBERS[name], getkey())
-
-
-@pytest.mark.parametrize("name", BALANCED)
-def test_balance(name, getkey):
-    opt = MEMBERS[name]
-    lam = 1.0 if "fw" in name else opt.weight_decay  # of fw, ελ is the learning rate
-    laws.balances(opt, getkey(), energy_lr=1e-2 / (1 - 1e-2 * lam))
-
-
-@pytest.mark.parametrize(
-    "name", ["sign", "muon-ns", "practical-muon", "fw-box", "thresholded", "cwd-adam"]
-)
-def test_jit(name, getkey):
-    laws.jit_is_eager(MEMBERS[name], getkey())
-
-
-@pytest.mark.parametrize(
-    "make, values",
-    [
-        (dx.SignSGD, [0.1, 0.5]),
-        (dx.Signum, [0.5, 0.9]),
-        (dx.Muon, [0.5, 0.9]),
-        (dx.PracticalMuon, [0.5, 0.9]),
-        (lambda b: dx.DistributedLion(beta1=b, weight_decay=b), [0.5, 0.9]),
-        (lambda r: dx.FrankWolfe(K.L1(), r), [1.0, 2.0]),
-        (lambda b: dx.StochasticFrankWolfe(K.L1(), 2.0, b), [0.5, 0.9]),
-        (lambda b: dx.CautiousHamiltonian(dx.Momentum(b)), [0.5, 0.9]),
-        (lambda L: dx.ThresholdedCautious(dx.GradientDescent(), L), [1.0, 90.0]),
-        (lambda lam: dx.cautious_decay(dx.Momentum(), lam), [0.1, 0.5]),
-        (lambda b: dx.OnlineSubspaceDescent(dx.Momentum(b), turning), [0.1, 0.5]),
-    ],
-)
-def test_vmap(make, values, getkey):
-    laws.vmap_is_loop(make, jnp.array(values), getkey())
-
-
-@pytest.mark.parametrize("name", ["signum", "practical-muon", "osd-adam"])
-def test_optax_laws(name):
-    laws.works_as_optax(lambda: MEMBERS[name], every=2 if name == "signum" else 0)
 
 
 # --- rates -----------------------------------------------------------------------
@@ -149,7 +38,7 @@ def test_frank_wolfe_flow_rate(convex, getkey):
     """V̇ ≤ −V inside; on a linear f it is an equality, so 1.01·V is too much."""
     f, _, minimum, x = convex
     opt = dx.FrankWolfe(K.L1(), 100.0)
-    laws.rate_of_flow(opt, f, minimum, x, getkey())
+    assert laws.rate_of_flow(opt, f, minimum, x, getkey()) <= 1e-9
 
     class Faster(dx.FrankWolfe):
         def decay(self, *args):
@@ -157,9 +46,9 @@ def test_frank_wolfe_flow_rate(convex, getkey):
 
     linear = lambda x: x[0] - 2 * x[1]
     best = dx.Minimum(jnp.array([-100.0, 100.0]), jnp.asarray(-300.0))
-    laws.rate_of_flow(opt, linear, best, x[:2], getkey())
-    with pytest.raises(AssertionError):
-        laws.rate_of_flow(Faster(K.L1(), 100.0), linear, best, x[:2], getkey())
+    given = linear, best, x[:2], getkey()
+    assert laws.rate_of_flow(opt, *given) <= 1e-9
+    assert 1e-3 < laws.rate_of_flow(Faster(K.L1(), 100.0), *given) < 0.1
 
 
 def test_frank_wolfe_map_rate(convex):
@@ -184,16 +73,16 @@ def test_frank_wolfe_map_rate(convex):
 def test_distributed_lion_contracts(convex, getkey):
     f, _, minimum, x = convex
     opt = dx.DistributedLion(weight_decay=0.5)
-    laws.rate_of_flow(opt, f, minimum, x, getkey())
-    laws.rate_of_map(opt, f, minimum, 40 * x, lr=0.1)
+    assert laws.rate_of_flow(opt, f, minimum, x, getkey()) <= 1e-9
+    assert laws.rate_of_map(opt, f, minimum, 40 * x, lr=0.1) <= 1e-9
 
     class Faster(dx.DistributedLion):
         def factor(self, k, lr):
             return 1 - 1.05 * jnp.asarray(lr * self.weight_decay)
 
-    with pytest.raises(AssertionError):
-        steep = lambda x: -(x @ x) * 1e3  # pulls outwards: the bound is attained
-        laws.rate_of_map(Faster(weight_decay=0.5), steep, minimum, 40 * x, lr=0.1)
+    steep = lambda x: -(x @ x) * 1e3  # pulls outwards: the bound is attained
+    boast = Faster(weight_decay=0.5)
+    assert 1e-4 < laws.rate_of_map(boast, steep, minimum, 40 * x, lr=0.1) < 0.1
 
 
 # --- twins -----------------------------------------------------------------------
@@ -476,17 +365,17 @@ class NotAdjoint(dx.AbstractLyapunovOptimizer):
         return self.right.dissipation(t, x, state, grad, lr)
 
 
-CWD = {k: o for k, o in MEMBERS.items() if isinstance(o, AbstractCertifiedDecay)}
+OPT = {name: member.opt for name, member in RELATIVES.items()}
 WRONG = {
-    f"{name} × 1.01": laws.Tampered(MEMBERS[name], MEMBERS[name], 1.01)
+    f"{name} × 1.01": laws.Tampered(OPT[name], OPT[name], 1.01)
     for name in ("signum", "cautious-ball", "cwd-lion", "osd-ball", "fw-box")
 } | {
     "H of the base, no mask": laws.Tampered(BALL, dx.CautiousHamiltonian(BALL)),
     "f of the base, no mask": laws.Tampered(BALL, dx.Cautious(BALL, scaled=False)),
     "cwd-sgdm, plain decay": laws.Tampered(
-        PlainDecay(dx.Momentum(), 0.5), CWD["cwd-sgdm"]
+        PlainDecay(dx.Momentum(), 0.5), OPT["cwd-sgdm"]
     ),
-    "cwd-adam, plain decay": laws.Tampered(PlainDecay(Adam(), 0.5), CWD["cwd-adam"]),
+    "cwd-adam, plain decay": laws.Tampered(PlainDecay(Adam(), 0.5), OPT["cwd-adam"]),
     "not the transpose": NotAdjoint(
         dx.OnlineSubspaceDescent(BALL, turning),
         dx.OnlineSubspaceDescent(BALL, ascending),
@@ -496,8 +385,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_claim_is_rejected(name):
-    with pytest.raises(AssertionError):
-        laws.claim_is_jvp(WRONG[name], jax.random.key(5), states=60, lr=0.3)
+    found = laws.broken(WRONG[name], laws.claim_is_jvp, lr=0.3)
+    assert 1e-3 < found["claim_is_jvp"] < np.inf
 
 
 SMALL = 1e-2  # the learning rate at which the conditions below are met just so
@@ -567,29 +456,13 @@ def test_decay_dissipates_everywhere(name, getkey):
     ids=["sign", "signum", "muon", "frank-wolfe", "stochastic", "thresholded"],
 )
 def test_wrong_balance_is_violated(claim, run, check):
-    f, x = laws.problem()
-    lr = 0.3 if check == "descent" else 1e-2
-
-    def audit(claim):
-        def body(carry, k):
-            x, s = carry
-            g = jax.grad(f)(x)
-            after = run.step(x, s, g, lr)
-            seen = Step(k, x, s, g, lr, *after, f(x), f(after[0]))
-            return after, row_of_step(claim, seen)
-
-        start = x, run.init(x)
-        rows = jax.lax.scan(body, start, jnp.arange(60, dtype=jnp.int32))[1]
-        return dx.verdict(rows, "control")
-
-    v = audit(claim)
+    more = {"lr": 0.3 if check == "descent" else LR, "steps": 60}
+    v = laws.audited(claim, run, **more)
     assert v.status == "violated" and v.checks[check]["violations"], str(v)
-    right = claim if check == "descent" else run
-    if check == "descent":
-        run = claim
     # the thresholded one rests after two steps: nothing to see on the other rows
-    rests = "undecided" if check == "descent" else "holds"
-    assert audit(right).status == rests, str(audit(right))
+    rests, right = ("undecided", claim) if check == "descent" else ("holds", run)
+    v = laws.audited(right, right, **more)
+    assert v.status == rests, str(v)
 
 
 def test_thresholded_falls_and_may_freeze():
