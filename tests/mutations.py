@@ -85,7 +85,7 @@ MUTATIONS = [
         "optim/_lion_balance.py",
         '"dissipation_2": w.c * dm * (v_next - v),',
         '"dissipation_2": w.c * dm * v_next,',
-        "test_lion_kappa.py::test_balance",
+        "test_optimizer_laws.py::test_law[lion-l1-explicit-0.5-balances]",
     ),
     Mutation(
         "optim/adam.py",
