@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 
 Scalar = Float[Array, ""]
-ScalarLike = float | Float[Array, ""]
+ScalarLike = float | int | np.number | Float[Array, ""]
 Numbers = Any  # a number, or an array of numbers: the formula acts entry by entry
 Step = Int[Array, ""]
 Flag = Bool[Array, ""]

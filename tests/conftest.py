@@ -16,6 +16,7 @@ if _worker and "sched_setaffinity" in dir(os):
     os.sched_setaffinity(0, {_cores[int(_worker[2:]) % len(_cores)]})
 
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
 
@@ -93,6 +94,18 @@ def pytest_runtest_logfinish(nodeid, location):
         with maps.open() as lines:
             if sum(1 for _ in lines) > 30_000:
                 jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def types_of_what_is_right(request):
+    """Under `--jaxtyping-packages` a wrong type is an error of the checker.
+
+    A test that expects an error wants the one that a user sees, who has no checker.
+    """
+    raises = "raises" in request.function.__code__.co_names
+    jaxtyping.config.update("jaxtyping_disable", raises)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dynax import pde, pinn
@@ -272,7 +273,9 @@ def test_linearised_is_the_jacobian_of_the_rows():
         0.1,
     )
     obj = objective(data=data, data_weight=0.5)
-    training = pinn.Trainer(obj, None, pinn.Annealing(), learn=lambda p: p.rate)
+    training = pinn.Trainer(
+        obj, optax.sgd(1.0), pinn.Annealing(), learn=lambda p: p.rate
+    )
     params, static = training.split(model(k=jnp.asarray(1.3)))
     assert len(jax.tree.leaves(params)) == 3
     batch = drawn(obj)

@@ -641,6 +641,21 @@ def test_bregman_is_one_curve(getkey):
     np.testing.assert_allclose(ds_p.z, speed * ds_2.z, rtol=1e-12)
 
 
+def test_lyapunov_functions_are_those_printed():
+    """In NumPy: a rate by itself cannot tell a V that has room from the printed one."""
+    x, v, best = np.random.default_rng(0).normal(size=(3, 4))
+    off, gap = x - best, np.sum(x**2) - 0.3
+    f, minimum = lambda x: jnp.sum(x**2), dx.Minimum(jnp.asarray(best), 0.3)
+    x, v = jnp.asarray(x), jnp.asarray(v)
+    ball, nesterov = dx.HeavyBall(0.6), dx.NesterovSC(0.2)
+    found = ball.lyapunov(0.0, x, ball.init(x)._replace(v=v), f, minimum, 0.1)
+    expected = gap + np.sum((v + 0.4 * off) ** 2) / 2 - 0.4**2 / 4 * np.sum(off**2)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    found = nesterov.lyapunov(0.0, x, nesterov.init(x)._replace(z=v), f, minimum, 0.1)
+    expected = gap + 0.2 / 2 * np.sum((v - best) ** 2)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 def test_immersion_contracts():
     """ψ = e^{−ρt}ψ(0), of the map too; `init` is on the manifold already."""
     f, x = laws.problem()

@@ -7,6 +7,7 @@ and the engines of `dynax.pde.derivatives`, which have tests of their own.
 from functools import partial
 from typing import ClassVar
 
+import chex
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -165,15 +166,14 @@ def test_random_features(getkey):
 
 def test_one_program_for_all_windows(getkey):
     u = ExactInitial(nn.mlp_field(AllenCahn(), getkey()), AllenCahn().initial)
-    point, seen = (jnp.array(2.5), jnp.array([0.3])), []
+    point = jnp.array(2.5), jnp.array([0.3])
 
     @eqx.filter_jit
+    @chex.assert_max_traces(n=1)
     def at(u, t0, t1):
-        seen.append(())
         return nn.with_window(u, t0, t1)(*point)
 
     found = [at(u, jnp.array(t0), jnp.array(t0 + 1)) for t0 in (1.0, 2.0, 3.0)]
-    assert len(seen) == 1
     z = nn.Periodic((-1.0,), (1.0,), 2, 2.0, 3.0)
     other = ExactInitial(nn.Field(z, u.network.body), AllenCahn().initial)
     np.testing.assert_allclose(found[1], other(*point), rtol=0, atol=16 * EPS)
@@ -444,16 +444,13 @@ def test_interpolant_of_an_ordinary_equation():
 
 
 def test_one_program_for_all_states():
-    seen = []
-
     @eqx.filter_jit
+    @chex.assert_max_traces(n=1)
     def at(state):
-        seen.append(())
         return state(jnp.array([0.3]))
 
     for c in (1.0, 2.0):
         at(interpolate(AllenCahn(), lambda t, x, c=c: c * band(x), 0.0, modes=6))
-    assert len(seen) == 1
 
 
 # ——— bad input

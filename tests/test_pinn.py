@@ -1,5 +1,6 @@
 """Training on a window, its certificate, marching: on u̇ = −ku, solved by e^{−kt}."""
 
+import chex
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -339,8 +340,7 @@ def test_a_march_goes_on_where_it_was_stopped(tmp_path):
     )
     assert all("window 2" in t for t in told)
     once = pinn.march(how, model, key, edges, 150)
-    for a, b in zip(*map(jax.tree.leaves, (out.solution, once.solution)), strict=True):
-        np.testing.assert_array_equal(a, b)
+    chex.assert_trees_all_equal(out.solution, once.solution)
     for problem, at, said in (
         (Decay(2.0), edges, "model.pde.rate is 1.0 there, 2.0 here"),
         (Faster(), edges, "equation is Decay there, Faster here"),

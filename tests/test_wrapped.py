@@ -1,5 +1,6 @@
 """Solvers around solvers: whatever diffrax asks of the inner one, and the verdicts."""
 
+import chex
 import diffrax
 import equinox as eqx
 import jax
@@ -45,11 +46,6 @@ def judged(solution):
     return found
 
 
-def same(a, b, **tolerance):
-    for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(p, q, **tolerance)
-
-
 def test_either_direction_of_time_is_judged_and_another_field_is_violated():
     """In one program: the flow, and its negative, along which V rises; both ways."""
 
@@ -61,7 +57,8 @@ def test_either_direction_of_time_is_judged_and_another_field_is_violated():
 
     cases = jnp.array([[0, 3, 1.0], [3, 0, 1.0], [0, 3, -1.0], [3, 0, -1.0]])
     found, bare = run(*cases.T)
-    same(*(tree.map(lambda a: a[:2], s.ys) for s in (found, bare)), rtol=1e-12)
+    first = [tree.map(lambda a: a[:2], s.ys) for s in (found, bare)]
+    chex.assert_trees_all_close(*first, rtol=1e-12)
     each = [judged(tree.map(lambda a, i=i: a[i], found)) for i in range(4)]
     assert [v.status for v in each] == ["holds", "holds", "violated", "violated"]
     assert [v.rises for v in each] == [0, 0, each[2].audited, each[3].audited]
@@ -108,7 +105,8 @@ def test_implicit_solvers(name):
     found, projected = run()
     assert found.result == diffrax.RESULTS.successful
     assert judged(found).status == "holds", str(judged(found))
-    same(found.ys, projected.ys, rtol=1e-4)  # the root finder's: its guess differs
+    # the root finder's tolerance: its guess differs
+    chex.assert_trees_all_close(found.ys, projected.ys, rtol=1e-4)
 
 
 def test_what_the_inner_solver_lacks_is_absent():

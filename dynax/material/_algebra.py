@@ -4,11 +4,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
-Matrices = Float[Array, "*batch d d"]
-Numbers = Float[Array, "*batch"]
+Matrices = Float[Array | np.ndarray, "*batch d d"]
+Numbers = Float[Array | np.ndarray, "*batch"]
 
 
 def entries(A: Matrices) -> list[list[Array]]:

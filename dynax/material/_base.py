@@ -6,6 +6,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from dynax import _tree as tree
@@ -15,7 +16,7 @@ from dynax.material._waves import fastest
 from dynax.material.kinematics import matmul, spatial, transpose
 
 
-Matrix = Float[Array, "d d"]
+Matrix = Float[Array | np.ndarray, "d d"]
 Internal = PyTree[Float[Array, "..."]]
 
 

@@ -34,7 +34,7 @@ def _directions(d: int) -> np.ndarray:
 ROUNDS, MARGIN = 8, 1.01  # what eight rounds leave over was 0.5 % at most
 
 
-def fastest(stress, F: Array) -> Scalar:
+def fastest(stress, F: Matrices) -> Scalar:
     """The maximum of m·Q(n)m over unit m, n, Pa; where Q is not symmetric, √(its square
     + ‖W‖²), as |Im λ| ≤ ‖W‖ of Q's eigenvalues, W = ½(Q − Qᵀ) of the directions below.
 

@@ -1,11 +1,11 @@
 """Maxwell's viscoelasticity at large strains: a spring beside a sprung dashpot."""
 
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._check import check_parameter
 from dynax._types import Scalar, ScalarLike
+from dynax.material._algebra import Matrices
 from dynax.material._base import (
     AbstractHyperelastic,
     AbstractViscous,
@@ -62,7 +62,7 @@ class Maxwell(AbstractViscous):
         inner, flow = alpha
         return self.elastic.energy(F, inner) + self._branch(_spring(F, flow))
 
-    def _branch(self, Fe: Array) -> Scalar:
+    def _branch(self, Fe: Matrices) -> Scalar:
         return number(self, "shear", Fe.dtype) * square(_deviator(Fe))
 
     def kirchhoff(self, F, alpha):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynax import _tree as tree
-from dynax._types import Params, Scalar, ScalarLike, State, Step as Count
+from dynax._types import Params, ScalarLike, State, Step as Count
 from dynax.flow import AbstractOptimizer, Step
 from dynax.lyapunov import Ledger, Tally, merge, tally
 from dynax.monitor._row import row_of_step
@@ -205,5 +205,5 @@ def _next(count: Count) -> Count:
     return jnp.asarray(optax.safe_increment(count))
 
 
-def _rate(learning_rate: LearningRate, count: Count) -> Scalar | float:
+def _rate(learning_rate: LearningRate, count: Count) -> ScalarLike:
     return learning_rate(count) if callable(learning_rate) else learning_rate

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from dynax import _tree as tree
@@ -24,8 +25,8 @@ class Labels(eqx.Module):
         strain: the unit of F₊.
     """
 
-    F: Float[Array, "k d d"]
-    tau: Float[Array, "k d d"]
+    F: Float[Array | np.ndarray, "k d d"]
+    tau: Float[Array | np.ndarray, "k d d"]
     unit: float
     returns: Any = None
     strain: float = 1e-3
@@ -47,7 +48,9 @@ class Labels(eqx.Module):
         return size, jnp.zeros((), jnp.int32)
 
     @classmethod
-    def of(cls, law: AbstractLaw, F: Float[Array, "k d d"], unit: float) -> "Labels":
+    def of(
+        cls, law: AbstractLaw, F: Float[Array | np.ndarray, "k d d"], unit: float
+    ) -> "Labels":
         """As a known law has them."""
         return cls(F, _stresses(law, F), unit)
 
