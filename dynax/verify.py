@@ -9,10 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from dynax import _display as display, _tree as tree
-from dynax._reduce import rounding_depth
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
@@ -25,16 +24,21 @@ from dynax.flow import (
     Minimum,
     is_continuous,
 )
-from dynax.lyapunov import Check, Ledger, Status, Verdict, ledger_row, verdict
+from dynax.lyapunov import Ledger, Status, Verdict, verdict
 from dynax.monitor import (
+    VACUOUS,
     Limit,
     Monitored,
     WithDissipation,
-    iterate,
-    limit_of_map,
-    observe_flow,
+    condition_row,
+    gaps_of_step,
+    limit_of_gaps,
+    pointwise,
+    random_states,
     rate_of_flow,
     rate_of_map,
+    row_of_step,
+    scan_steps,
 )
 
 
@@ -165,7 +169,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
     verdicts = {}
     if isinstance(opt, AbstractConditionalOptimizer):
         verdicts["condition"] = verdict(
-            _condition(opt.condition(), tree.result_dtype(x)),
+            condition_row(opt, x),
             f"{name}: its hyper-parameters are those of the proof",
         )
     ledger, limit = _run(opt, f, x, lr, batches, system.smoothness, steps)
@@ -184,7 +188,7 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
             start < jnp.inf
         ):  # phase 1 of a constraint: the map's ledger has it
             return Result(verdicts, ledger)
-        rows, found = _pointwise(flow, x, states, jax.random.key(seed))
+        rows, found = pointwise(flow, x, states, jax.random.key(seed))
         *vacuous, conserved = np.asarray(found)
         what = "V̇ = −D, D ≥ 0"
         if conserved:
@@ -212,8 +216,9 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
 @eqx.filter_jit
 def _run(opt, f, x, lr, batches, smoothness, steps) -> tuple[Ledger, Limit]:
     length = {"steps": steps} if batches is None else {"batches": batches}
-    _, rows = iterate(opt, f, x, lr, smoothness=smoothness, **length)
-    return rows, limit_of_map(opt, f, x, lr, **length)
+    look = lambda step: (row_of_step(opt, step, smoothness), gaps_of_step(opt, step))
+    _, (rows, gaps) = scan_steps(opt, f, x, lr, look, **length)
+    return rows, limit_of_gaps(gaps, x, lr)
 
 
 def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
@@ -237,12 +242,6 @@ def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
     return v
 
 
-def _condition(checks: dict[str, Check], dtype) -> Ledger:
-    """One row: no energy, only the checks, of numbers of order 1."""
-    zero = jnp.zeros((), dtype)
-    return ledger_row(0, zero, zero, checks, scale=zero + 1)
-
-
 def _first(f, batches):
     batch = tree.map(lambda a: a[0], batches)
     return lambda x: f(x, batch)
@@ -260,7 +259,7 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
 
         @eqx.filter_jit
         def look(opt, x, key):
-            ys = _wander(opt, f, x, lr, states, key)
+            ys = random_states(opt, f, x, lr, states, key)
             dtype = tree.result_dtype(x)
             ts = jnp.arange(states, dtype=dtype) * tree.cast(lr, dtype)
             return rate_of_flow(opt, f, ts, ys, lr, minimum)
@@ -278,67 +277,6 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
 
 def _because(v: Verdict, status: Status, reason: str) -> Verdict:
     return dataclasses.replace(v, status=status, reason=reason)
-
-
-def _wander(opt, f, x, lr, steps, key):
-    """States the optimizer can be in: iterates under gradients as noisy as large."""
-
-    def body(carry, key):
-        x, s = carry
-        g = jax.grad(f)(x)
-        keys = jax.random.split(key, len(tree.leaves(g)))
-        keys = jax.tree.unflatten(jax.tree.structure(g), keys)
-        size = jnp.sqrt(tree.vdot(g, g) / tree.size(g))
-
-        def disturb(a, key):
-            return a + size.astype(a.dtype) * jax.random.normal(key, a.shape, a.dtype)
-
-        return opt.step(x, s, tree.map(disturb, g, keys), lr), (x, s)
-
-    return jax.lax.scan(body, (x, opt.init(x)), jax.random.split(key, steps))[1]
-
-
-VACUOUS = (
-    "no motion changes H",
-    "H does not grow with a loss that the flow changes",
-    "H falls by its clock alone",
-)
-
-
-@eqx.filter_jit
-def _pointwise(flow, x, states, key) -> tuple[Ledger, Array]:
-    """Rows at random states; whether each of `VACUOUS` is so, and whether D = 0."""
-    # not the start itself: m = 0 is a kink of every norm; a first step may only look
-    ys = _wander(flow.opt, flow.f, x, flow.lr, states + 2, key)
-    ys = tree.map(lambda a: a[2:], ys)
-    dtype = tree.result_dtype(x)
-    ts = jnp.arange(2, states + 2, dtype=dtype) * tree.cast(flow.lr, dtype)
-
-    at = jax.vmap(lambda t, y: observe_flow(flow, t, y))(ts, ys)
-    v, dv, d, size = at.energy, at.rate, at.dissipation, at.power
-    known = jnp.isfinite(v)
-    u = rounding_depth(tree.size(x)) * tree.eps(x) / 2
-    allowed = u * jnp.max(jnp.where(known, size, 0))
-    allowed = jnp.broadcast_to(allowed.astype(v.dtype), v.shape)
-    never = lambda flags: jnp.any(known) & ~jnp.any(known & flags)
-    by_clock = never(dv - at.clock < -allowed) & ~never(at.clock < -allowed)
-    found = [never(size > 0), never(at.pull > u * size), by_clock]
-    found = jnp.stack([*found, never(jnp.abs(d) > allowed)])
-    checks = {
-        "identity": Check(-jnp.abs(dv + d), allowed),
-        "dissipation": Check(d, allowed),
-    }
-    rows = ledger_row(
-        # H = +∞ outside dom κ*: nothing is claimed there
-        jnp.where(known, jnp.arange(states), -1),
-        jnp.where(known, v, 0),
-        dv,
-        checks,
-        predicted=-d,
-        scale=jnp.maximum(jnp.abs(d), size),
-        terms={"dissipation": d},
-    )
-    return rows, found
 
 
 @eqx.filter_jit

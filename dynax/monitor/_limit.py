@@ -13,21 +13,23 @@ of each leaf by itself: in one norm of all, the leaves with large gradients woul
 what those with small ones do.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
 from dynax import _tree as tree
-from dynax._types import Params, ScalarLike
-from dynax.flow import AbstractOptimizer, AbstractRefinableOptimizer
+from dynax._types import Params, Scalar, ScalarLike
+from dynax.flow import AbstractOptimizer, AbstractRefinableOptimizer, Step
 from dynax.lyapunov import Check, Ledger, ledger_row
 
 
 BEGINNING = 3  # steps at which clocks and averages start, and the limit is singular
 AT_REST = 0.01  # of the largest rate that the leaf has in the run
+
+
+# At η and at ε: |d|, |ẏ| and |y| of each leaf.
+Gaps = tuple[Float[Array, "*steps 3 leaves"], Float[Array, "*steps 3 leaves"]]
 
 
 class Limit(NamedTuple):
@@ -42,51 +44,35 @@ class Limit(NamedTuple):
     coarse: Float[Array, " leaves"]
 
 
-def limit_of_map(
-    opt: AbstractOptimizer,
-    f: Callable,
-    x: Params,
-    lr: ScalarLike,
-    *,
-    steps: int | None = None,
-    batches: PyTree | None = None,
-) -> Limit:
-    """Compare the map with its flow along a run.
+def gaps_of_step(opt: AbstractOptimizer, step: Step) -> Gaps:
+    """Measure |d|, |ẏ| and |y| of each leaf, at η and at the finer ε.
 
-    Args:
-        opt: the optimizer.
-        f: loss, f(x), or f(x, batch) with `batches`.
-        x: the start.
-        lr: η, the learning rate of the run.
-        steps, batches: one of them, as in `iterate`.
+    `scan_steps` takes this as its `look`.
     """
-    dtype = tree.result_dtype(x)
-    lr, u = tree.cast(lr, dtype), tree.eps(x)
-    eps = lr * u ** (1 / 6)
+    dtype = tree.result_dtype(step.x)
+    lr, eps = _two_rates(step.x, step.lr)
     finer = opt.refined(lr, eps) if isinstance(opt, AbstractRefinableOptimizer) else opt
+    x, state, grad = here = step.x, step.state, step.grad
+    t = step.index.astype(dtype) * lr
 
-    def gaps(t, x, state, grad, lr, opt, delta, after):
-        """|d|, |ẏ| and |y| of each leaf."""
-        rate = opt.flow(t, x, state, grad, lr)
+    def gaps(lr, opt, delta, after):
+        rate = opt.flow(t, *here, lr)
         moved = tree.scale(1 / lr, (delta, tree.sub(after, state)))
         kinds = tree.sub(moved, rate), rate, (x, state)
         size = lambda a: jnp.sqrt(tree.vdot(a, a)).astype(dtype)
         return jnp.stack([jnp.stack([*map(size, tree.leaves(k))]) for k in kinds])
 
-    def body(carry, item):
-        (x, state), (k, batch) = carry, item
-        grad = jax.grad(f)(x, *batch)
-        at = k.astype(dtype) * lr, x, state, grad
-        delta, after = opt.update(x, state, grad, lr)
-        own = gaps(*at, lr, opt, delta, after)
-        fine = gaps(*at, eps, finer, *finer.update(x, state, grad, eps))
-        return (tree.add(x, delta), after), (own, fine)
+    own = gaps(lr, opt, step.displacement, step.state_next)
+    return own, gaps(eps, finer, *finer.update(*here, eps))
 
-    length = steps if steps is not None else tree.leaves(batches)[0].shape[0]
+
+def limit_of_gaps(gaps: Gaps, x: Params, lr: ScalarLike) -> Limit:
+    """Judge the stacked gaps of a run that began at x."""
+    dtype, u = tree.result_dtype(x), tree.eps(x)
+    lr, eps = _two_rates(x, lr)
+    (gap, rate, _), (left, pace, size) = (jnp.moveaxis(a, 1, 0) for a in gaps)
+    length = gap.shape[0]
     ks = jnp.arange(length, dtype=jnp.int32)
-    data = () if batches is None else (batches,)
-    _, (own, fine) = jax.lax.scan(body, (x, opt.init(x)), (ks, data))
-    (gap, rate, _), (left, pace, size) = (jnp.moveaxis(a, 1, 0) for a in (own, fine))
 
     used = (ks >= min(BEGINNING, length - 1))[:, None]
     noise = 16 * u * (pace + size / eps)
@@ -108,3 +94,9 @@ def limit_of_map(
     total = lambda a: jnp.sum(jnp.where(used, a, 0), axis=0)
     coarse = tree.safe_divide(total(gap), total(rate))
     return Limit(rows, worst, coarse)
+
+
+def _two_rates(x: Params, lr: ScalarLike) -> tuple[Scalar, Scalar]:
+    """η and ε = η·u^⅙."""
+    lr = tree.cast(lr, tree.result_dtype(x))
+    return lr, lr * tree.eps(x) ** (1 / 6)

@@ -1,9 +1,12 @@
-"""One ledger row of one observed step, for whatever the optimizer is able to claim."""
+"""Ledger rows of what an optimizer claims: of one step, of its hyper-parameters."""
+
+import jax.numpy as jnp
 
 from dynax import _tree as tree
-from dynax._types import ScalarLike
+from dynax._types import Params, ScalarLike
 from dynax.flow import (
     AbstractBalancedOptimizer,
+    AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
     Step,
@@ -40,3 +43,12 @@ def row_of_step(
     before, after = before.astype(dtype), after.astype(dtype)
     change = after - before
     return ledger_row(step.index, before, change, {}, predicted=predicted, terms=terms)
+
+
+def condition_row(opt: AbstractConditionalOptimizer, x: Params) -> Ledger:
+    """Draw up the row of what a proof asks of the hyper-parameters: no energy in it.
+
+    The checks are of numbers of order 1.
+    """
+    zero = jnp.zeros((), tree.result_dtype(x))
+    return ledger_row(0, zero, zero, opt.condition(), scale=zero + 1)

@@ -38,6 +38,26 @@ def iterate(
         every: audit steps 0, every, 2·every, …; the steps between cost nothing extra.
         smoothness: a Lipschitz constant of ∇f, to have the theorem's bound audited too.
     """
+    look = lambda step: row_of_step(opt, step, smoothness)
+    length = {"steps": steps, "batches": batches, "every": every}
+    return scan_steps(opt, f, x, learning_rate, look, **length)
+
+
+def scan_steps(
+    opt: AbstractOptimizer,
+    f: Callable,
+    x: Params,
+    learning_rate: LearningRate,
+    look: Callable[[Step], PyTree],
+    *,
+    steps: int | None = None,
+    batches: PyTree | None = None,
+    every: int = 1,
+) -> tuple[tuple[Params, State], PyTree]:
+    """Run the map and return ((x, state), what `look` made of its steps, stacked).
+
+    The arguments are those of `iterate`.
+    """
     if (steps is None) == (batches is None):
         raise ValueError("steps, batches: exactly one of the two accepted.")
     length = steps if steps is not None else tree.leaves(batches)[0].shape[0]
@@ -72,7 +92,7 @@ def iterate(
                 f(x_next, *data).astype(dtype),
                 delta,
             )
-            out = row_of_step(opt, seen, smoothness)
+            out = look(seen)
         return (k + 1, x_next, state_next), out
 
     def group(carry, data):
@@ -89,5 +109,4 @@ def iterate(
         lambda a: a.reshape(length // every, every, *a.shape[1:]), batches
     )
     (_, x, state), rows = jax.lax.scan(group, start, grouped, length=length // every)
-    assert rows is not None
     return (x, state), rows
