@@ -1,6 +1,7 @@
 """Draws the pictures of the README into docs/images: `python scripts/pictures.py`."""
 
 import pathlib
+from typing import Any
 
 import diffrax
 import jax
@@ -70,7 +71,7 @@ def flows(path: pathlib.Path) -> None:
     for name, potential in cases.items():
         opt = dx.LionKappa.from_flow(potential, 1.0, 0.1, 1.0, 1e-2)
         flow = dx.as_flow(opt, loss, 1e-2)
-        ys = diffrax.diffeqsolve(
+        solution: Any = diffrax.diffeqsolve(
             diffrax.ODETerm(flow.field),
             diffrax.Tsit5(),
             0.0,
@@ -79,8 +80,8 @@ def flows(path: pathlib.Path) -> None:
             flow.init(jnp.array([-0.6, 0.6])),
             stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-5),
             saveat=diffrax.SaveAt(ts=jnp.linspace(0, 15, 200)),
-        ).ys
-        axes[0, 0].plot(*np.asarray(ys[0]).T, label=name)
+        )
+        axes[0, 0].plot(*np.asarray(solution.ys[0]).T, label=name)
     axes[0, 0].set(xlabel="x₁", ylabel="x₂", ylim=(-0.3, 1.3))
     axes[0, 0].legend()
     figure.savefig(path, dpi=DOTS)

@@ -14,7 +14,7 @@ from dynax.lyapunov import Ledger, Tally, merge, tally
 from dynax.monitor._row import row_of_step
 
 
-LearningRate = ScalarLike | Callable[[Count], ScalarLike]
+LearningRate = ScalarLike | optax.Schedule
 
 
 class OptaxState(NamedTuple):
@@ -182,7 +182,7 @@ def audit(
         count = _next(state.count)
         return updates, AuditState(count, inner, ledger, folded)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore
 
 
 def _loss(value_fn: Callable, x: Params):
@@ -205,5 +205,5 @@ def _next(count: Count) -> Count:
     return jnp.asarray(optax.safe_increment(count))
 
 
-def _rate(learning_rate: LearningRate, count: Count) -> ScalarLike:
+def _rate(learning_rate: LearningRate, count: Count) -> Any:
     return learning_rate(count) if callable(learning_rate) else learning_rate
