@@ -34,7 +34,7 @@ def kind(leaf: Any) -> str:
 def ledger_line(rows: Any) -> str:
     """How many rows, of which steps, what H did, and which checks there are."""
     names = f"; checks: {', '.join(rows.checks) or 'none'}"
-    if not concrete([getattr(rows, n) for n in COLUMNS]):
+    if not concrete(_columns(rows)):
         return f"Ledger(step={kind(rows.step)}, energy={kind(rows.energy)}{names})"
     used = _used(rows)
     if not len(used["step"]):
@@ -56,7 +56,7 @@ def ledger_line(rows: Any) -> str:
 def ledger_table(rows: Any) -> str:
     """The line, and the first and last rows as an HTML table."""
     line = ledger_line(rows)
-    if not concrete([getattr(rows, n) for n in COLUMNS]):
+    if not concrete(_columns(rows)):
         return f"<p>{html.escape(line)}</p>"
     used = _used(rows)
     count = len(used["step"])
@@ -107,10 +107,16 @@ def details(status: str, title: str, text: str) -> str:
     )
 
 
+def _columns(rows: Any) -> dict[str, Any]:
+    """The columns that are shown; some ledgers predict nothing, and have no defect."""
+    found = {name: getattr(rows, name) for name in COLUMNS}
+    return {k: v for k, v in found.items() if v is not None or k in COLUMNS[:3]}
+
+
 def _used(rows: Any) -> dict[str, np.ndarray]:
-    """The columns that are shown, of the rows that were audited."""
+    """The same of the rows that were audited."""
     step = np.ravel(np.asarray(rows.step))
-    return {n: np.ravel(np.asarray(getattr(rows, n)))[step >= 0] for n in COLUMNS}
+    return {k: np.ravel(np.asarray(v))[step >= 0] for k, v in _columns(rows).items()}
 
 
 def _g(value: Any) -> str:

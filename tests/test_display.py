@@ -64,7 +64,9 @@ def test_a_notebook_gets_html(seen):
     page = verdict._repr_html_()
     assert "holds" in page and "a &lt; b &amp; c" in page and "<b &" not in page
     assert rows._repr_html_().count("<tr>") == 1 + 11  # head, 5 + … + 5
-    assert len(rows._repr_html_()) < 4000
+    assert len(rows._repr_html_()) < 4000 and "defect" in rows._repr_html_()
+    bare = rows._replace(predicted=None, defect=None)  # as of a field
+    assert "<tr>" in bare._repr_html_() and "defect" not in bare._repr_html_()
     assert state.tally._repr_html_().count("<tr>") == 1 + len(state.tally.counts)
 
 
