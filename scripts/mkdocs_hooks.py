@@ -233,6 +233,7 @@ class Docstrings(griffe.Extension):
                 make_init(cls, fields)
 
 
+STAR = re.compile(r"(`[^`]*`)|(?<=[^\W_]|[₊ₖᵢ′])\*(?![\w*])")
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 SEVERAL = re.compile(r"( {4})([A-Za-z_]\w*(?:, [A-Za-z_]\w*)+)(: .*)")
 
@@ -241,19 +242,25 @@ def readable(text: str) -> str:
     """A docstring as Markdown that shows what the source shows.
 
     Lines that are indented below a label, and paragraphs that are aligned by runs of
-    spaces, become blocks. `a, b: what` in a section becomes a line for each name.
+    spaces, become blocks. `a, b: what` in a section becomes a line for each name. The
+    star of κ* stays a star.
     """
     out: list[str] = []
     for paragraph in re.split(r"\n[ ]*\n", text):
         lines = paragraph.split("\n")
         if SECTION.match(lines[0]):
-            lines = [one for line in lines for one in _each(line)]
+            lines = [_stars(one) for line in lines for one in _each(line)]
         elif _aligned(lines):
             lines = [f"    {line}" for line in lines]
         else:
-            lines = _blocks(lines)
+            blocks = _blocks(lines)
+            lines = [x if x.startswith("    ") else _stars(x) for x in blocks]
         out.append("\n".join(lines))
     return "\n\n".join(out)
+
+
+def _stars(line: str) -> str:
+    return STAR.sub(lambda found: found[1] or "\\*", line)
 
 
 def _each(line: str) -> list[str]:

@@ -231,7 +231,9 @@ def _natural(key):
 
 
 def _escape(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    """Text as a cell of a table; a star behind a letter, as in κ*, is no emphasis."""
+    text = re.sub(r"(?<=\w)\*(?![\w*])", r"\\*", text.replace("|", "\\|"))
+    return " ".join(text.split())
 
 
 def read(folder: pathlib.Path):
