@@ -3,7 +3,5 @@
 # Arguments go to mkdocs: `-d FOLDER`. Sets everything up by itself the first time.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
-"$PY" -c 'import mkdocs, material, mkdocstrings' 2>/dev/null ||
-  "$PY" -m pip install --disable-pip-version-check --quiet -e '.[docs]'
 export NO_MKDOCS_2_WARNING=1
 exec "$PY" -m mkdocs build --strict --quiet "$@"

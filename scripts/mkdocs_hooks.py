@@ -59,7 +59,7 @@ def packages(package: pathlib.Path, name: str):
 
 
 def identifier(package: str, name: str, source: str) -> str:
-    """Where griffe finds a name of a package: beside a module of that name, within it."""
+    """Where griffe finds a name of a package that may have a module so named, too."""
     hidden = (ROOT / package.replace(".", "/") / f"{name}.py").exists()
     return f"{source}.{name}" if hidden else f"{package}.{name}"
 
@@ -233,7 +233,8 @@ class Docstrings(griffe.Extension):
                 make_init(cls, fields)
 
 
-STAR = re.compile(r"(`[^`]*`)|(?<=[^\W_]|[₊ₖᵢ′])\*(?![\w*])")
+KEPT = r"`[^`]*`|(?<!\w)\*[^*\s][^*]*\*(?!\w)"  # code, emphasis
+STAR = re.compile(rf"({KEPT})|(?<=[^\W_]|[₊ₖᵢ′])\*(?![\w*])")
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 SEVERAL = re.compile(r"( {4})([A-Za-z_]\w*(?:, [A-Za-z_]\w*)+)(: .*)")
 
