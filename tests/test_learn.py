@@ -1,9 +1,6 @@
 """Laws from motion, against plain loops, closed forms, and what made the data."""
 
-import os
 import pathlib
-import subprocess
-import sys
 import textwrap
 
 import equinox as eqx
@@ -17,6 +14,7 @@ import dynax
 from dynax import material as mat
 from dynax.checkpoint import Checkpoints
 from dynax.mechanics import learn, mpm
+from experiments._virtual import run
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -240,14 +238,7 @@ def test_a_mesh_changes_nothing():
         np.testing.assert_allclose(many[1].poisson, one[1].poisson, rtol=1e-9)
         assert one[1].young != 0
     """
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=env,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run("-c", textwrap.dedent(code), devices=8)
 
 
 def test_a_file_comes_back_and_is_not_overwritten(seen, tmp_path):

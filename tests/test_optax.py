@@ -1,9 +1,6 @@
 """Lion-κ among optax's own: the same map, bit for bit, under all its wrappers."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +10,7 @@ import pytest
 
 import dynax as dx
 from dynax import kappa as K
+from experiments._virtual import run
 
 from . import laws
 
@@ -106,11 +104,7 @@ def _same_run(ours, twin, f, x, steps=50, rtol=0.0):
 def test_sharded_ledger_equals_unsharded():
     """On a 2 × 4 mesh of virtual devices, in a process of its own."""
     script = pathlib.Path(__file__).with_name("sharded.py")
-    flags = "--xla_force_host_platform_device_count=8"
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    run = [sys.executable, script]
-    done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout == "ok\n", done.stderr[-2000:]
+    assert run(str(script), devices=8) == "ok\n"
 
 
 TWINS = {  # constructor of dynax.optax → arguments, and the twin in optax

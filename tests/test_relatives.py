@@ -1,9 +1,6 @@
 """Lion-κ's relatives: the shared laws, their twins in optax, and what must fail."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +14,7 @@ from dynax.optim import _polar, open_loop
 from dynax.optim.adam import Adam
 from dynax.optim.cautious_decay import AbstractCertifiedDecay
 from dynax.optim.muon import Nuclear
+from experiments._virtual import run
 
 from . import laws
 from .members import BALL, LR, RELATIVES, lion, turning
@@ -275,11 +273,7 @@ def test_identical_workers_are_one(getkey):
 def test_shard_map():
     """On 8 virtual devices, in a process of its own."""
     script = pathlib.Path(__file__).with_name("distributed.py")
-    flags = "--xla_force_host_platform_device_count=8"
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    run = [sys.executable, script]
-    done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout == "ok\n", done.stderr[-2000:]
+    assert run(str(script), devices=8) == "ok\n"
 
 
 # --- what the wrappers return ------------------------------------------------------

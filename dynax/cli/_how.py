@@ -11,6 +11,7 @@ import tyro
 
 from dynax.cli._files import UsageError, first_line
 from dynax.sweep import Local, Ray, Submitit, Worker
+from dynax.sweep.provenance import usable_cores
 
 
 Arg = tyro.conf.arg
@@ -122,8 +123,7 @@ def prepare(how: How) -> None:
     counted = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if counted or "JAX_NUM_CPU_DEVICES" in os.environ or elsewhere:
         return
-    usable = getattr(os, "sched_getaffinity", None)
-    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    cores = len(usable_cores())
     with contextlib.suppress(RuntimeError):  # it has begun: within another program
         jax.config.update("jax_num_cpu_devices", cores)
         if how.time_limit is not None:  # for the process that computes

@@ -14,6 +14,7 @@ import jax
 from dynax.cli import _experiments
 from dynax.cli._progress import Progress
 from dynax.report import Outcome
+from dynax.sweep.provenance import usable_cores
 
 
 EVERY = 0.2  # seconds between two looks at what the workers say
@@ -21,16 +22,9 @@ EVERY = 0.2  # seconds between two looks at what the workers say
 _say: Any = None  # of a worker: where it reports
 
 
-def cores() -> list[int]:
-    """Those that this process may use."""
-    if "sched_getaffinity" in dir(os):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def best() -> int:
     """How many experiments at a time: an accelerator serves one process well."""
-    return len(cores()) if jax.default_backend() == "cpu" else 1
+    return len(usable_cores()) if jax.default_backend() == "cpu" else 1
 
 
 def run_all(
@@ -44,7 +38,7 @@ def run_all(
     context = multiprocessing.get_context("spawn")
     say: Any = context.SimpleQueue()
     free = context.Queue()
-    for core in (cores() * jobs)[:jobs]:
+    for core in (usable_cores() * jobs)[:jobs]:
         free.put(core)
     ended: dict[str, Outcome] = {}
     pool = ProcessPoolExecutor(jobs, context, _begin, (say, free))

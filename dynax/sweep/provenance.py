@@ -86,6 +86,12 @@ def _numeric(flags):
     return sorted(w for name, w in last.items() if not name.startswith(NEUTRAL))
 
 
+def usable_cores() -> list[int]:
+    """The cores that this process may use, by number."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else [*range(os.cpu_count() or 1)]
+
+
 def model(device: Any) -> str:
     """The model of a device."""
     return _cpu() if device.platform == "cpu" else device.device_kind
@@ -93,10 +99,9 @@ def model(device: Any) -> str:
 
 def _machine():
     device = jax.devices()[0]
-    usable = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu(),
-        "cores": len(usable(0)) if usable else os.cpu_count(),
+        "cores": len(usable_cores()),
         "device": device.device_kind if device.platform != "cpu" else "cpu",
         "devices": jax.device_count(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -4,7 +4,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 import pickle
 import subprocess
@@ -22,6 +21,7 @@ import dynax as dx
 from dynax._reduce import rounding_depth
 from dynax.flow import Step
 from dynax.monitor import row_of_step
+from experiments._virtual import environment
 from experiments.lion._mesh import astray, declared, fullest, memory, places
 from experiments.lion._transformer import (
     Transformer,
@@ -53,15 +53,8 @@ def measure(config, progress):
 
 def elsewhere(config, progress):
     """How many devices a CPU is taken for is fixed when JAX starts."""
-    flags = f"--xla_force_host_platform_device_count={VIRTUAL}"
-    path = os.environ.get("PYTHONPATH", "")
-    env = {
-        **os.environ,
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": f"{pathlib.Path(__file__).parents[2]}{os.pathsep}{path}",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # most of the time is compiling
-    }
+    # most of the time is compiling
+    env = environment(VIRTUAL, JAX_DISABLE_MOST_OPTIMIZATIONS="1")
     with tempfile.TemporaryDirectory() as folder:
         out, errors = pathlib.Path(folder, "results"), pathlib.Path(folder, "errors")
         given = json.dumps(dataclasses.asdict(config))

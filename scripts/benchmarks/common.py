@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import optax
 
+from dynax.sweep.provenance import usable_cores
+
 
 def machine() -> dict[str, Any]:
     cpu = pathlib.Path("/proc/cpuinfo")
@@ -18,7 +20,7 @@ def machine() -> dict[str, Any]:
     models = {line.split(":")[1].strip() for line in lines if "model name" in line}
     return {
         "cpu": ", ".join(sorted(models)) or platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(usable_cores()),
         "load_average": os.getloadavg()[0],
         "device": jax.devices()[0].device_kind,
         "backend": jax.default_backend(),

@@ -45,7 +45,7 @@ from dynax.sweep import Local, Worker, sweep
 from dynax.sweep.engine import chunks, work
 from dynax.sweep.executor import Executor
 from dynax.sweep.local import make_job
-from dynax.sweep.provenance import provenance
+from dynax.sweep.provenance import provenance, usable_cores
 from dynax.sweep.store import Store
 
 
@@ -334,7 +334,7 @@ def batch(repeats: int) -> dict[str, Any]:
             with Utilisation() as seen:
                 compute()
             seconds = time.perf_counter() - begun
-            cores = (time.process_time() - cpu) / seconds / len(os.sched_getaffinity(0))
+            cores = (time.process_time() - cpu) / seconds / len(usable_cores())
             rates.append(POINTS / seconds)
             busy.append(seen.mean if gpu else cores)
         rows[str(size)] = {"rates": rates, "busy": busy}
@@ -389,7 +389,7 @@ def main(argv: list[str]) -> None:
     if args.child:
         child(args.child, args.steps)
         return
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", len(usable_cores()))
     result: dict[str, Any] = {"machine": machine(), "repeats": args.repeats}
     print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
     for name in args.case:
