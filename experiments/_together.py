@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 
-def together(jobs: dict[str, Callable[[], Any]], progress) -> dict[str, Any]:
+def together(jobs: dict[Any, Callable[[], Any]], progress) -> dict[Any, Any]:
     """What each job returns, on the host; two threads, with the caller's precision."""
     x64 = jnp.result_type(float) == jnp.float64  # a setting is a thread's own
 
@@ -20,5 +20,5 @@ def together(jobs: dict[str, Callable[[], Any]], progress) -> dict[str, Any]:
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for name, value in zip(jobs, pool.map(call, jobs.values()), strict=True):
             done[name] = value
-            progress(len(done) / len(jobs), name)
+            progress(len(done) / len(jobs), str(name))
     return done

@@ -19,12 +19,12 @@ import numpy as np
 import optax
 
 import dynax as dx
-from dynax import Claim, kappa as K
+from dynax import kappa as K
+from dynax.claim import Claim, Control, Measured, at_least, equals
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "How often the verdict is wrong"
-SOURCE = "this work: random systems, right ones and broken ones"
 DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -203,17 +203,21 @@ def statuses(name, dtype, kind, case: Case, steps) -> list[tuple[str, bool]]:
     return list(zip(map(said, range(size)), differs.tolist(), strict=True))
 
 
-def measure(config: Config, progress) -> dict:
-    rng = np.random.default_rng(0)
+def table(results) -> dict:
+    """(status, whether there was a fault to see) by member, precision and fault."""
+    config, rng = results.config, np.random.default_rng(0)
     pairs = [(m, d) for m in config.members for d in config.dtypes]
-    table = {}
+    found = {}
     for k, (name, dtype) in enumerate(pairs):
-        progress(k / len(pairs), f"{name}, {dtype}")
+        results.tell(k / len(pairs), f"{name}, {dtype}")
         for kind in ("", *FAULTS):
             these = cases(kind, config, rng)
-            found = statuses(name, dtype, kind, these, config.steps)
-            table[name, dtype, kind] = found
-    return {"table": table, "config": config}
+            found[name, dtype, kind] = statuses(name, dtype, kind, these, config.steps)
+    return found
+
+
+PARTS = {"table": table}
+WIDE = ("float64", "float32")
 
 
 def count(table, kinds, statuses, dtypes=tuple(DTYPES)) -> tuple[int, int]:
@@ -238,54 +242,79 @@ def where(table, kinds, statuses) -> str:
     return "; ".join(parts)
 
 
-def claims(results) -> list[Claim]:
-    table = results["table"]
-    claim = functools.partial(Claim.judged, SOURCE)
-    alarms, right = count(table, ("",), ("violated",))
-    misses, broken = count(table, FAULTS, ("holds",))
-    wide = ("float64", "float32")
-    sure, _ = count(table, ("",), ("holds",), wide)
-    caught, visible = count(table, FAULTS, ("violated",), wide)
-    total = sum(1 for (_, d, k) in table if d in wide and not k)
-    asked = total * results["config"].cases
-    naive, of = count(table, ("sign",), ("violated", "undecided", "holds"))
-    return [
-        claim(
-            "T1",
-            "right optimizers that are called violated",
-            alarms,
-            "≤ 0",
-            f"of {right}. {where(table, ('',), ('violated',))}",
-        ),
-        claim(
-            "T2",
-            "broken optimizers that are called holds",
-            misses,
-            "≤ 0",
-            f"of {broken}. {where(table, FAULTS, ('holds',))}",
-        ),
-        claim(
-            "T3",
-            "share of right ones that hold, float64 and float32",
-            sure / asked,
-            "≥ 0.6",
-            f"{sure} of {asked}; the others cannot be decided at their rate",
-        ),
-        claim(
-            "T4",
-            "share of broken ones that are violated, float64 and float32",
-            caught / visible,
-            "≥ 0.6",
-            f"{caught} of {visible}; the others are undecided",
-        ),
-        claim(
-            "T2x",
-            "claim T2 of a judge who says holds where nothing is infinite: misses",
-            naive,
-            "≥ 1 rejected",
-            f"of {of} runs with a wrong sign",
-        ),
-    ]
+def counted(results, kinds, *statuses) -> Measured:
+    found = results["table"]
+    number, of = count(found, kinds, statuses)
+    return Measured(number, f"of {of}. {where(found, kinds, statuses)}")
+
+
+def sure(results) -> Measured:
+    found = results["table"]
+    held, _ = count(found, ("",), ("holds",), WIDE)
+    asked = sum(len(rows) for (_, d, k), rows in found.items() if d in WIDE and not k)
+    text = f"{held} of {asked}; the others cannot be decided at their rate"
+    return Measured(held / asked, text)
+
+
+def caught(results) -> Measured:
+    found, visible = count(results["table"], FAULTS, ("violated",), WIDE)
+    return Measured(found / visible, f"{found} of {visible}; the others are undecided")
+
+
+CLAIMS = [
+    Claim(
+        "T1",
+        "right optimizers that are called violated",
+        equals(0, "a count"),
+        lambda r: counted(r, ("",), "violated"),
+    ),
+    Claim(
+        "T2",
+        "broken optimizers that are called holds",
+        equals(0, "a count"),
+        lambda r: counted(r, FAULTS, "holds"),
+    ),
+    Claim(
+        "T3",
+        "share of right ones that hold, float64 and float32",
+        at_least(0.6, "most; at tiny rates no verdict is possible"),
+        sure,
+    ),
+    Claim(
+        "T4",
+        "share of broken ones that are violated, float64 and float32",
+        at_least(0.6, "most; at tiny rates no verdict is possible"),
+        caught,
+    ),
+    Control(
+        "T2x",
+        "claim T2 of a judge who says holds where nothing is infinite: misses",
+        at_least(1, "one is enough"),
+        lambda r: counted(r, ("sign",), "violated", "undecided", "holds"),
+        of="T2",
+    ),
+    Control(
+        "T1x",
+        "claim T1 of a judge who calls violated what does not hold: false alarms",
+        at_least(1, "one is enough"),
+        lambda r: counted(r, ("",), "violated", "undecided"),
+        of="T1",
+    ),
+    Control(
+        "T3x",
+        "claim T3 of optimizers with a wrong sign: how many hold",
+        equals(0, "a count"),
+        lambda r: count(r["table"], ("sign",), ("holds",), WIDE)[0],
+        of="T3",
+    ),
+    Control(
+        "T4x",
+        "claim T4 of right optimizers: how many are violated",
+        equals(0, "a count"),
+        lambda r: count(r["table"], ("",), ("violated",), WIDE)[0],
+        of="T4",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -308,3 +337,15 @@ def figures(results) -> dict:
     axis.set(ylabel="share of the runs", ylim=(0, 1.25))
     axis.legend(loc="upper center", ncols=4)
     return {"What the verdict says of right runs and of each kind of fault": figure}
+
+
+STUDY = Study(
+    "How often the verdict is wrong",
+    "this work: random systems, right ones and broken ones",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)

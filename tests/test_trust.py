@@ -18,6 +18,7 @@ from dynax import material as mat
 from dynax.cli import _experiments
 from dynax.lyapunov import Check, ledger_row, verdict
 from dynax.material import _jacobi
+from dynax.study import Results, studies
 from dynax.sweep import StoreError, sweep
 from tests.material_laws import rotations
 
@@ -32,10 +33,9 @@ def trust(capsys, **size):
     """The findings of the experiment on optimizers at a size of its own."""
     [file] = [f for f in _experiments.files(FOLDER) if f.stem == "trust"]
     with _experiments.opened(FOLDER, file) as module, jax.enable_x64(True):
-        [study] = _experiments.studies_of(module)
+        [study] = studies(module)
         config = dataclasses.replace(study.sizes["quick"], **size)
-        results = _experiments.Results(study, config)
-        found = _experiments.findings(module, study, results, lambda id: True)
+        found = study.judge(Results(study, config))
     with capsys.disabled():
         for f in found:
             print(f"\n{f.id} {f.statement}: {f.measured:g} {f.detail}", end="")

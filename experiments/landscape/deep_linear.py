@@ -8,24 +8,30 @@ diverges where there are as many samples as parameters.
 import dataclasses
 import functools
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import deep_linear as dl, generalization as gen
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 from experiments._together import together
+from experiments.landscape._deep_linear import (
+    HORIZON,
+    NOISE,
+    SIGNAL,
+    STARTS,
+    STRENGTHS,
+    descend,
+    drift,
+    run,
+    solve,
+    student,
+)
 
 
-TITLE = "Deep linear networks and the student of a noisy teacher"
-SOURCE = "Saxe, McClelland, Ganguli, arXiv:1312.6120"
 ADVANI = "Advani, Saxe, arXiv:1710.03667"
-STRENGTHS = (4.0, 3.0, 2.0, 1.0)
-STARTS = {2: 1e-3, 3: 2e-2, 4: 2e-2}  # depth → u₀ of every mode
-HORIZON = 6.0
-SIGNAL, NOISE = 1.0, 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,301 +56,204 @@ SPACE = {
 DIMS = {name: ["mode"] for name in ("half", "predicted", "learnt")}
 
 
-def target(strengths=STRENGTHS, seed=0):
-    """A square matrix with these singular values, in random directions."""
-    n = len(strengths)
-    a = jax.random.normal(jax.random.key(seed), (2, n, n))
-    u, v = jnp.linalg.qr(a)[0]
-    return (u * jnp.asarray(strengths)[None]) @ v.T
+def descents(results) -> dict:
+    """By depth: times and modes of gradient descent on aligned weights."""
+    steps = round(HORIZON / results.config.lr)
+    go = lambda depth: lambda: descend(depth, results.config.lr, steps)
+    return together({depth: go(depth) for depth in STARTS}, results.tell)
 
 
-def run(scale, seed, lr=2e-3, steps=6000, width=64) -> dict:
-    """Two layers from small random weights, not aligned: when each mode is half learnt.
-
-    `predicted` is the closed form from where the growing part of a mode begins: early
-    on p = (W₁v + W₂ᵀu)/2 grows as e^(st), so u₀ = ‖p‖². In a wide hidden layer the p of
-    different modes are nearly orthogonal.
-    """
-    y = target((4.0, 3.5, 3.0, 2.5, 2.0, 1.6, 1.3, 1.0))
-    k1, k2 = jax.random.split(jax.random.key(seed))
-    weights = [
-        scale * jax.random.normal(k1, (width, y.shape[0])),
-        scale * jax.random.normal(k2, (y.shape[0], width)),
-    ]
-    u, s, vt = jnp.linalg.svd(y)
-    p = (weights[0] @ vt.T + weights[1].T @ u) / 2
-    predicted = dl.half_time(s, jnp.sum(p**2, axis=0))
-
-    def step(weights, _):
-        grads = jax.grad(dl.loss)(weights, y)
-        after = [w - lr * g for w, g in zip(weights, grads, strict=True)]
-        return after, jnp.diag(u.T @ dl.product(weights) @ vt.T) / s
-
-    _, learnt = jax.lax.scan(step, weights, length=steps)
-    half = lr * jnp.argmax(learnt > 0.5, axis=0).astype(s.dtype)
-    product = half * s
-    return {
-        "half": half,
-        "predicted": predicted,
-        "variation": jnp.std(product) / jnp.mean(product),
-        "learnt": learnt[-1],
-    }
+def curves(results):
+    """u of the right exponents for each depth, then of the wrong ones."""
+    depths = jnp.asarray([2.0, 3.0, 4.0, 2.0, 3.0, 4.0])
+    powers = jnp.where(jnp.arange(6) < 3, 2 - 2 / depths, 2 - 1 / depths)
+    return np.asarray(solve(depths, powers, jnp.asarray(results["descents"][2][0])))
 
 
-@functools.partial(jax.jit, static_argnames=("depth", "steps", "saves"))
-def descend(depth, lr, steps, saves=200):
-    """Gradient descent on aligned weights: the time and modes at `saves` moments."""
-    y = target()
-    weights = dl.aligned(y, STARTS[depth], depth)
-
-    def step(weights, _):
-        grads = jax.grad(dl.loss)(weights, y)
-        return [w - lr * g for w, g in zip(weights, grads, strict=True)], None
-
-    def group(weights, _):
-        weights, _ = jax.lax.scan(step, weights, length=steps // saves)
-        return weights, dl.modes(weights, y)
-
-    modes = jax.lax.scan(group, weights, length=saves)[1]
-    return lr * (steps // saves) * jnp.arange(1, saves + 1), modes
+def scattered(results) -> dict:
+    go = jax.jit(jax.vmap(run, (None, 0)))
+    config = results.config
+    every = {s: go(s, jnp.arange(config.networks)) for s in config.scales}
+    return jax.device_get(every)
 
 
-@jax.jit
-def solve(depths, powers, ts):
-    """u̇ = D·u^power·(s − u), a row of `depths` and `powers` for each start."""
-    start = jnp.asarray(list(STARTS.values()) * 2)[: depths.size]
-    s = jnp.asarray(STRENGTHS)
-    field = lambda t, u, args: depths[:, None] * u ** powers[:, None] * (s[None] - u)
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
-        diffrax.Tsit5(),
-        0.0,
-        ts[-1],
-        None,
-        jnp.tile(start[:, None], s.size),
-        saveat=diffrax.SaveAt(ts=ts),
-        stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-12),
-        max_steps=100_000,
-    ).ys
-
-
-@jax.jit
-@jax.vmap
-def drift(rates):
-    """How far the conserved matrices of three random layers move along the flow, over
-    how far W₁W₁ᵀ does. Unequal `rates` of the layers break the law."""
-    y = target()
-    keys = jax.random.split(jax.random.key(3), 3)
-    start = [0.5 * jax.random.normal(k, y.shape) for k in keys]
-
-    def field(t, weights, args):
-        grads = jax.grad(dl.loss)(weights, y)
-        return [-r * g for r, g in zip(rates, grads, strict=True)]
-
-    end = diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
-        diffrax.Tsit5(),
-        0.0,
-        HORIZON,
-        None,
-        start,
-        stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-12),
-        max_steps=100_000,
-    ).ys
-    assert end is not None
-    end = [w[-1] for w in end]
-    pairs = zip(dl.conserved(start), dl.conserved(end), strict=True)
-    moved = jnp.stack([jnp.max(jnp.abs(b - a)) for a, b in pairs])
-    grown = end[0] @ end[0].T - start[0] @ start[0].T
-    return jnp.max(moved) / jnp.max(jnp.abs(grown))
-
-
-def student(size, load, key, ts):
-    """Test error at `ts` of one student: gradient flow on one drawn training set."""
-    kx, kw, ke, ks = jax.random.split(key, 4)
-    samples = round(load * size)
-    x = jax.random.normal(kx, (size, samples)) / size**0.5
-    teacher = jax.random.normal(kw, (size,)) * (SIGNAL / 2) ** 0.5
-    first = jax.random.normal(ks, (size,)) * (SIGNAL / 2) ** 0.5
-    noise = jax.random.normal(ke, (samples,)) * NOISE**0.5
-    values, basis = jnp.linalg.eigh(x @ x.T)
-    values = jnp.where(values > 1e-10, values, 0)
-    away, force = basis.T @ (first - teacher), basis.T @ (x @ noise)
-
-    def at(t):
-        gain = -jnp.expm1(-values * t) / jnp.where(values > 0, values, 1)
-        apart = jnp.exp(-values * t) * away + gain * force
-        return jnp.mean(apart**2) + NOISE
-
-    return jax.vmap(at)(ts)
-
-
-def measure(config: Config, progress) -> dict:
-    steps = round(HORIZON / config.lr)
-    ts = jnp.logspace(-1, 2, 31)
+def students(results) -> dict:
+    """By P/N: test errors of each student over time, and the formula's, also of N/P."""
+    config, ts = results.config, jnp.logspace(-1, 2, 31)
     theory = functools.partial(gen.generalization_error, signal=SIGNAL, noise=NOISE)
+    curve = jax.jit(jax.vmap(theory, (0, None)), static_argnums=1)
 
     def teach(load):
         one = functools.partial(student, config.size, load)
         every = jax.jit(lambda keys: jax.lax.map(lambda k: one(k, ts), keys))
-        curve = jax.jit(jax.vmap(theory, (0, None)), static_argnums=1)
         return {
-            "t": np.asarray(ts),
+            "t": ts,
             "seen": every(jax.random.split(jax.random.key(17), config.seeds)),
             "theory": curve(ts, load),
             "inverse": curve(ts, 1 / load),
         }
 
-    def scattered():
-        go = jax.jit(jax.vmap(run, (None, 0)))
-        return {s: go(s, jnp.arange(config.networks)) for s in config.scales}
+    go = lambda load: lambda: teach(load)
+    return together({load: go(load) for load in config.loads}, results.tell)
 
-    def curves():
-        times = descend(2, config.lr, steps)[0]
-        depths = jnp.asarray([2.0, 3.0, 4.0, 2.0, 3.0, 4.0])
-        powers = jnp.where(jnp.arange(6) < 3, 2 - 2 / depths, 2 - 1 / depths)
-        return solve(depths, powers, times)
 
-    jobs = {
-        **{
-            f"{d} layers": functools.partial(descend, d, config.lr, steps)
-            for d in STARTS
-        },
-        "curves": curves,
-        "drift": lambda: drift(jnp.asarray([[1.0, 1.0, 1.0], [1.0, 2.0, 1.0]])),
-        "random": scattered,
-        **{f"P/N = {load:g}": functools.partial(teach, load) for load in config.loads},
+PARTS = {
+    "descents": descents,
+    "curves": curves,
+    "drift": lambda r: drift(jnp.asarray([[1.0, 1.0, 1.0], [1.0, 2.0, 1.0]])),
+    "random": scattered,
+    "students": students,
+}
+S = np.asarray(STRENGTHS)
+
+
+def off_closed(results, tau=1.0) -> Measured:
+    """Farthest u/s of two layers from the closed form, in time τ."""
+    ts, found = results["descents"][2]
+    closed = np.asarray(dl.two_layer(ts[:, None], S[None], STARTS[2], tau=tau))
+    return largest(np.abs(found - closed) / S, f"dt = {results.config.lr:g}, s = {S}")
+
+
+def off_curves(results, first=0) -> dict:
+    """By depth, farthest u/s from the solution of the ODE; from 3: the wrong one."""
+    found, solved = results["descents"].items(), results["curves"]
+    off = lambda modes, k: np.max(np.abs(modes - solved[:, k]) / S)
+    return {f"{d} layers": off(f[1], first + k) for k, (d, f) in enumerate(found)}
+
+
+def delay(results) -> Measured:
+    found, scale = results["random"], min(results.config.scales)
+    rows = sorted(found.items(), reverse=True)
+    text = ", ".join(f"{100 * r['variation'].mean():.1f} % at {s:g}" for s, r in rows)
+    smallest = found[scale]
+    text = f"weights {scale:g}, {smallest['half'].size} modes; t_½·s varies by {text}"
+    return largest(np.abs(smallest["half"] / smallest["predicted"] - 1), text)
+
+
+def means(results, loads=None) -> dict:
+    loads = results.config.loads if loads is None else loads
+    return {k: results["students"][k]["seen"].mean(axis=0) for k in loads}
+
+
+def off_theory(results) -> Measured:
+    found = results["students"]
+    off = {
+        k: np.max(np.abs(v / found[k]["theory"] - 1)) for k, v in means(results).items()
     }
-    return {"config": config, **together(jobs, progress)}
+    one = max(np.max(np.abs(v["seen"] / v["theory"] - 1)) for v in found.values())
+    config = results.config
+    text = f"N = {config.size}, mean of {config.seeds} seeds; one seed: {one:.2f}"
+    return largest(off, text)
 
 
-def claims(results) -> list[Claim]:
-    config, curves = results["config"], results["curves"]
-    s = np.asarray(STRENGTHS)
-    found = [results[f"{d} layers"][1] for d in STARTS]
-    ts = results["2 layers"][0]
-    closed = np.asarray(dl.two_layer(ts[:, None], s[None], STARTS[2]))
-    slow = np.asarray(dl.two_layer(ts[:, None], s[None], STARTS[2], tau=2.0))
-    ode = [np.max(np.abs(f - curves[:, k]) / s) for k, f in enumerate(found)]
-    wrong = [np.max(np.abs(f - curves[:, k + 3]) / s) for k, f in enumerate(found)]
-    random = results["random"]
-    smallest = random[min(config.scales)]
-    delay = {
-        scale: np.max(np.abs(r["half"] / r["predicted"] - 1))
-        for scale, r in random.items()
-    }
-    spread = ", ".join(
-        f"{100 * r['variation'].mean():.1f} % at {scale:g}"
-        for scale, r in sorted(random.items(), reverse=True)
-    )
-    students = {load: results[f"P/N = {load:g}"] for load in config.loads}
-    means = {load: seen["seen"].mean(axis=0) for load, seen in students.items()}
-    off = {k: np.max(np.abs(means[k] / v["theory"] - 1)) for k, v in students.items()}
-    inverse = {
-        k: np.max(np.abs(means[k] / v["inverse"] - 1))
-        for k, v in students.items()
-        if k != 1
-    }
-    one = max(np.max(np.abs(v["seen"] / v["theory"] - 1)) for v in students.values())
-    dip = students[1.0]
-    claim = functools.partial(Claim.judged, SOURCE)
-    advani = functools.partial(Claim.judged, ADVANI)
-    step = f"dt = {config.lr:g}, u/s of modes s = {STRENGTHS}"
-    drawn = f"N = {config.size}, mean of {config.seeds} seeds"
-    return [
-        claim(
-            "18",
-            "2 layers, gradient descent: farthest from the closed form u(t)",
-            np.max(np.abs(found[0] - closed) / s),
-            "≤ 1e-3",
-            step,
-        ),
-        claim(
-            "18a",
-            "2, 3, 4 layers: farthest from the solution of u̇ = D·u^(2−2/D)·(s − u)",
-            max(ode),
-            "≤ 1e-3",
-            f"{step}; " + ", ".join(f"{e:.1e}" for e in ode),
-            (min(ode), max(ode)),
-        ),
-        Claim.judged(
-            "Arora, Cohen, Hazan, arXiv:1802.06509",
-            "18b",
-            "3 random layers, flow: W_{l+1}ᵀW_{l+1} − W_lW_lᵀ moves, relative to W₁W₁ᵀ",
-            results["drift"][0],
-            "≤ 1e-9",
-            "diffrax Tsit5, rtol 1e-10",
-        ),
-        claim(
-            "18c",
-            "random weights, half learnt at (1/2s)·ln(s/‖p‖² − 1): relative error",
-            delay[min(config.scales)],
-            "≤ 0.05",
-            f"weights {min(config.scales):g}, {smallest['half'].size} modes, 64 hidden;"
-            f" t_½·s varies by {spread}",
-        ),
-        advani(
-            "18d",
-            "student of a noisy teacher: test error over the formula, less 1, any time",
-            max(off.values()),
-            "≤ 0.05",
-            f"{drawn}, P/N = {', '.join(f'{k:g}' for k in off)}; one seed: {one:.2f}",
-            (min(off.values()), max(off.values())),
-        ),
-        advani(
-            "18e",
-            "the formula for t → ∞ against σ²/(α−1)+σ², (1−α)S+σ²α/(1−α)+σ²",
-            max(
-                abs(_late(load) / gen.limit(load, signal=SIGNAL, noise=NOISE) - 1)
-                for load in (0.25, 0.5, 2.0, 4.0)
-            ),
-            "≤ 1e-9",
-            "relative; P/N = 0.25, 0.5, 2, 4, quadrature of 512 points",
-        ),
-        advani(
-            "18f",
-            "P = N: test error at its least over that at the end (early stopping pays)",
-            means[1.0].min() / means[1.0][-1],
-            "≤ 0.5",
-            f"{drawn}; least at t = {dip['t'][means[1.0].argmin()]:.2g}, formula: "
-            f"{dip['t'][dip['theory'].argmin()]:.2g}",
-        ),
-        claim(
-            "18ax",
-            "claim 18a with the exponent 2 − 1/D: the least error",
-            min(wrong),
-            "≥ 0.1 rejected",
-        ),
-        claim(
-            "18bx",
-            "claim 18b with the middle layer trained twice as fast",
-            results["drift"][1],
-            "≥ 0.01 rejected",
-        ),
-        claim(
-            "18x",
-            "claim 18 without the 2 of e^(2st/τ)",
-            np.max(np.abs(found[0] - slow) / s),
-            "≥ 0.1 rejected",
-        ),
-        advani(
-            "18dx",
-            "claim 18d with N/P in place of P/N: the least error of P ≠ N",
-            min(inverse.values()),
-            "≥ 0.2 rejected",
-        ),
-    ]
+def off_inverse(results) -> Measured:
+    found = results["students"]
+    loads = [k for k in results.config.loads if k != 1]
+    off = means(results, loads).items()
+    return smallest({k: np.max(np.abs(v / found[k]["inverse"] - 1)) for k, v in off})
 
 
-def _late(load):
-    return float(gen.generalization_error(1e9, load, signal=SIGNAL, noise=NOISE))
+def late(results) -> Measured:
+    del results
+    formula = lambda load, **scale: gen.generalization_error(1e9, load, **scale)
+    scale = {"signal": SIGNAL, "noise": NOISE}
+    loads = (0.25, 0.5, 2.0, 4.0)
+    off = {k: float(formula(k, **scale)) / gen.limit(k, **scale) - 1 for k in loads}
+    return largest({k: abs(v) for k, v in off.items()}, "quadrature of 512 points")
+
+
+def dip(results) -> Measured:
+    found = results["students"][1.0]
+    mean, t = found["seen"].mean(axis=0), found["t"]
+    text = f"least at t = {t[mean.argmin()]:.2g}, formula: "
+    return Measured(mean.min() / mean[-1], f"{text}{t[found['theory'].argmin()]:.2g}")
+
+
+EULER = "first order in dt, of the fastest mode"
+CLAIMS = [
+    Claim(
+        "18",
+        "2 layers, gradient descent: farthest from the closed form u(t)",
+        at_most(1e-3, EULER),
+        off_closed,
+    ),
+    Claim(
+        "18a",
+        "2, 3, 4 layers: farthest from the solution of u̇ = D·u^(2−2/D)·(s − u)",
+        at_most(1e-3, EULER),
+        lambda r: largest(off_curves(r)),
+    ),
+    Claim(
+        "18b",
+        "3 random layers, flow: W_{l+1}ᵀW_{l+1} − W_lW_lᵀ moves, relative to W₁W₁ᵀ",
+        at_most(1e-9, "the solver's rtol 1e-10, of some steps"),
+        lambda r: r["drift"][0],
+        "Arora, Cohen, Hazan, arXiv:1802.06509",
+    ),
+    Claim(
+        "18c",
+        "random weights, half learnt at (1/2s)·ln(s/‖p‖² − 1): relative error",
+        at_most(0.05, "overlap of the modes' p in 64 hidden units, over the logarithm"),
+        delay,
+    ),
+    Claim(
+        "18d",
+        "student of a noisy teacher: test error over the formula, less 1, any time",
+        at_most(0.05, "finite size and a mean of few seeds: (N·seeds)^−½ = 1.6 %"),
+        off_theory,
+        ADVANI,
+    ),
+    Claim(
+        "18e",
+        "the formula for t → ∞ against σ²/(α−1)+σ², (1−α)S+σ²α/(1−α)+σ²",
+        at_most(1e-12, "round-off of a quadrature that converges geometrically"),
+        late,
+        ADVANI,
+    ),
+    Claim(
+        "18f",
+        "P = N: test error at its least over that at the end (early stopping pays)",
+        at_most(0.5, "half or less"),
+        dip,
+        ADVANI,
+    ),
+    Control(
+        "18ax",
+        "claim 18a with the exponent 2 − 1/D: the least error",
+        at_least(0.1, "a hundred times what claim 18a allows"),
+        lambda r: smallest(off_curves(r, first=3)),
+        of="18a",
+    ),
+    Control(
+        "18bx",
+        "claim 18b with the middle layer trained twice as fast",
+        at_least(0.01, "of the order of what the weights move"),
+        lambda r: r["drift"][1],
+        of="18b",
+    ),
+    Control(
+        "18x",
+        "claim 18 without the 2 of e^(2st/τ)",
+        at_least(0.1, "a hundred times what claim 18 allows"),
+        functools.partial(off_closed, tau=2.0),
+        of="18",
+    ),
+    Control(
+        "18dx",
+        "claim 18d with N/P in place of P/N: the least error of P ≠ N",
+        at_least(0.2, "four times what claim 18d allows"),
+        off_inverse,
+        ADVANI,
+        of="18d",
+    ),
+]
 
 
 def figures(results) -> dict:
     colors = [COLORS[c] for c in ("blue", "vermilion", "green", "purple")]
     layers, axes = new_figure(1, 2, size=(7.6, 3.0), sharey=True)
     for k, (axis, depth) in enumerate(zip(axes[0], (2, 4), strict=True)):
-        ts, found = results[f"{depth} layers"]
+        ts, found = results["descents"][depth]
         curve = results["curves"][:, 2 * k]
         for j, color in enumerate(colors):
             axis.plot(ts, found[:, j], color=color, lw=3, alpha=0.4)
@@ -366,10 +275,10 @@ def figures(results) -> dict:
     left.set(xlabel="(1/2s)·ln(s/‖p‖² − 1)", ylabel="half learnt at")
     left.set_title("Not aligned: the same time")
     left.legend(title="first weights", loc="upper left")
-    loads = results["config"].loads
+    loads = results.config.loads
     shades = [COLORS[c] for c in ("blue", "vermilion", "green", "purple", "orange")]
     for k, load in enumerate(loads):
-        seen, color = results[f"P/N = {load:g}"], shades[k % len(shades)]
+        seen, color = results["students"][load], shades[k % len(shades)]
         right.plot(seen["t"], seen["seen"].T, color=color, lw=0.5, alpha=0.35)
         right.plot(seen["t"], seen["theory"], "--", color="black", lw=1)
         right.plot([], [], color=color, label=f"P/N = {load:g}")
@@ -377,3 +286,16 @@ def figures(results) -> dict:
     right.set_title("Students, and the formula (dashed)")
     right.legend(loc="upper left")
     return {"modes": layers, "times and students": both}
+
+
+STUDY = Study(
+    "Deep linear networks and the student of a noisy teacher",
+    "Saxe, McClelland, Ganguli, arXiv:1312.6120",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -11,14 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import grokking
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 from experiments._together import together
 
 
-TITLE = "Grokking from lazy to rich"
-SOURCE = "Kumar, Bordelon, Gershman, Pehlevan, arXiv:2310.06110"
 VARIANCE = 0.5  # of the target ½(β·x)², (β·x) ~ N(0, 1)
 FITTED = 0.1  # an error below this share of the variance counts as learnt
 
@@ -138,145 +137,187 @@ def kernel_ratio(epsilon, dimension=3, points=8):
     return float(np.sum(mass * values * q(others)) / np.sum(mass) / q(x))
 
 
-def measure(config: Config, progress) -> dict:
-    fixed = {
-        "dimension": config.dimension,
-        "width": config.width,
-        "rate": config.rate,
-        "every": config.every,
-    }
+def trained(results, samples, steps, alphas):
+    """`run` of every α and seed."""
+    config = results.config
+    names = "dimension", "width", "rate", "every"
+    fixed = {name: getattr(config, name) for name in names}
+    one = functools.partial(run, samples=samples, steps=steps, **fixed)
+    both = jax.jit(jax.vmap(jax.vmap(one, (None, None, 0)), (0, None, None)))
     seeds = jnp.arange(config.seeds)
-
-    def sweep():
-        one = functools.partial(
-            run, samples=config.samples, steps=config.steps, **fixed
-        )
-        both = jax.vmap(jax.vmap(one, (None, None, 0)), (0, None, None))
-        return jax.jit(both)(jnp.asarray(config.alphas), config.epsilon, seeds)
-
-    def data(samples):
-        steps = config.steps // 5
-        one = functools.partial(run, samples=samples, steps=steps, **fixed)
-        return jax.jit(jax.vmap(one, (None, None, 0)))(0.3, config.epsilon, seeds)
-
-    jobs = {
-        "α": sweep,
-        **{f"P = {p}": functools.partial(data, p) for p in config.few_and_many},
-    }
-    done = together(jobs, progress)
-    eigenvalue = {e: kernel_ratio(e) for e in (0.1, 0.25, 0.5, 1.0)}
-    return {"config": config, "eigenvalue": eigenvalue, **done}
+    return jax.device_get(both(jnp.asarray(alphas), config.epsilon, seeds))
 
 
-def claims(results) -> list[Claim]:
-    config, rows = results["config"], results["α"]
-    alphas = np.asarray(config.alphas)
-    time = lambda rows, error: first(rows[error], config.every)
-    train, test = (np.median(time(rows, e), 1) for e in ("train", "test"))
-    final = np.median(rows["test"][..., -1], axis=1)
-    fitted = np.median(rows["train"][..., -1], axis=1)
-    at = {a: k for k, a in enumerate(config.alphas)}
+def sweep(results):
+    config = results.config
+    return trained(results, config.samples, config.steps, config.alphas)
+
+
+def by_samples(results) -> dict:
+    """At α = 0.3."""
+    steps = results.config.steps // 5
+    go = lambda p: lambda: trained(results, p, steps, [0.3])
+    return together({p: go(p) for p in results.config.few_and_many}, results.tell)
+
+
+PARTS = {
+    "α": sweep,
+    "samples": by_samples,
+    "eigenvalue": lambda r: {e: kernel_ratio(e) for e in (0.1, 0.25, 0.5, 1.0)},
+}
+D = 3  # of the quadrature
+
+
+def steps_of(results, error):
+    """By α, the median over seeds of the steps until an error is learnt."""
+    return np.median(first(results["α"][error], results.config.every), axis=1)
+
+
+def final(results, error="test"):
+    return np.median(results["α"][error][..., -1], axis=1)
+
+
+def show(values):
+    return ", ".join("never" if np.isinf(v) else f"{v:.4g}" for v in values)
+
+
+def slower(results) -> Measured:
+    test, train = (steps_of(results, k) for k in ("test", "train"))
+    at = results.config.alphas.index
+    text = f"steps to 10 % of the variance, α = {show(results.config.alphas)}: "
+    text += f"train {show(train)}, test {show(test)}"
+    return Measured(test[at(1.0)] / test[at(0.05)], text)
+
+
+def neighbours(results) -> Measured:
+    test = steps_of(results, "test")
     never = np.isinf(test)
-    later = np.where(never, 10 * config.steps, test)  # ∞ − ∞ is no number
-    rising = np.diff(later)[~never[:-1]]
-    rich = final[alphas >= 0.3]
-    few, some, many = (results[f"P = {p}"] for p in config.few_and_many)
-    delay = [
-        np.median(time(c, "test")) / np.median(time(c, "train"))
-        for c in (few, some, many)
-    ]
-    d = 3  # of the quadrature
-    eigen = {
-        e: (r, 2 * e**2 / d**2, 2 * e / d**2) for e, r in results["eigenvalue"].items()
-    }
-    closed = rows["sampled"]
-    claim = functools.partial(Claim.judged, SOURCE)
-    what = f"D = {config.dimension}, N = {config.width}, P = {config.samples}"
-    show = lambda a: ", ".join("never" if np.isinf(v) else f"{v:.4g}" for v in a)
-    table = f"α = {show(alphas)}: train {show(train)}, test {show(test)}"
-    names = ", ".join(str(p) for p in config.few_and_many)
+    later = np.where(never, 10 * results.config.steps, test)  # ∞ − ∞ is no number
+    ratio = (later[1:] / later[:-1])[~never[:-1]]
+    return smallest(ratio, f"{ratio.size} neighbours; the last never learns it")
+
+
+def ends_higher(results) -> Measured:
+    found, alphas = final(results), np.asarray(results.config.alphas)
+    text = f"over the variance: {show(found)}"
+    return smallest(np.diff(found[alphas >= 0.3]), text)
+
+
+def grokked(results) -> Measured:
+    at = results.config.alphas.index(1.0)
+    test, train = (steps_of(results, k)[at] for k in ("test", "train"))
+    return Measured(test / train, f"steps {train:g} and {test:g}")
+
+
+def lazy(results) -> Measured:
+    text = (
+        f"α = {results.config.alphas[-1]:g}; its test error: {final(results)[-1]:.2f}"
+    )
+    return Measured(final(results, "train")[-1], text)
+
+
+def many(results) -> Measured:
+    every, rows = results.config.every, results["samples"]
+    time = lambda row, error: np.median(first(row[error], every))
+    delay = {p: time(row, "test") / time(row, "train") for p, row in rows.items()}
+    text = f"P = {', '.join(map(str, delay))}: {show(delay.values())}"
+    return Measured(list(delay.values())[-1], text)
+
+
+def off_eigenvalue(results, value) -> dict:
+    """By ε, of the kernel's eigenvalue from value(ε)."""
+    found = results["eigenvalue"].items()
+    return {e: abs(ratio / value(e) - 1) for e, ratio in found}
+
+
+def too_few(results) -> Measured:
+    samples, row = next(iter(results["samples"].items()))
+    error = np.median(row["train"][..., -1])
+    text = f"P = {samples}; training error {error:.3g}"
+    return Measured(np.median(row["test"][..., -1]), text)
+
+
+def printed(results) -> Measured:
+    off = off_eigenvalue(results, lambda e: 2 * e / D**2)
+    return smallest({e: v for e, v in off.items() if e != 1})
+
+
+def claims(config) -> list:
     return [
-        claim(
+        Claim(
             "19",
             "steps until the test error is learnt, α = 1 over α = 0.05",
-            test[at[1.0]] / test[at[0.05]],
-            f"≥ {config.later:g}",
-            f"{what}; steps to 10 % of the variance, {table}",
+            at_least(config.later, "later by more than a decade, of four in α²"),
+            slower,
         ),
-        claim(
+        Claim(
             "19a",
             "… and it rises with α: least ratio of neighbours",
-            np.min((later[1:] / later[:-1])[~never[:-1]]),
-            "≥ 1.5",
-            f"{rising.size} neighbours, of which the last never learns it",
+            at_least(1.5, "a rise that no seed undoes"),
+            neighbours,
         ),
-        claim(
+        Claim(
             "19b",
             "final test error rises with α: least rise, α ≥ 0.3",
-            np.min(np.diff(rich)),
-            "≥ 0.01",
-            f"over the variance: {', '.join(f'{v:.3g}' for v in final)}",
+            at_least(0.01, "a hundredth of the variance"),
+            ends_higher,
         ),
-        claim(
+        Claim(
             "19c",
             "grokking, α = 1: test learnt later than the training set by a factor",
-            test[at[1.0]] / train[at[1.0]],
-            "≥ 3",
-            f"steps {train[at[1.0]]:g} and {test[at[1.0]]:g}",
+            at_least(3, "long after"),
+            grokked,
         ),
-        claim(
+        Claim(
             "19d",
             "lazy: the largest α fits the training set all the same",
-            fitted[-1],
-            "≤ 0.02",
-            f"α = {alphas[-1]:g}; its test error is {final[-1]:.2f}",
+            at_most(0.02, "a fifth of what counts as learnt"),
+            lazy,
         ),
-        claim(
+        Claim(
             "19e",
             "α = 0.3, many samples: no grokking, test later than train by a factor",
-            delay[2],
-            "≤ 2",
-            f"P = {names}: {show(delay)}",
+            at_most(2, "hardly later"),
+            many,
         ),
-        claim(
+        Claim(
             "19f",
             "the kernel's eigenvalue on quadratic functions is 2ε²/D²: relative error",
-            max(abs(r / right - 1) for r, right, _ in eigen.values()),
-            "≤ 1e-12",
-            "Gauss–Hermite, exact",
+            at_most(1e-12, "Gauss–Hermite is exact here; round-off of 512 points"),
+            lambda r: largest(off_eigenvalue(r, lambda e: 2 * e**2 / D**2)),
         ),
-        claim(
+        Claim(
             "19g",
             "the closed form of the test error against fresh samples, relative",
-            np.max(np.abs(closed - 1)),
-            "≤ 0.2",
-            f"4000 samples, {closed.size} networks",
+            at_most(0.2, "three standard errors of 4000 samples with heavy tails"),
+            lambda r: largest(np.abs(r["α"]["sampled"] - 1)),
         ),
-        claim(
+        Control(
             "19x",
             "too few samples, α = 0.3: test error at the end",
-            np.median(few["test"][..., -1]),
-            "≥ 0.5 rejected",
-            f"P = {config.few_and_many[0]}; training error "
-            f"{np.median(few['train'][..., -1]):.3g}",
+            at_least(0.5, "half of the variance: not learnt"),
+            too_few,
+            of="19e",
         ),
-        claim(
+        Control(
             "19y",
             "claim 19f with 2ε/D², as the main text prints: relative error",
-            min(abs(r / wrong - 1) for e, (r, _, wrong) in eigen.items() if e != 1),
-            "≥ 0.1 rejected",
+            at_least(0.1, "far above round-off"),
+            printed,
+            of="19f",
         ),
-        claim(
+        Control(
             "19z",
-            f"claim 19 with the lazy α = {alphas[-1]:g}: test error at the end",
-            final[-1],
-            f"≥ {FITTED} rejected",
+            f"claim 19 with the lazy α = {config.alphas[-1]:g}: test error at the end",
+            at_least(FITTED, "not learnt"),
+            lambda r: final(r)[-1],
+            of="19",
         ),
     ]
 
 
 def figures(results) -> dict:
-    config, rows = results["config"], results["α"]
+    config, rows = results.config, results["α"]
     steps = config.every * np.arange(1, rows["train"].shape[-1] + 1)
     names = ("blue", "green", "orange", "vermilion", "purple", "sky", "black")
     figure, axes = new_figure(1, 2, size=(7.6, 3.2), sharey=True)
@@ -285,12 +326,12 @@ def figures(results) -> dict:
         color = COLORS[name]
         left.plot(steps, rows["train"][k, 0], ":", color=color, lw=1)
         left.plot(steps, rows["test"][k, 0], color=color, label=f"α = {alpha:g}")
-    few = [f"P = {p}" for p in config.few_and_many]
-    for label, name in zip(few, ("vermilion", "green", "blue"), strict=True):
-        seen, color = results[label], COLORS[name]
+    rows = results["samples"].items()
+    for (p, seen), name in zip(rows, ("vermilion", "green", "blue"), strict=True):
+        color, label = COLORS[name], f"P = {p}"
         short = steps[: seen["train"].shape[-1]]
-        right.plot(short, seen["train"][0], ":", color=color, lw=1)
-        right.plot(short, seen["test"][0], color=color, label=label)
+        right.plot(short, seen["train"][0, 0], ":", color=color, lw=1)
+        right.plot(short, seen["test"][0, 0], color=color, label=label)
     for axis in (left, right):
         axis.set(xscale="log", yscale="log", xlabel="step", ylim=(1e-4, 4))
         axis.axhline(FITTED, color=COLORS["grey"], lw=0.8, ls="--")
@@ -299,3 +340,16 @@ def figures(results) -> dict:
     left.set_title("Test (lines), training (dotted)")
     right.set_title("α = 0.3: samples")
     return {"grokking": figure}
+
+
+STUDY = Study(
+    "Grokking from lazy to rich",
+    "Kumar, Bordelon, Gershman, Pehlevan, arXiv:2310.06110",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

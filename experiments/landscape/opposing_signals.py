@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import opposing, sharpness
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "Opposing signals: outliers that sharpen the network"
-SOURCE = "Rosenfeld, Risteski, arXiv:2311.04163, on a linear model made here"
 WIDTH, DIMENSION = 20, 10
 SMALL, EDGE = 0.02, 0.15  # learning rates: 2/η far above, and below what is reached
 
@@ -71,8 +70,9 @@ def run(lr, size, offset, seed, steps=600) -> dict:
     return jax.lax.scan(step, start, length=steps)[1]
 
 
-def measure(config: Config, progress) -> dict:
-    cases = {
+def cases(results) -> dict:
+    config = results.config
+    given = {
         "small rate": (SMALL, config.size, config.offset),
         "edge": (EDGE, config.size, config.offset),
         "no offset": (EDGE, config.size, 0.0),
@@ -80,11 +80,12 @@ def measure(config: Config, progress) -> dict:
     }
     one = functools.partial(run, steps=config.steps)
     go = jax.jit(jax.vmap(jax.vmap(one, (None, None, None, 0)), (0, 0, 0, None)))
-    progress(0.0, "gradient descent")
-    points = [jnp.asarray(column) for column in zip(*cases.values(), strict=True)]
+    points = [jnp.asarray(column) for column in zip(*given.values(), strict=True)]
     out = jax.device_get(go(*points, jnp.arange(config.seeds)))
-    rows = {name: {key: a[k] for key, a in out.items()} for k, name in enumerate(cases)}
-    return {"config": config, "cases": rows}
+    return {name: {key: a[k] for key, a in out.items()} for k, name in enumerate(given)}
+
+
+PARTS = {"cases": cases}
 
 
 def opposition(case) -> np.ndarray:
@@ -98,76 +99,79 @@ def opposition(case) -> np.ndarray:
     return np.asarray(out)
 
 
-def claims(results) -> list[Claim]:
-    config, cases = results["config"], results["cases"]
-    small, edge = cases["small rate"], cases["edge"]
-    last = lambda case, name: case[name][:, -1]
-    ratio = last(small, "sharpness") / last(small, "curvature")
-    growth = last(small, "sharpness") / small["sharpness"][:, 0]
-    settled = last(edge, "sharpness") * EDGE / 2
-    peak = edge["sharpness"].max(axis=1) * EDGE / 2
-    against, together = opposition(edge), opposition(cases["no offset"])
-    plain = cases["no outliers"]
-    spread = lambda a: (float(np.min(a)), float(np.max(a)))
-    claim = functools.partial(Claim.judged, SOURCE)
-    what = f"2-layer linear, width {WIDTH}, 2 % outliers ±{config.size:g}, "
-    what += f"{config.seeds} seeds"
-    return [
-        claim(
-            "OS1",
-            "sharpness at the end over 2pA²‖w‖², less 1",
-            np.max(np.abs(ratio - 1)),
-            "≤ 0.05",
-            f"{what}, η = {SMALL:g}",
-            spread(ratio),
-        ),
-        claim(
-            "OS1a",
-            "training sharpens the network by a factor of (the least of the seeds)",
-            np.min(growth),
-            "≥ 4",
-            f"from {small['sharpness'][:, 0].mean():.1f} to "
-            f"{last(small, 'sharpness').mean():.1f}",
-            spread(growth),
-        ),
-        claim(
-            "OS1b",
-            "its leading eigenvector is the outliers' feature: share of its square",
-            np.min(last(small, "alignment")),
-            "≥ 0.9",
-            "",
-            spread(last(small, "alignment")),
-        ),
-        claim(
-            "OS1c",
-            f"η = {EDGE:g}: sharpness passes 2/η, then settles below: end·η/2",
-            np.max(settled),
-            "≤ 1",
-            f"peaks {', '.join(f'{p:.2f}' for p in peak)}",
-            spread(settled),
-        ),
-        claim(
-            "OS1d",
-            "there one group's loss rises as the other's falls: correlation of changes",
-            np.max(against),
-            "≤ -0.8",
-            f"label offset {config.offset:g}, {config.steps} steps",
-            spread(against),
-        ),
-        claim(
-            "OS1x",
-            "without the outliers' feature the edge of OS1c is never reached: end·η/2",
-            np.max(last(plain, "sharpness") * EDGE / 2),
-            "≤ 0.5 rejected",
-            f"sharpness {last(plain, 'sharpness').mean():.1f}",
-        ),
-        claim(
-            "OS1y",
-            "claim OS1d without the label offset: nothing pulls apart",
-            np.min(together),
-            "≥ 0.5 rejected",
-        ),
-    ]
+def last(results, case, name):
+    return results["cases"][case][name][:, -1]
+
+
+def over_formula(results) -> Measured:
+    sharp, curved = (last(results, "small rate", k) for k in ("sharpness", "curvature"))
+    return largest(np.abs(sharp / curved - 1), f"η = {SMALL:g}")
+
+
+def growth(results) -> Measured:
+    first = results["cases"]["small rate"]["sharpness"][:, 0]
+    end = last(results, "small rate", "sharpness")
+    return smallest(end / first, f"from {first.mean():.1f} to {end.mean():.1f}")
+
+
+def settled(results) -> Measured:
+    peak = results["cases"]["edge"]["sharpness"].max(axis=1) * EDGE / 2
+    text = f"peaks {', '.join(f'{p:.2f}' for p in peak)}"
+    return largest(last(results, "edge", "sharpness") * EDGE / 2, text)
+
+
+def of_plain(results) -> Measured:
+    found = last(results, "no outliers", "sharpness")
+    return largest(found * EDGE / 2, f"sharpness {found.mean():.1f}")
+
+
+WHAT = f"2-layer linear, width {WIDTH}, 2 % outliers"
+CLAIMS = [
+    Claim(
+        "OS1",
+        f"{WHAT}: sharpness at the end over 2pA²‖w‖², less 1",
+        at_most(0.05, "the other samples' share of the curvature"),
+        over_formula,
+    ),
+    Claim(
+        "OS1a",
+        "training sharpens the network by a factor of (the least of the seeds)",
+        at_least(4, "far from 1"),
+        growth,
+    ),
+    Claim(
+        "OS1b",
+        "its leading eigenvector is the outliers' feature: share of its square",
+        at_least(0.9, "nearly all of it"),
+        lambda r: smallest(last(r, "small rate", "alignment")),
+    ),
+    Claim(
+        "OS1c",
+        f"η = {EDGE:g}: sharpness passes 2/η, then settles below: end·η/2",
+        at_most(1, "stability"),
+        settled,
+    ),
+    Claim(
+        "OS1d",
+        "there one group's loss rises as the other's falls: correlation of changes",
+        at_most(-0.8, "nearly −1"),
+        lambda r: largest(opposition(r["cases"]["edge"]), f"{r.config.steps} steps"),
+    ),
+    Control(
+        "OS1x",
+        "without the outliers' feature the edge of OS1c is never reached: end·η/2",
+        at_most(0.5, "half of the edge"),
+        of_plain,
+        of="OS1c",
+    ),
+    Control(
+        "OS1y",
+        "claim OS1d without the label offset: nothing pulls apart",
+        at_least(0.5, "of the other sign"),
+        lambda r: smallest(opposition(r["cases"]["no offset"])),
+        of="OS1d",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -198,3 +202,16 @@ def figures(results) -> dict:
     right.set_title("What one group gains the other loses")
     right.legend()
     return {"opposing signals": figure}
+
+
+STUDY = Study(
+    "Opposing signals: outliers that sharpen the network",
+    "Rosenfeld, Risteski, arXiv:2311.04163, on a linear model made here",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -12,13 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest
 from dynax.landscape.river_valley import Valley, sgd
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "River and valley: what decaying the learning rate reveals"
-SOURCE = "Wen, Li, Wang, Hall, Liang, Ma, arXiv:2410.05192"
 LRS = (0.1, 0.2, 0.4)
 VALLEY = Valley()
 HILLS = 20  # of the valley whose loss is compared
@@ -74,112 +73,142 @@ def schedules(config: Config) -> dict:
     }
 
 
-def measure(config: Config, progress) -> dict:
-    out = {}
-    go = jax.jit(functools.partial(sgd, hills=config.hills))
+def plans(results) -> dict:
+    """By schedule: its learning rates, SGD's path, and the expected loss."""
+    go = jax.jit(functools.partial(sgd, hills=results.config.hills))
     expect = jax.jit(VALLEY.expected)
-    plans = schedules(config)
+    out, plans = {}, schedules(results.config)
     for k, (name, lrs) in enumerate(plans.items()):
-        progress(k / len(plans), name)
+        results.tell(k / len(plans), name)
         path = jax.device_get(go(VALLEY, lrs, jax.random.key(k)))
         expected = np.asarray(expect(lrs))
         out[name] = {"lrs": np.asarray(lrs), "path": path, "expected": expected}
-    return {"config": config, "plans": out}
+    return out
 
 
-def claims(results) -> list[Claim]:
-    config, plans = results["config"], results["plans"]
-    floors = np.asarray([VALLEY.floor(lr) for lr in LRS])
-    constant = [plans[f"constant, {lr:g}"] for lr in LRS]
-    means = np.asarray([p["path"].excess[config.warm :].mean() for p in constant])
-    fixed = np.asarray([p["expected"][-1] for p in constant])
-    diffusion = np.asarray(LRS) * VALLEY.noise**2 / 4
-    wsd, cosine = plans["warm-up–stable–decay"], plans["cosine"]
-    abrupt, slow = plans["two steps of decay"], plans["constant, 0.02"]
+PARTS = {"plans": plans}
+CONSTANT = [f"constant, {lr:g}" for lr in LRS]
+WSD, ABRUPT = "warm-up–stable–decay", "two steps of decay"
+FLOORS = np.asarray([VALLEY.floor(lr) for lr in LRS])
 
-    def removed(plan):
-        before = plan["path"].excess[config.warm : -config.decay].mean()
-        return 1 - plan["path"].excess[-1] / before
 
-    river = max(
-        np.max(np.abs(p["path"].river / (VALLEY.slope * np.cumsum(p["lrs"])) - 1))
-        for p in plans.values()
-    )
-    end = lambda plan: total(plan)[-1]
-    share = wsd["path"].river[-1] / constant[-1]["path"].river[-1]
-    claim = functools.partial(Claim.judged, SOURCE)
-    texts = ", ".join(
-        f"η = {lr:g}: {m:.5f} of {f:.5f}"
-        for lr, m, f in zip(LRS, means, floors, strict=True)
-    )
-    return [
-        claim(
-            "20",
-            "excess loss at a constant η over ησ²/(2(2−ηγ)), less 1",
-            np.max(np.abs(means / floors - 1)),
-            "≤ 0.02",
-            f"γ = 2, σ² = ½; {config.hills} hills, {config.steps} steps; {texts}",
-        ),
-        claim(
-            "20a",
-            f"decay to 0 over {config.decay} steps: share of the excess removed",
-            removed(wsd),
-            "≥ 0.95",
-            f"from η = {LRS[-1]:g}; exact: {1 - wsd['expected'][-1] / floors[-1]:.4f}",
-        ),
-        claim(
-            "20b",
-            "ησ²/(2(2−ηγ)) is the fixed point of the second moment's recursion",
-            np.max(np.abs(fixed / floors - 1)),
-            "≤ 1e-12",
-            "relative",
-        ),
-        claim(
-            "20c",
-            "progress along the river is c·Ση, whatever the noise: relative error",
-            river,
-            "≤ 1e-11",
-            f"{len(plans)} schedules",
-        ),
-        claim(
-            "20d",
-            "decay costs this share of the river at most",
-            1 - share,
-            "≤ 0.08",
-            f"{config.decay} of {config.steps} steps, half of their way",
-        ),
-        claim(
-            "20e",
-            f"loss with {HILLS} hills: ends below cosine and both constant rates by",
-            min(end(cosine), end(slow), end(constant[-1])) - end(wsd),
-            "≥ 0.5",
-            f"loss {end(wsd):.3f}; cosine {end(cosine):.3f}, 0.02 {end(slow):.3f}, "
-            f"{LRS[-1]:g} {end(constant[-1]):.3f}",
-        ),
-        claim(
-            "20x",
-            f"claim 20 by the diffusion limit ησ²/4, at η = {LRS[-1]:g}",
-            abs(means[-1] / diffusion[-1] - 1),
-            "≥ 0.2 rejected",
-        ),
-        claim(
-            "20y",
-            "claim 20a without decay",
-            removed(constant[-1]),
-            "≤ 0.5 rejected",
-        ),
-        claim(
-            "20z",
-            "claim 20a with a decay of two steps, shorter than 1/(ηγ)",
-            removed(abrupt),
-            "≤ 0.9 rejected",
-        ),
-    ]
+def means(results):
+    """The excess loss at each constant rate, without its warm-up."""
+    warm = results.config.warm
+    found = (results["plans"][k]["path"].excess[warm:] for k in CONSTANT)
+    return np.asarray([excess.mean() for excess in found])
+
+
+def floor(results) -> Measured:
+    rows = zip(LRS, means(results), FLOORS, strict=True)
+    texts = ", ".join(f"η = {lr:g}: {m:.5f} of {f:.5f}" for lr, m, f in rows)
+    off = np.abs(means(results) / FLOORS - 1)
+    return largest(off, f"γ = 2, σ² = ½; {results.config.hills} hills; {texts}")
+
+
+def fixed_point(results) -> Measured:
+    found = np.asarray([results["plans"][k]["expected"][-1] for k in CONSTANT])
+    return largest(np.abs(found / FLOORS - 1), "relative")
+
+
+def removed(results, name) -> Measured:
+    """Share of the excess loss that is gone at the end."""
+    config, plan = results.config, results["plans"][name]
+    excess, exact = plan["path"].excess, plan["expected"][-1] / FLOORS[-1]
+    before = excess[config.warm : -config.decay].mean()
+    return Measured(1 - excess[-1] / before, f"exact: {1 - exact:.4f}")
+
+
+def progress(results) -> Measured:
+    plans = results["plans"].values()
+    proved = [VALLEY.slope * np.cumsum(p["lrs"]) for p in plans]
+    off = [p["path"].river / way - 1 for p, way in zip(plans, proved, strict=True)]
+    return largest(np.abs(off), f"{len(off)} schedules")
+
+
+def cost(results) -> Measured:
+    river = lambda name: results["plans"][name]["path"].river[-1]
+    text = f"{results.config.decay} of {results.config.steps} steps, half of their way"
+    return Measured(1 - river(WSD) / river(CONSTANT[-1]), text)
+
+
+def ends_below(results) -> Measured:
+    names = (WSD, "cosine", "constant, 0.02", CONSTANT[-1])
+    ends = {name: total(results["plans"][name])[-1] for name in names}
+    text = ", ".join(f"{name} {loss:.3f}" for name, loss in ends.items())
+    return Measured(min(list(ends.values())[1:]) - ends[WSD], text)
+
+
+def by_diffusion(results) -> float:
+    limit = LRS[-1] * VALLEY.noise**2 / 4
+    return abs(means(results)[-1] / limit - 1)
 
 
 def total(plan) -> np.ndarray:
     """The mean loss of a valley with HILLS hills."""
     return -VALLEY.slope * plan["path"].river + HILLS * plan["expected"]
+
+
+def claims(config) -> list:
+    return [
+        Claim(
+            "20",
+            "excess loss at a constant η over ησ²/(2(2−ηγ)), less 1",
+            at_most(0.02, "five standard errors of some 10⁵ independent values"),
+            floor,
+        ),
+        Claim(
+            "20a",
+            f"decay to 0 over {config.decay} steps: share of the excess removed",
+            at_least(0.95, "0.96 by the recursion of the second moment"),
+            functools.partial(removed, name=WSD),
+        ),
+        Claim(
+            "20b",
+            "ησ²/(2(2−ηγ)) is the fixed point of the second moment's recursion",
+            at_most(1e-12, "round-off of a recursion that contracts"),
+            fixed_point,
+        ),
+        Claim(
+            "20c",
+            "progress along the river is c·Ση, whatever the noise: relative error",
+            at_most(1e-11, "round-off of a sum over all steps"),
+            progress,
+        ),
+        Claim(
+            "20d",
+            "decay costs this share of the river at most",
+            at_most(0.08, "half of the steps of the decay, 7.5 %"),
+            cost,
+        ),
+        Claim(
+            "20e",
+            f"loss with {HILLS} hills: ends below cosine and both constant rates by",
+            at_least(0.5, "of the order of the excess of the hills"),
+            ends_below,
+        ),
+        Control(
+            "20x",
+            f"claim 20 by the diffusion limit ησ²/4, at η = {LRS[-1]:g}",
+            at_least(0.2, "ten times what claim 20 allows"),
+            by_diffusion,
+            of="20",
+        ),
+        Control(
+            "20y",
+            "claim 20a without decay",
+            at_most(0.5, "nothing is removed, but for noise"),
+            functools.partial(removed, name=CONSTANT[-1]),
+            of="20a",
+        ),
+        Control(
+            "20z",
+            "claim 20a with a decay of two steps, shorter than 1/(ηγ)",
+            at_most(0.9, "below the 0.95 of claim 20a"),
+            functools.partial(removed, name=ABRUPT),
+            of="20a",
+        ),
+    ]
 
 
 def figures(results) -> dict:
@@ -204,3 +233,16 @@ def figures(results) -> dict:
     right.set_title("Decay reveals the progress")
     right.legend()
     return {"river valley": figure}
+
+
+STUDY = Study(
+    "River and valley: what decaying the learning rate reveals",
+    "Wen, Li, Wang, Hall, Liang, Ma, arXiv:2410.05192",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -5,13 +5,12 @@ batches approach gradient descent, whose only bound is λ_max(H) ≤ 2/η.
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import (
     by_enumeration,
     second_moment,
@@ -19,10 +18,9 @@ from dynax.landscape import (
     trace_bound,
 )
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "Mean-square stability of SGD, for every batch size"
-SOURCE = "Mulayoff, Michaeli, arXiv:2306.07850"
 TRACE = "Wu, Su, arXiv:2305.17490"
 N, D = 8, 5
 KINDS = ("one-hot", "sphere", "Gaussian", "anisotropic", "two outputs")
@@ -123,24 +121,29 @@ def recursion(hessians, lr, batch, steps):
     return jax.lax.scan(step, jnp.eye(hessians.shape[1]), length=steps)[1]
 
 
-def measure(config: Config, progress) -> dict:
-
-    def go(kind, batch):
-        return jax.vmap(lambda seed: run(batch, seed, kind))(seeds)
-
-    go = jax.jit(go, static_argnums=0)
+def found(results) -> dict:
+    """By kind of data and batch size: what `run` gives, and the same by enumeration."""
+    config = results.config
     seeds = jnp.arange(config.seeds)
-    found = {}
+    go = jax.jit(lambda kind, batch: over(kind, batch, seeds), static_argnums=0)
+    out = {}
     for k, kind in enumerate(KINDS):
-        progress(0.5 * k / len(KINDS), f"thresholds, {kind}")
+        results.tell(k / len(KINDS), f"thresholds, {kind}")
         for batch in config.batches:
             rows = jax.device_get(go(kind, float(batch)))
             brute = [oracle(data(kind, seed), batch) for seed in range(config.seeds)]
-            found[kind, batch] = {**rows, "brute": np.asarray(brute)}
-    progress(0.6, "the trace bound")
+            out[kind, batch] = {**rows, "brute": np.asarray(brute)}
+    return out
+
+
+def over(kind, batch, seeds):
+    return jax.vmap(lambda seed: run(batch, seed, kind))(seeds)
+
+
+def traces(results):
+    """tr(H)·η*/2 of data of random lengths, singly and in pairs."""
 
     def scaled(key):
-        """One data set of random lengths, singly and in pairs."""
         kx, kl = jax.random.split(key)
         length = jnp.exp(jax.random.normal(kl, (N, 1)))
         x = jax.random.normal(kx, (N, 3)) * length
@@ -149,140 +152,157 @@ def measure(config: Config, progress) -> dict:
         each = [jnp.trace(mean) * stability_threshold(hessians, b) / 2 for b in (1, 2)]
         return jnp.stack(each)
 
-    keys = jax.random.split(jax.random.key(5), config.random)
-    traces = jax.device_get(jax.jit(lambda k: jax.lax.map(scaled, k))(keys))
-    progress(0.8, "SGD itself")
-    hessians, chains = data("Gaussian", 0), {}
+    keys = jax.random.split(jax.random.key(5), results.config.random)
+    return jax.device_get(jax.jit(lambda k: jax.lax.map(scaled, k))(keys))
+
+
+def chains(results) -> dict:
+    """By batch and share of η*: E|e|² of SGD, its standard error, the recursion's."""
+    config, hessians, out = results.config, data("Gaussian", 0), {}
     go = jax.jit(simulate, static_argnums=(2, 3, 4))
     for batch in (1, 2):
         eta = stability_threshold(hessians, batch)
         for share in (0.9, 1.1):
-            seen = go(
-                hessians,
-                share * eta,
-                batch,
-                config.steps,
-                config.chains,
-                jax.random.key(batch),
-            )
+            key, size = jax.random.key(batch), (config.steps, config.chains)
+            seen = go(hessians, share * eta, batch, *size, key)
             exact = recursion(hessians, share * eta, batch, 400)
-            chains[batch, share] = (*jax.device_get(seen), np.asarray(exact))
-    return {"config": config, "found": found, "traces": traces, "chains": chains}
+            out[batch, share] = (*jax.device_get(seen), np.asarray(exact))
+    return out
 
 
-def claims(results) -> list[Claim]:
-    config, found = results["config"], results["found"]
-    error = [np.max(np.abs(v["threshold"] / v["brute"] - 1)) for v in found.values()]
-    equal = [np.max(np.abs(found[k, 1]["trace"] - 1)) for k in EQUAL]
-    single, pairs = results["traces"].T
-    fall = []
-    for kind in KINDS:
-        rows = np.stack([found[kind, b]["threshold"] for b in config.batches])
-        fall.append(np.max(1 - rows[1:] / rows[:-1]))
-    whole = max(np.max(np.abs(found[k, N]["sharpness"] - 1)) for k in KINDS)
-    chains = results["chains"]
-    score = max(
-        np.max(np.abs(mean - exact[: mean.size]) / error)
-        for mean, error, exact in chains.values()
-    )
-    below = max(exact[-1] for (_, share), (*_, exact) in chains.items() if share < 1)
-    above = min(exact[-1] for (_, share), (*_, exact) in chains.items() if share > 1)
-    replaced = np.asarray(
-        [_with_replacement(data("Gaussian", s), 2) for s in range(config.seeds)]
-    )
-    brute = found["Gaussian", 2]["brute"]
-    pair = found["one-hot", 2]["trace"]
-    claim = functools.partial(Claim.judged, SOURCE)
-    bound = functools.partial(Claim.judged, TRACE)
-    cases = f"{len(KINDS)} kinds of data, {config.seeds} seeds, B = {config.batches}"
-    mean = {k: [found[k, b]["trace"].mean() for b in config.batches] for k in KINDS}
+PARTS = {"found": found, "traces": traces, "chains": chains}
+
+
+def error(results) -> Measured:
+    off = {k: v["threshold"] / v["brute"] - 1 for k, v in results["found"].items()}
+    return largest({k: np.abs(v) for k, v in off.items()}, f"n = {N}, d = {D}")
+
+
+def equal(results) -> Measured:
+    found, batches = results["found"], results.config.batches
+    mean = {k: [found[k, b]["trace"].mean() for b in batches] for k in KINDS}
     means = "; ".join(f"{k}: {', '.join(f'{m:.2f}' for m in mean[k])}" for k in KINDS)
-    return [
-        claim(
-            "17",
-            "η* = 2/λ_max(C†D) against the operator enumerated over all batches",
-            max(error),
-            "≤ 1e-8",
-            f"relative; n = {N}, d = {D}; {cases}",
-        ),
-        bound(
-            "17a",
-            "B = 1, one output: tr(H)·η*/2, the greatest of random data",
-            single.max(),
-            "≤ 1.000000001",
-            f"{config.random} data sets, d = 3",
-            (single.min(), single.max()),
-        ),
-        bound(
-            "17b",
-            "B = 1, samples of equal length: |tr(H)·η*/2 − 1|",
-            max(equal),
-            "≤ 1e-9",
-            f"{', '.join(EQUAL)}; tr(H)·η*/2 for B = {config.batches}: {means}",
-        ),
-        claim(
-            "17c",
-            "η* never falls as B grows: greatest relative fall",
-            max(fall),
-            "≤ 1e-9",
-            cases,
-        ),
-        claim(
-            "17d",
-            "B = n is gradient descent: |λ_max(H)·η*/2 − 1|",
-            whole,
-            "≤ 1e-9",
-        ),
-        claim(
-            "17e",
-            "E|e|² of SGD itself against the recursion, in standard errors",
-            score,
-            "≤ 5 (of 48 numbers)",
-            f"{config.chains} runs of {config.steps} steps; B = 1, 2; η = 0.9η*, 1.1η*",
-        ),
-        claim(
-            "17f",
-            "η = 0.9η*: E|e|² after 400 steps over its first value",
-            below / D,
-            "≤ 1e-2",
-        ),
-        bound(
-            "17x",
-            "claim 17a for B = 2, one-hot samples: tr(H)·η*/2",
-            pair.max(),
-            "≥ 1.5 rejected",
-            f"random data: up to {pairs.max():.2f}",
-        ),
-        bound(
-            "17ax",
-            "claim 17a for two outputs (Hessians of rank 2), B = 1: tr(H)·η*/2",
-            found["two outputs", 1]["trace"].max(),
-            "≥ 1.01 rejected",
-        ),
-        claim(
-            "17y",
-            "claim 17 with p = 1/B, batches drawn with replacement",
-            np.min(np.abs(replaced / brute - 1)),
-            "≥ 1e-3 rejected",
-            "B = 2, Gaussian",
-        ),
-        claim(
-            "17z",
-            "claim 17f with η = 1.1η*: E|e|² grows by",
-            above / D,
-            "≥ 100 rejected",
-        ),
-    ]
+    off = {k: np.abs(found[k, 1]["trace"] - 1) for k in EQUAL}
+    return largest(off, f"tr(H)·η*/2 for B = {batches}: {means}")
 
 
-def _with_replacement(hessians, batch) -> float:
+def falls(results) -> Measured:
+    """The relative fall of η* from one batch size to the next."""
+    out = {}
+    for kind in KINDS:
+        found = (results["found"][kind, b] for b in results.config.batches)
+        rows = np.stack([f["threshold"] for f in found])
+        out[kind] = 1 - rows[1:] / rows[:-1]
+    return largest(out)
+
+
+def score(results) -> Measured:
+    config, rows = results.config, results["chains"].values()
+    off = [np.abs(mean - exact[: mean.size]) / error for mean, error, exact in rows]
+    text = f"{config.chains} runs of {config.steps} steps; B = 1, 2; η = 0.9η*, 1.1η*"
+    return largest(off, text)
+
+
+def ends(results, share):
+    """E|e|² after 400 steps over its first value, of both batch sizes."""
+    rows = results["chains"].items()
+    return [exact[-1] / D for (_, s), (*_, exact) in rows if s == share]
+
+
+def with_replacement(results) -> Measured:
     """η* for independent draws: p = (n−B')/(B'(n−1)) is 1/B at B' = nB/(n+B−1)."""
-    n = hessians.shape[0]
-    return float(stability_threshold(hessians, n * batch / (n + batch - 1)))
+    batch = N * 2 / (N + 1)
+    seeds = range(results.config.seeds)
+    each = [stability_threshold(data("Gaussian", s), batch) for s in seeds]
+    brute = results["found"]["Gaussian", 2]["brute"]
+    return smallest(np.abs(np.asarray(each) / brute - 1), "B = 2, Gaussian")
+
+
+def pairs(results) -> Measured:
+    text = f"random data: up to {results['traces'][:, 1].max():.2f}"
+    return largest(results["found"]["one-hot", 2]["trace"], text)
+
+
+CLAIMS = [
+    Claim(
+        "17",
+        "η* = 2/λ_max(C†D) against the operator enumerated over all batches",
+        at_most(1e-10, "1e-13 of a radius, over its slope; a pseudo-inverse"),
+        error,
+    ),
+    Claim(
+        "17a",
+        "B = 1, one output: tr(H)·η*/2, the greatest of random data",
+        at_most(1 + 1e-9, "the bound, and round-off of a pseudo-inverse"),
+        lambda r: largest(r["traces"][:, 0], f"{r.config.random} data sets, d = 3"),
+        TRACE,
+    ),
+    Claim(
+        "17b",
+        "B = 1, samples of equal length: |tr(H)·η*/2 − 1|",
+        at_most(1e-11, "round-off of a pseudo-inverse of 25 × 25"),
+        equal,
+        TRACE,
+    ),
+    Claim(
+        "17c",
+        "η* never falls as B grows: greatest relative fall",
+        at_most(1e-9, "0, and round-off of a pseudo-inverse"),
+        falls,
+    ),
+    Claim(
+        "17d",
+        "B = n is gradient descent: |λ_max(H)·η*/2 − 1|",
+        at_most(1e-12, "round-off of two eigenvalues"),
+        lambda r: largest({k: abs(r["found"][k, N]["sharpness"] - 1) for k in KINDS}),
+    ),
+    Claim(
+        "17e",
+        "E|e|² of SGD itself against the recursion, in standard errors",
+        at_most(5, "the largest of 48 numbers, by chance"),
+        score,
+    ),
+    Claim(
+        "17f",
+        "η = 0.9η*: E|e|² after 400 steps over its first value",
+        at_most(1e-5, "a fall by 3 % a step"),
+        lambda r: largest(ends(r, 0.9)),
+    ),
+    Control(
+        "17x",
+        "claim 17a for B = 2, one-hot samples: tr(H)·η*/2",
+        at_least(1.5, "half more than the bound for B = 1"),
+        pairs,
+        TRACE,
+        of="17a",
+    ),
+    Control(
+        "17ax",
+        "claim 17a for two outputs (Hessians of rank 2), B = 1: tr(H)·η*/2",
+        at_least(1.01, "far above the round-off that claim 17a allows"),
+        lambda r: largest(r["found"]["two outputs", 1]["trace"]),
+        TRACE,
+        of="17a",
+    ),
+    Control(
+        "17y",
+        "claim 17 with p = 1/B, batches drawn with replacement",
+        at_least(1e-3, "far above round-off"),
+        with_replacement,
+        of="17",
+    ),
+    Control(
+        "17z",
+        "claim 17f with η = 1.1η*: E|e|² grows by",
+        at_least(1e14, "a growth by 8 % a step"),
+        lambda r: smallest(ends(r, 1.1)),
+        of="17f",
+    ),
+]
 
 
 def figures(results) -> dict:
-    config, found = results["config"], results["found"]
+    config, found = results.config, results["found"]
     figure, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     names = ("blue", "vermilion", "green", "purple", "orange")
@@ -322,3 +342,15 @@ def figures(results) -> dict:
     right.set_title("Recursion (lines) and SGD (dots)")
     right.legend()
     return {"stability of SGD": figure}
+
+
+STUDY = Study(
+    "Mean-square stability of SGD, for every batch size",
+    "Mulayoff, Michaeli, arXiv:2306.07850",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)

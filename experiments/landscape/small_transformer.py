@@ -17,12 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dynax import Claim
+from dynax.claim import Claim, Control, Measured, at_least, at_most, smallest
 from dynax.report import COLORS, new_figure
+from dynax.study import Study
 
 
-TITLE = "A small transformer's sensitivity to the learning rate"
-SOURCE = "Wortsman et al., arXiv:2309.14322"
 VOCABULARY, LENGTH, LAYERS, HEADS = 16, 12, 2, 2
 LRS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 Z = (0.0, 1e-4, 1e-2)
@@ -173,21 +172,21 @@ def run(lr, qk_norm, z_loss, seed, width=32, steps=150, batch=8) -> dict:
         return train(lr, jnp.asarray(qk_norm), z_loss, seed, width, steps, batch)
 
 
-def measure(config: Config, progress) -> dict:
-    width, steps, batch = config.width, config.steps, config.batch
+def runs(results) -> dict:
+    """`run` by seed, qk-norm, z-loss and rate."""
+    config = results.config
     shape = config.seeds, 2, len(Z), len(LRS)
     index = np.indices(shape).reshape(4, -1)
     # one flat axis: XLA's CPU kernels take arrays of at most eight axes
     points = np.asarray(LRS)[index[3]], index[1] == 1, np.asarray(Z)[index[2]], index[0]
-    one = jax.jit(jax.vmap(lambda a, b, c, d: run(a, b, c, d, width, steps, batch)))
-    progress(0.0, "compiling and training")
+    size = config.width, config.steps, config.batch
+    one = jax.jit(jax.vmap(lambda a, b, c, d: run(a, b, c, d, *size)))
     out = jax.device_get(one(*map(jnp.asarray, points)))
-    out = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}
-    net = Transformer(config.width)
-    blank = jnp.zeros((1, LENGTH), jnp.int32)
-    shapes = jax.eval_shape(net.init, jax.random.key(0), blank, jnp.asarray(False))
-    size = sum(a.size for a in jax.tree.leaves(shapes))
-    return {"config": config, "runs": out, "parameters": size, "entropy": entropy()}
+    return {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}
+
+
+PARTS = {"runs": runs, "entropy": lambda r: entropy()}
+AT, BEST = LRS.index(LARGE), 3  # the best rate is LRS[BEST]
 
 
 def sensitivity(results, rates=slice(None)) -> np.ndarray:
@@ -198,81 +197,98 @@ def sensitivity(results, rates=slice(None)) -> np.ndarray:
     return (capped - best)[..., rates].mean(axis=-1).mean(axis=0)
 
 
-def claims(results) -> list[Claim]:
-    config, runs = results["config"], results["runs"]
-    mean = {k: v.mean(axis=0) for k, v in runs.items()}
-    at, least = LRS.index(LARGE), results["entropy"]
-    excess = mean["loss"] - least
+def excess(results):
+    """The loss above the least possible, by qk-norm, z-loss and rate."""
+    return results["runs"]["loss"].mean(axis=0) - results["entropy"]
+
+
+def gained(results) -> Measured:
     plain, normed = sensitivity(results)[:, 0]
-    small = sensitivity(results, slice(0, 4))
-    logits = runs["logit"]
-    high = logits[:, 0] > 1e4
-    lost = runs["loss"][:, 0][high] - least
-    table = "; ".join(
-        f"{name}: {', '.join(f'{v:.2f}' for v in mean['loss'][k, 0])}"
-        for k, name in enumerate(("plain", "qk-norm"))
+    rows = zip(("plain", "qk-norm"), results["runs"]["loss"].mean(0)[:, 0], strict=True)
+    table = "; ".join(f"{k}: {', '.join(f'{v:.2f}' for v in row)}" for k, row in rows)
+    text = f"{plain:.3f} and {normed:.3f}; losses at η = {LRS}: {table}"
+    return Measured(plain - normed, text)
+
+
+def normed(results) -> Measured:
+    found = excess(results)[1, 0]
+    text = f"least {results['entropy']:.3f}; at the best rate {found.min():.3f} above"
+    return Measured(found[AT], text)
+
+
+def logits(results) -> Measured:
+    plain, normed = (results["runs"]["logit"][:, k, 0, AT] for k in (0, 1))
+    return smallest(
+        plain / normed, f"plain {plain.max():.0f}, qk-norm {normed.max():.0f}"
     )
-    claim = functools.partial(Claim.judged, SOURCE)
-    size = (
-        f"{results['parameters']} parameters, {LAYERS} layers, width {config.width}, "
-    )
-    size += f"{config.steps} steps of {config.batch} × {LENGTH} tokens, "
-    size += f"{config.seeds} seed{'s' * (config.seeds > 1)}"
-    z = sensitivity(results)[0]
-    return [
-        claim(
-            "LR1",
-            "sensitivity to the learning rate: plain less qk-norm",
-            plain - normed,
-            "≥ 0.05",
-            f"{size}; {plain:.3f} and {normed:.3f}; losses at η = {LRS}: {table}",
-        ),
-        claim(
-            "LR1a",
-            f"qk-norm, η = {LARGE:g}: loss above the least possible",
-            excess[1, 0, at],
-            "≤ 0.4",
-            f"least {least:.3f}; at the best rate {excess[1, 0].min():.3f} above",
-        ),
-        claim(
-            "LR1b",
-            f"greatest |attention logit| at η = {LARGE:g}: plain over qk-norm",
-            np.min(logits[:, 0, 0, at] / logits[:, 1, 0, at]),
-            "≥ 10",
-            f"plain {logits[:, 0, 0, at].max():.0f}, "
-            f"qk-norm {logits[:, 1, 0, at].max():.0f}",
-        ),
-        claim(
-            "LR1c",
-            "every plain run with a logit > 1e4 failed: least loss above the least",
-            np.min(lost, initial=np.inf) if lost.size else float("inf"),
-            "≥ 0.4",
-            f"{lost.size} runs",
-        ),
-        claim(
-            "LR1d",
-            "z-loss 1e-2: mean (log Z)² without it over with it, at the best rate",
-            mean["log Z"][1, 0, 3] / mean["log Z"][1, 2, 3],
-            "≥ 2",
-            f"η = {LRS[3]:g}, qk-norm; with 1e-4: "
-            f"{mean['log Z'][1, 0, 3] / mean['log Z'][1, 1, 3]:.3g}, no effect here; "
-            f"sensitivity of plain with z-loss {Z}: "
-            f"{', '.join(f'{v:.3f}' for v in z)}",
-        ),
-        claim(
-            "LR1x",
-            f"claim LR1 with rates ≤ {LRS[3]:g} only",
-            small[0, 0] - small[1, 0],
-            "≤ 0.03 rejected",
-            "where the logits stay small qk-norm changes nothing",
-        ),
-        claim(
-            "LR1y",
-            f"claim LR1a with z-loss 1e-4 in place of qk-norm, η = {LARGE:g}",
-            excess[0, 1, at],
-            "≥ 0.4 rejected",
-        ),
-    ]
+
+
+def failed(results) -> Measured:
+    runs = results["runs"]
+    lost = runs["loss"][:, 0][runs["logit"][:, 0] > 1e4] - results["entropy"]
+    return Measured(np.min(lost, initial=np.inf), f"{lost.size} runs")
+
+
+def held(results) -> Measured:
+    square = results["runs"]["log Z"].mean(axis=0)[1, :, BEST]
+    z = ", ".join(f"{v:.3f}" for v in sensitivity(results)[0])
+    text = f"η = {LRS[BEST]:g}, qk-norm; with 1e-4: {square[0] / square[1]:.3g}, no "
+    text += f"effect here; sensitivity of plain with z-loss {Z}: {z}"
+    return Measured(square[0] / square[2], text)
+
+
+def at_small_rates(results) -> Measured:
+    small = sensitivity(results, slice(0, BEST + 1))
+    text = "where the logits stay small qk-norm changes nothing"
+    return Measured(small[0, 0] - small[1, 0], text)
+
+
+CLAIMS = [
+    Claim(
+        "LR1",
+        "sensitivity to the learning rate: plain less qk-norm",
+        at_least(0.05, "more than rates ≤ 1e-2 alone can show, 0.03"),
+        gained,
+    ),
+    Claim(
+        "LR1a",
+        f"qk-norm, η = {LARGE:g}: loss above the least possible",
+        at_most(0.4, "not lost: a fifth of the first loss"),
+        normed,
+    ),
+    Claim(
+        "LR1b",
+        f"greatest |attention logit| at η = {LARGE:g}: plain over qk-norm",
+        at_least(10, "a decade"),
+        logits,
+    ),
+    Claim(
+        "LR1c",
+        "every plain run with a logit > 1e4 failed: least loss above the least",
+        at_least(0.4, "more than claim LR1a allows"),
+        failed,
+    ),
+    Claim(
+        "LR1d",
+        "z-loss 1e-2: mean (log Z)² without it over with it, at the best rate",
+        at_least(2, "half or less"),
+        held,
+    ),
+    Control(
+        "LR1x",
+        f"claim LR1 with rates ≤ {LRS[BEST]:g} only",
+        at_most(0.03, "below the 0.05 of claim LR1"),
+        at_small_rates,
+        of="LR1",
+    ),
+    Control(
+        "LR1y",
+        f"claim LR1a with z-loss 1e-4 in place of qk-norm, η = {LARGE:g}",
+        at_least(0.4, "more than claim LR1a allows"),
+        lambda r: excess(r)[0, 1, AT],
+        of="LR1a",
+    ),
+]
 
 
 def figures(results) -> dict:
@@ -300,3 +316,15 @@ def figures(results) -> dict:
     right.set_ylabel("greatest |attention logit|")
     right.set_title("because logits stay bounded")
     return {"learning rates": figure}
+
+
+STUDY = Study(
+    "A small transformer's sensitivity to the learning rate",
+    "Wortsman et al., arXiv:2309.14322",
+    SIZES,
+    PARTS,
+    CLAIMS,
+    figures,
+    run=run,
+    space=SPACE,
+)
