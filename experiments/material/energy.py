@@ -7,27 +7,46 @@ to rounding if the stress is symmetric, which a network without a potential need
 
 import dataclasses
 import functools
-from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import dynax as dx
-from dynax import Claim, material as mat
-from dynax.lyapunov import Check
-from dynax.mechanics import mpm
+from dynax import material as mat
+from dynax.claim import (
+    Claim,
+    Control,
+    Measured,
+    at_least,
+    at_most,
+    equals,
+    largest,
+    smallest,
+)
 from dynax.report import COLORS, movie, new_figure
+from dynax.study import Study
 from experiments._together import together
+from experiments.material._flights import (
+    CELLS,
+    DT,
+    FREE,
+    NODES,
+    SCALE,
+    drift,
+    falling,
+    flight,
+    kept,
+    networks,
+    other_sign,
+    rises,
+    scene,
+    turning,
+    without,
+)
 
 
-TITLE = "Material points: the energy falls, the angular momentum stays"
-SOURCE = "scene: Ma et al., arXiv:2304.14369; APIC: Jiang et al., TOG 34 (2015)"
-NODES, CELLS, DT = 20, 10, 5e-4
-FREE = 60  # steps of the flight that touches no wall
 FLOOR = 2 / NODES  # the highest nodes of the wall
-SCALE = 1e5  # Pa, that of jelly
 MATERIALS = {
     "jelly": mat.jelly,
     "plasticine": mat.plasticine,
@@ -68,48 +87,6 @@ SPACE = {
 DIMS = {"change": ["step"]}
 
 
-def traced(module):
-    """Its numbers as arrays: one program for all values."""
-    return jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a)), module)
-
-
-def scene(law, dtype: Any = np.float64, *, free=False, spin=4.0, judge=None):
-    """Solver, the cube, the same of the law `judge`, and the start: of the drop; or,
-    free, of a cube that turns in place, off the edges of the cells: there float32 may
-    round a point into one cell for its weights and another for its nodes."""
-    side = 0.5 / CELLS
-    x = mpm.bodies.box((0.25,) * 3, (0.75,) * 3, side)
-    x = (x + 0.007 * free).astype(dtype)
-    of = lambda law: traced(mpm.Material(law, 1e3, side**3, len(x)))
-    g, v = np.array([0, -9.8, 0], dtype), np.array([1, -1.5, -2], dtype)
-    grid = mpm.Grid((NODES,) * 3, 1 / NODES)
-    solver = traced(mpm.MPM(grid, mpm.box_walls(3), g * (not free)))
-    start = mpm.at_rest(of(law), x, v * (not free), jnp.full(3, spin, dtype))
-    return solver, of(law), of(law if judge is None else judge), start
-
-
-@eqx.filter_jit
-def flight(solver, cube, judge, start, steps):
-    """Rows by the law of `judge`; L, and some frames."""
-    motion = mpm.simulate(solver, cube, start, DT, steps, throw=False)
-    every = max(1, -(-steps // 50))
-    L = jax.lax.map(lambda y: mpm.angular_momentum(solver, cube, y), motion.y)
-    return {
-        "rows": mpm.audit(solver, judge, motion.t, motion.y, free=True),
-        "L": L[: FREE + 1],
-        "x": motion.y.x[::every],
-        "v": motion.y.v[::every],
-        "made": motion.steps,
-    }
-
-
-@eqx.filter_jit
-def turning(solver, cube, _, start):
-    """L alone, in the free flight."""
-    observe = lambda y: mpm.angular_momentum(solver, cube, y)
-    return mpm.simulate(solver, cube, start, DT, FREE, throw=False, observe=observe).y
-
-
 def run(young, spin) -> dict:
     """A hundred steps of the drop of jelly."""
     law = mat.FixedCorotated(young, 0.2)
@@ -123,50 +100,9 @@ def run(young, spin) -> dict:
     }
 
 
-def falling(rows):
-    return rows._replace(checks={"fall": rows.checks["fall"]})
-
-
-def without(rows, name):
-    """The false account that leaves out a part of E."""
-    change, tolerance = rows.change - rows.terms[name], rows.checks["fall"].tolerance
-    return rows._replace(change=change, checks={"fall": Check(-change, tolerance)})
-
-
-def kept(rows):
-    """Momentum and angular momentum in the free flight."""
-    checks = {k: rows.checks[k] for k in ("momentum", "angular")}
-    return jax.tree.map(lambda a: a[:FREE], rows._replace(checks=checks))
-
-
-def other_sign(law):
-    """The law with the same μ, and −λ."""
-    lam, mu = mat.lame(law.young, law.poisson)
-    return mat.FixedCorotated(
-        mu * (2 * mu - 3 * lam) / (mu - lam), lam / 2 / (lam - mu)
-    )
-
-
-def network(key):
-    """NCElastic of random weights: at some F its stress is as large as jelly's."""
-    law = mat.NCElastic(key)
-    F = jnp.diag(jnp.array([1.0, 1.05, 1.1]))
-    jelly, ours = (jnp.linalg.norm(a.kirchhoff(F)) for a in (mat.jelly(), law))
-    return eqx.tree_at(lambda law: law.weights[-1], law, jelly / ours * law.weights[-1])
-
-
-@jax.jit
-def networks(keys):
-    """L in the free flights of some."""
-    return jax.vmap(lambda key: turning(*scene(network(key), free=True)))(keys)
-
-
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return _measure(config, progress)
-
-
-def _measure(config: Config, progress) -> dict:
+def runs(results) -> dict:
+    """By law, a list: rows and L of the drop and of the free flight."""
+    config = results.config
     steps = config.steps
 
     def fly(law):
@@ -181,122 +117,139 @@ def _measure(config: Config, progress) -> dict:
         return [{**fly(mat.jelly()), "wrong": wrong}]
 
     keys = [jax.random.key(k) for k in range(config.potentials)]
-    single = lambda law: turning(*scene(law(), np.float32, free=True))
-    jobs = {
-        **{n: functools.partial(lambda n: [fly(LAWS[n]())], n) for n in config.laws},
-        "jelly": jelly,
-        "ICNN": lambda: [fly(mat.ICNN(key, SCALE / 2)) for key in keys],
-        "NCElastic": lambda: networks(
-            jax.random.split(jax.random.key(0), config.networks)
-        ),
-        "float32": lambda: [single(LAWS[n]) for n in config.laws if config.single],
-    }
-    runs = together(jobs, progress)
-    others = runs.pop("NCElastic"), runs.pop("float32")
-    verdicts = {}
+    jobs = {name: lambda n=name: [fly(LAWS[n]())] for name in config.laws}
+    jobs |= {"jelly": jelly}
+    jobs |= {"ICNN": lambda: [fly(mat.ICNN(key, SCALE / 2)) for key in keys]}
+    return together(jobs, results.tell)
+
+
+def single(results) -> list:
+    """L in the free flights in float32."""
+    config = results.config
+    names = config.laws if config.single else ()
+    fly = lambda law: turning(*scene(law, np.float32, free=True))
+    return [np.asarray(fly(LAWS[name]())) for name in names]
+
+
+def of_networks(results):
+    keys = jax.random.split(jax.random.key(0), results.config.networks)
+    return np.asarray(networks(keys))
+
+
+def verdicts(results) -> dict:
+    out, runs = {}, results["runs"]
     for name, several in runs.items():
         for k, found in enumerate(several):
             label = f"{name} {k}" if len(several) > 1 else name
-            fall, free_rows = found["drop"]["rows"], found["free"]["rows"]
-            verdicts[label] = dx.verdict(falling(fall), f"{label}: E falls")
-            verdicts[f"{label}, free"] = dx.verdict(
-                kept(free_rows), f"{label}: momentum and angular momentum are kept"
-            )
-    for name in ("jelly", "plasticine"):
+            fall, free = falling(found["drop"]["rows"]), kept(found["free"]["rows"])
+            out[label] = dx.verdict(fall, f"{label}: E falls")
+            what = f"{label}: momentum and angular momentum are kept"
+            out[f"{label}, free"] = dx.verdict(free, what)
+    for name in BARE:
         rows = without(runs[name][0]["drop"]["rows"], "affine")
-        verdicts[f"{name}, without affine"] = dx.verdict(rows, f"{name}: E falls")
+        out[f"{name}, without affine"] = dx.verdict(rows, f"{name}: E falls")
     wrong = falling(runs["jelly"][0]["wrong"]["rows"])
-    verdicts["jelly, −λ"] = dx.verdict(wrong, "E falls")
-    out = {"config": config, "runs": runs, "networks": others[0], "single": others[1]}
-    return out | {"verdicts": verdicts}
+    return out | {"jelly, −λ": dx.verdict(wrong, "E falls")}
 
 
-def rises(rows) -> int:
-    return int(np.sum(rows.change > 0))
+PARTS = {
+    "runs": runs,
+    "networks": of_networks,
+    "single": single,
+    "verdicts": verdicts,
+}
+BARE = "jelly", "plasticine"
 
 
-def drift(L):
-    """|L − L₀|/|L₀| as far as the run came."""
-    L = L[np.all(np.isfinite(L), 1)]
-    return np.linalg.norm(L - L[:1], axis=1) / np.linalg.norm(L[0])
+def falls(results, names) -> Measured:
+    runs = results["runs"]
+    drops = [r["drop"] for n in names if n in runs for r in runs[n]]
+    rows, steps = [d["rows"] for d in drops], results.config.steps
+    least = min(np.min(-r.change) / r.energy[0] for r in rows)
+    late = sum(steps - int(d["made"]) for d in drops)
+    text = f"{len(rows)} × {steps} steps, {CELLS**3} points; the least fall is "
+    text += f"{least:.0e} E₀; with any tolerance for rounding left out"
+    return Measured(sum(map(rises, rows)) + late, text)
 
 
-def claims(results) -> list[Claim]:
-    config, runs = results["config"], results["runs"]
-    claim = functools.partial(Claim.judged, SOURCE)
-    drops = lambda names: [r["drop"] for n in names if n in runs for r in runs[n]]
-    frees = [r["free"]["L"] for several in runs.values() for r in several]
+def drifts(flights) -> Measured:
+    return largest([drift(L).max() for L in flights], f"{len(flights)} laws")
 
-    def falls(id, what, names):
-        some = drops(names)
-        rows = [d["rows"] for d in some]
-        least = min(np.min(-r.change) / r.energy[0] for r in rows)
-        late = sum(config.steps - int(d["made"]) for d in some)
-        return claim(
-            id,
-            f"the drop, {what}: steps in which E rises",
-            sum(map(rises, rows)) + late,
-            "≤ 0",
-            f"{len(rows)} × {config.steps} steps, {CELLS**3} points; the least fall is "
-            f"{least:.0e} E₀; with any tolerance for rounding left out",
-        )
 
-    classical = [n for n in runs if n in MATERIALS | OTHERS]
-    out = [falls("C1", ", ".join(classical), classical)]
-    if config.potentials:
-        text = f"{config.potentials} ICNNs with random weights"
-        out.append(falls("C1a", text, ["ICNN"]))
-    viscous = [n for n in runs if n in VISCOUS]
-    if viscous:
-        out.append(falls("C1b", ", ".join(viscous), viscous))
-    out.append(
-        claim(
-            "C1c",
-            f"{FREE} steps of free flight: largest |L − L₀|/|L₀|, float64",
-            max(drift(L).max() for L in frees),
-            "≤ 1e-12",
-            f"{len(frees)} laws with a symmetric τ",
-        )
+def bare(results) -> Measured:
+    rows = {name: results["runs"][name][0]["drop"]["rows"] for name in BARE}
+    return smallest({k: rises(without(v, "affine")) for k, v in rows.items()})
+
+
+def of_free(results) -> Measured:
+    every = results["runs"].values()
+    return drifts([r["free"]["L"] for several in every for r in several])
+
+
+def lost(results) -> Measured:
+    found = [drift(L) for L in results["networks"]]
+    turned = sum(len(d) <= FREE for d in found)
+    text = f"{len(found)} networks, of which {turned} turn a point inside out"
+    return smallest([d.max() for d in found], text)
+
+
+def claims(config) -> list:
+    classical = [n for n in config.laws if n in MATERIALS | OTHERS]
+    viscous = [n for n in config.laws if n in VISCOUS]
+    icnns = ["ICNN"] * (config.potentials > 0)
+    rows = (
+        ("C1", classical, ", ".join(classical)),
+        ("C1a", icnns, f"{config.potentials} ICNNs with random weights"),
+        ("C1b", viscous, ", ".join(viscous)),
     )
-    if results["single"]:
-        out.append(
-            claim(
-                "C1d",
-                "the same in float32",
-                max(drift(L).max() for L in results["single"]),
-                "≤ 2e-4",
-                f"{len(results['single'])} laws",
-            )
-        )
-    bare = {
-        name: rises(without(runs[name][0]["drop"]["rows"], "affine"))
-        for name in ("jelly", "plasticine")
-    }
-    lost = [drift(L) for L in results["networks"]]
     return [
-        *out,
-        claim(
+        *(
+            Claim(
+                id,
+                f"the drop, {what}: steps in which E rises",
+                equals(0, "a count, without a tolerance"),
+                functools.partial(falls, names=names),
+            )
+            for id, names, what in rows
+            if names
+        ),
+        Claim(
+            "C1c",
+            f"{FREE} steps of free flight: largest |L − L₀|/|L₀|, float64, symmetric τ",
+            at_most(1e-12, "round-off of a sum over 1000 points, of 60 steps"),
+            of_free,
+        ),
+        *(
+            [
+                Claim(
+                    "C1d",
+                    "the same in float32",
+                    at_most(2e-4, "round-off of places in a cell, of 60 steps"),
+                    lambda r: drifts(r["single"]),
+                )
+            ]
+            * config.single
+        ),
+        Control(
             "C1x",
             "claim C1 without ⅛m dx²|C|²: steps in which it rises, the least",
-            min(bare.values()),
-            "≥ 1 rejected",
-            ", ".join(f"{name} {number}" for name, number in bare.items()),
+            at_least(1, "one is enough"),
+            bare,
+            of="C1",
         ),
-        claim(
+        Control(
             "C1y",
-            "claim C1 of a stress with −λ, where ψ has λ",
-            rises(runs["jelly"][0]["wrong"]["rows"]),
-            "≥ 1 rejected",
-            "fixed corotated, ν = 0.15",
+            "claim C1 of a stress with −λ, where ψ has λ; fixed corotated, ν = 0.15",
+            at_least(1, "one is enough"),
+            lambda r: rises(r["runs"]["jelly"][0]["wrong"]["rows"]),
+            of="C1",
         ),
-        claim(
+        Control(
             "C1z",
             "claim C1c of NCElastic with random weights, as stiff as jelly: the least",
-            min(d.max() for d in lost),
-            "≥ 2e-4 rejected",
-            f"{len(lost)} networks, of which {sum(len(d) <= FREE for d in lost)} turn "
-            "a point inside out before the end",
-            (float(min(d.max() for d in lost)), float(max(d.max() for d in lost))),
+            at_least(2e-4, "more than rounding in float32 may do"),
+            lost,
+            of="C1c",
         ),
     ]
 
@@ -426,3 +379,16 @@ def drop_movie(shown):
             dot.set_array(np.linalg.norm(drop["v"][k, order], axis=1))
 
     return movie(figure, draw, frames)
+
+
+STUDY = Study(
+    "Material points: the energy falls, the angular momentum stays",
+    "scene: Ma et al., arXiv:2304.14369; APIC: Jiang et al., TOG 34 (2015)",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)
