@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax import Claim, material as mat
+from dynax import material as mat
+from dynax.claim import Claim, Control, Measured, at_least, at_most
 from dynax.mechanics import learn
 from dynax.report import COLORS, new_figure
-from experiments.material import _learned_laws as laws
+from dynax.study import Study
+from experiments.material import _training as laws
+from experiments.material._scenes import DT, Config as Shape, ZeroStress, floats, scene
 
 
-TITLE = "A law by least squares on the balance of momentum"
-SOURCE = "Flaschel, Kumar, De Lorenzis, CMAME 381 (2021), weak form"
 TERMS = len(mat.Polynomial(jnp.zeros(8)).powers)
 
 
@@ -46,10 +47,10 @@ SPACE = {"young": np.array([3e4, 1e5, 3e5]), "poisson": np.array([0.1, 0.2, 0.35
 def run(young, poisson) -> dict:
     """A small cube of any stiffness: its parameters from single steps."""
     law = mat.FixedCorotated(*(jnp.asarray(a, jnp.float32) for a in (young, poisson)))
-    drop = laws.scene("drop", laws.Config(cells=4), None, 40)
-    seen = learn.Trajectory(laws.DT, drop.moved(law).y)
+    drop = scene("drop", Shape(cells=4), None, 40)
+    seen = learn.Trajectory(DT, drop.moved(law).y)
     balance = learn.Balance(drop.solver, drop.materials, seen)
-    guess = laws.floats(mat.FixedCorotated(8e4, 0.25))
+    guess = floats(mat.FixedCorotated(8e4, 0.25))
     found = learn.least_squares(balance, guess, 4)
     return {
         "young_off": found.young / law.young - 1,
@@ -57,41 +58,61 @@ def run(young, poisson) -> dict:
     }
 
 
-def measure(config: Config, progress) -> dict:
-    shape = laws.Config(cells=config.cells)
-    drop = laws.scene("drop", shape, None, config.steps)
-    truth = laws.floats(mat.jelly())
-    progress(0.0, "the motion that is seen")
-    seen = drop.truth(truth)
-    guess = laws.floats(mat.FixedCorotated(8e4, 0.25))
+def start(results):
+    """The drop, its motion, and the guess."""
+    config = results.config
+    drop = scene("drop", Shape(cells=config.cells), None, config.steps)
+    guess = floats(mat.FixedCorotated(8e4, 0.25))
+    return drop, drop.truth(results["truth"]), guess
+
+
+def found(results) -> dict:
+    """By law and what was seen: the law by least squares, and its seconds."""
+    drop, seen, guess = results["start"]
     blank = mat.Polynomial(jnp.zeros(TERMS, jnp.float32))
     others = {
         "fixed corotated": (guess, 4),
-        "neo-Hookean": (laws.floats(mat.NeoHookean(8e4, 0.25)), 4),
+        "neo-Hookean": (floats(mat.NeoHookean(8e4, 0.25)), 4),
         "polynomial": (blank, 1),
     }
-    found, count = {}, 2 * len(others)
+    stride, out = results.config.stride, {}
     for reset in ("full_state", "positions"):
-        balance = learn.Balance(drop.solver, drop.materials, seen, reset, config.stride)
+        balance = learn.Balance(drop.solver, drop.materials, seen, reset, stride)
         for name, (law, steps) in others.items():
-            progress(0.4 * len(found) / count, f"{name}, {reset}")
-            found[name, reset] = timed(learn.least_squares, balance, law, steps)
+            out[name, reset] = timed(learn.least_squares, balance, law, steps)
     weightless = dataclasses.replace(drop.solver, gravity=None)
-    balance = learn.Balance(weightless, drop.materials, seen, stride=config.stride)
-    found["without weight", "full_state"] = timed(
-        learn.least_squares, balance, guess, 4
-    )
-    results = {"config": config, "truth": truth, "found": found, "taught": {}}
-    results["errors"] = {
-        key: float(drop.foreseen(law, seen).mse) for key, (law, _) in found.items()
-    }
-    zero = drop.foreseen(laws.ZeroStress(), seen).mse
-    results["zero"] = float(zero)
-    if config.networks:
-        told = found["polynomial", "full_state"][0]
-        results["taught"] = taught(config, told, drop, seen, progress)
-    progress(1.0, "done")
-    return results
+    balance = learn.Balance(weightless, drop.materials, seen, stride=stride)
+    light = timed(learn.least_squares, balance, guess, 4)
+    return out | {("without weight", "full_state"): light}
+
+
+def free_runs(results) -> dict:
+    drop, seen, _ = results["start"]
+    laws = results["found"].items()
+    return {key: float(drop.foreseen(law, seen).mse) for key, (law, _) in laws}
+
+
+def zero(results) -> float:
+    drop, seen, _ = results["start"]
+    return float(drop.foreseen(ZeroStress(), seen).mse)
+
+
+def networks(results) -> dict:
+    if not results.config.networks:
+        return {}
+    drop, seen, _ = results["start"]
+    told = results["found"]["polynomial", "full_state"][0]
+    return taught(results.config, told, drop, seen, results.tell)
+
+
+PARTS = {
+    "truth": lambda r: floats(mat.jelly()),
+    "start": start,
+    "found": found,
+    "errors": free_runs,
+    "zero": zero,
+    "taught": networks,
+}
 
 
 def timed(call, *args):
@@ -136,56 +157,67 @@ def _off(results, key) -> float:
     return max(abs(float(a / b) - 1) for a, b in pairs)
 
 
-def claims(results) -> list[Claim]:
-    found, errors = results["found"], results["errors"]
-    claim = functools.partial(Claim.judged, SOURCE)
-    zero = results["zero"]
-    rows = [
-        claim(
+def off(results, name) -> Measured:
+    points = results.config.cells**3
+    return Measured(_off(results, (name, "full_state")), f"float32; {points} points")
+
+
+def polynomial(results) -> Measured:
+    mse, other = (results["errors"][k, "full_state"] for k in ("polynomial", NEO))
+    text = f"MSE {mse:.1e} m²; of the wrong family, neo-Hooke's, {other:.1e}"
+    return Measured(mse / results["zero"], text)
+
+
+def rollouts(results, name) -> Measured:
+    run = results["taught"][name]
+    text = f"{run['seconds']:.0f} CPU-s; after labels alone {run['mse']['labels']:.1e}"
+    return Measured(run["mse"]["rollouts"], text)
+
+
+NEO = "neo-Hookean"
+
+
+def claims(config) -> list:
+    goals = (("c", "nclaw", 6e-5), ("d", "icnn", 3e-5))
+    taught = f"taught by that polynomial and {config.epochs} epochs of rollouts"
+    return [
+        Claim(
             "C14",
             "jelly's E and ν by least squares on single steps: the larger relative "
             "error",
-            _off(results, ("fixed corotated", "full_state")),
-            "≤ 1e-4",
-            f"float32; {results['config'].cells ** 3} points",
+            at_most(1e-4, "round-off of places in float32, over what a step moves"),
+            functools.partial(off, name="fixed corotated"),
         ),
-        claim(
+        Claim(
             "C14a",
             "its seconds of processor time, compiling included",
-            found["fixed corotated", "full_state"][1],
-            "≤ 20",
+            at_most(20, "a law in seconds"),
+            lambda r: r["found"]["fixed corotated", "full_state"][1],
         ),
-        claim(
+        Claim(
             "C14b",
             "a polynomial of invariants, one linear solve: the error of its free run, "
             "of zero stress's",
-            errors["polynomial", "full_state"] / zero,
-            "≤ 0.1",
-            f"MSE {errors['polynomial', 'full_state']:.1e} m²; of the wrong family, "
-            f"neo-Hooke's, {errors['neo-Hookean', 'full_state']:.1e}",
+            at_most(0.1, "small against no law at all"),
+            polynomial,
         ),
-        claim(
+        Control(
             "C14x",
             "claim C14 of a balance that leaves the weight out",
-            _off(results, ("without weight", "full_state")),
-            "≥ 1e-3 rejected",
+            at_least(1e-3, "ten times what claim C14 allows"),
+            functools.partial(off, name="without weight"),
+            of="C14",
+        ),
+        *(
+            Claim(
+                f"C14{letter}",
+                f"{name}, {taught}: MSE of a free run, m²",
+                at_most(bound, "what hundreds of epochs of rollouts reach"),
+                functools.partial(rollouts, name=name),
+            )
+            for letter, name, bound in goals * config.networks
         ),
     ]
-    for letter, name, bound in (("c", "nclaw", 6e-5), ("d", "icnn", 3e-5)):
-        if name in results["taught"]:
-            run = results["taught"][name]
-            rows.append(
-                claim(
-                    f"C14{letter}",
-                    f"{name}, taught by that polynomial and {results['config'].epochs} "
-                    "epochs of rollouts: MSE of a free run, m²",
-                    run["mse"]["rollouts"],
-                    f"≤ {bound:g}",
-                    f"{run['seconds']:.0f} CPU-s; after labels alone "
-                    f"{run['mse']['labels']:.1e}",
-                )
-            )
-    return rows
 
 
 def figures(results) -> dict:
@@ -212,3 +244,15 @@ def figures(results) -> dict:
     ax.set(yscale="log", ylabel="error of a free run, of zero stress's")
     ax.legend()
     return {"errors": figure}
+
+
+STUDY = Study(
+    "A law by least squares on the balance of momentum",
+    "Flaschel, Kumar, De Lorenzis, CMAME 381 (2021), weak form",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+)
