@@ -31,6 +31,8 @@ from dynax.report._space import (
 from dynax.report._style import (
     COLORS as COLORS,
     STYLE as STYLE,
+    legend_below as legend_below,
+    legend_beside as legend_beside,
     new_figure as new_figure,
 )
 from dynax.report._sweep import sweep_figures as sweep_figures

@@ -4,7 +4,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dynax.lyapunov import Ledger
-from dynax.report._style import COLORS, bins, new_figure, nothing, pick, styled
+from dynax.report._style import (
+    COLORS,
+    bins,
+    legend_beside,
+    new_figure,
+    nothing,
+    pick,
+    styled,
+)
 
 
 NAMES = {
@@ -99,7 +107,7 @@ def phase_figure(ledger: Ledger, *, title: str = "") -> Figure:
         entered = int(rows["step"][np.argmax(distance == 0)])
         ax.axvline(entered, color=COLORS["green"], label=f"inside from step {entered}")
     ax.set(xlabel="step", ylabel="distance to the domain", title=title or "Phases")
-    _legend(ax)
+    legend_beside(ax)
     return figure
 
 
@@ -164,7 +172,7 @@ def _energy(ax, rows, title, loss):
         begun = rows["step"][np.argmax(bad)]
         look = {"color": COLORS["vermilion"], "ls": ":"}
         ax.axvline(begun, **look, label=f"not finite from step {begun:.0f}")
-    _legend(ax)
+    legend_beside(ax)
 
 
 def _stack(ax, rows):
@@ -179,7 +187,7 @@ def _stack(ax, rows):
         title="Where the energy went: losses below 0, gains above",
     )
     _shade(ax, rows)
-    _legend(ax)
+    legend_beside(ax)
 
 
 def _shares(ax, rows):
@@ -230,11 +238,7 @@ def _defect(ax, rows, equality):
         ax.set_yscale("log", nonpositive="mask")
     ax.set(ylabel="|defect|", title="What the balance does not account for")
     _shade(ax, rows)
-    _legend(ax)
-
-
-def _legend(ax):
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), handlelength=1.2)
+    legend_beside(ax)
 
 
 def _shade(ax, rows, label=None):

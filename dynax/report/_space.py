@@ -102,12 +102,14 @@ def histogram_figure(
     farthest = {k: float(np.max(np.abs(w), initial=0)) for k, w in flat.items()}
     reach = max(1.15 * bound, 1.05 * max(farthest.values()))
     colors = ("blue", "vermilion", "green", "purple")
-    for (name, w), color in zip(flat.items(), colors * len(flat), strict=False):
+    widths = np.linspace(3.5, 1.2, len(flat))  # so that equal ones are all seen
+    rows = zip(flat.items(), colors * len(flat), widths, strict=False)
+    for (name, w), color, lw in rows:
         count, edges = np.histogram(w, bins=bins, range=(-reach, reach))
         label = f"{name + ': ' if name else ''}{_outside(w, bound)}"
         look = {"color": COLORS[color], "label": label}
         alone = len(flat) == 1
-        ax.stairs(count, edges, fill=alone, **look, **({"alpha": 0.7} if alone else {}))
+        ax.stairs(count, edges, fill=alone, lw=0 if alone else lw, **look)
     for side in (-bound, bound):
         ax.axvline(side, color=COLORS["black"], lw=1.2, ls="--")
     for side, name in ((-bound, "−1/λ"), (bound, "1/λ")):

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.transforms import ScaledTranslation
 
 
 COLORS = {
@@ -94,6 +95,26 @@ def new_figure(rows=1, columns=1, *, size=(7.6, 3.6), heights=None, **kwargs):
     ratios = {} if heights is None else {"height_ratios": heights}
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios, **kwargs)
     return figure, axes
+
+
+def legend_below(axes, columns: int = 2, **kwargs) -> None:
+    """Put the legend of a panel under its x label, where it covers no curve.
+
+    Args:
+        axes: a matplotlib `Axes`.
+        columns: of the legend.
+        kwargs: of `Axes.legend`.
+    """
+    lower = ScaledTranslation(0, -34 / 72, axes.figure.dpi_scale_trans)
+    look = {"loc": "upper left", "borderaxespad": 0, "ncols": columns, **kwargs}
+    place = {"bbox_to_anchor": (0, 0), "bbox_transform": axes.transAxes + lower}
+    axes.legend(**look, **place)
+
+
+def legend_beside(axes, **kwargs) -> None:
+    """Put the legend of a panel to its right."""
+    look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.04), "handlelength": 1.2}
+    axes.legend(**look, **kwargs)
 
 
 def nothing(axes, text: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dynax import LionKappa, iterate, kappa as K, verdict
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
-from dynax.report import COLORS, energy_figure, new_figure
+from dynax.report import COLORS, energy_figure, legend_below, new_figure
 from dynax.study import Study
 from experiments.lion._steps import ONE, TWO, audit, draw, kappas, loss, misweighed
 from experiments.lion.muon import NewtonSchulz
@@ -322,7 +322,7 @@ def figures(results) -> dict:
         xscale="log", xlabel="largest |defect| / Σ|terms| of a step (dashed: threshold)"
     )
     ax.set_title("The balance is exact for every κ")
-    ax.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.12))
+    legend_below(ax, 3)
 
     alarm, axes = new_figure(1, 2, size=(7.6, 3.2), sharex=True)
     edges = np.linspace(-1.5, 1.5, 121)
@@ -333,17 +333,22 @@ def figures(results) -> dict:
             share = np.clip(runs["share"][k], -1.499, 1.499)
             label = f"ε = {RUNS[k][0]:g}: H rises on {runs['rises'][k]:.0%}"
             ax.hist(share, edges, density=True, histtype="step", label=label)
-        ax.axvspan(1, 1.5, color=COLORS["vermilion"], alpha=0.15, lw=0)
-        ax.axvline(0, color=COLORS["grey"], ls=":")
+        look = {"color": COLORS["vermilion"], "alpha": 0.15, "lw": 0}
+        ax.axvspan(1, 1.5, **look, label="beyond the theorem's bound")
+        ax.axvline(0, color=COLORS["grey"], ls=":", label="H neither rises nor falls")
         ax.set(xlabel="(H₊ − H) / (L/2)‖x₊ − x‖²", yscale="log", ylim=(1e-2, 30))
+        ax.set_ylabel("density of steps")
         beyond = max(runs["broken"][k] for k in which)
         ax.set_title(f"β = {betas}: {beyond:.1%} beyond the bound", fontsize=9.5)
-        ax.legend(loc="upper left")
+        legend_below(ax, 1)
     title = "One run of Lion: where the energy goes"
     return {
-        "balance": figure,
-        "false alarms": alarm,
-        "energy": energy_figure(runs["ledger"], title=title),
+        "For every κ the balance closes to round-off; with another residual it does "
+        "not.": figure,
+        "H itself rises on many steps of correct Lion, so that a rise proves nothing. "
+        "The theorem's bound holds if β₁ ≤ β₂ (left) and breaks if not (right).": alarm,
+        "Where the energy of one run of Lion goes, and what its balance leaves "
+        "over.": energy_figure(runs["ledger"], title=title),
     }
 
 

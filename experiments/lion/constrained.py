@@ -15,7 +15,13 @@ import scipy.optimize
 
 from dynax import LionKappa, kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
-from dynax.report import COLORS, histogram_figure, new_figure, trajectory_figure
+from dynax.report import (
+    COLORS,
+    histogram_figure,
+    legend_below,
+    new_figure,
+    trajectory_figure,
+)
 from dynax.study import Study
 from experiments.lion._solvers import library
 
@@ -329,30 +335,35 @@ def figures(results) -> dict:
     planes = results["plane"]
     phases, axes = new_figure(1, 2, size=(7.6, 3.2))
     arrive, settle = axes[0]
-    for name, d in results["distances"].items():
-        arrive.plot(np.maximum(d[0, 0], 1e-9), label=name)
+    widths = np.linspace(5, 1, len(results["distances"]))  # some of them coincide
+    for (name, d), width in zip(results["distances"].items(), widths, strict=True):
+        arrive.plot(np.maximum(d[0, 0], 1e-9), label=name, lw=width)
     time = np.arange(results["distances"]["ℓ₁: box"].shape[-1])
     start = results["distances"]["ℓ₁: box"][0, 0, 0]
     proved = start * (1 - RATES[0] * LAM) ** time
     arrive.plot(time, proved, "--", color=COLORS["black"], label="proved, for the box")
     arrive.set(yscale="log", ylim=(1e-6, None), xlabel="step", ylabel="distance of λx")
     arrive.set_title("Phase 1: into the domain")
-    for case in results["landed"].values():
-        settle.plot(case["gap"][::50], lw=0.8, color=COLORS["blue"], alpha=0.6)
-    steps = np.arange(len(case["gap"][::50]))
+    look = {"lw": 0.8, "color": COLORS["blue"], "alpha": 0.6}
+    for k, case in enumerate(results["landed"].values()):
+        every = 50 * np.arange(len(case["gap"][::50]))
+        label = None if k else "one κ each"
+        settle.plot(every, case["gap"][::50], **look, label=label)
+    steps = np.arange(len(every))
     rate = 0.1 * 10 ** (-3 * steps / len(steps))
-    settle.plot(steps, rate, "--", color=COLORS["black"], label="ε")
-    settle.set(yscale="log", ylim=(1e-8, None), xlabel="step / 50", ylabel="‖x − x*‖")
+    settle.plot(every, rate, "--", color=COLORS["black"], label="learning rate ε")
+    settle.set(yscale="log", ylim=(1e-8, None), xlabel="step", ylabel="‖x − x*‖")
     settle.set_title(f"Phase 2: onto the optimum, {len(results['landed'])} κ")
     for ax in (arrive, settle):
-        ax.legend(loc="lower left")
+        legend_below(ax, 1 + (ax is settle))
     side = results["box"]["side"]
     weights = {
         "Lion, ε = 1e-4": results["box"]["x"][2],
         "optimum": results["box"]["optimum"],
     }
     return {
-        "paths": trajectory_figure(
+        "From outside, each Lion-κ enters the set that its κ decides, and ends at the "
+        "optimum there.": trajectory_figure(
             {name: path for name, (path, _, _) in planes.items()},
             level=lambda X, Y: (X - TARGET[0]) ** 2 + (Y - TARGET[1]) ** 2,
             outlines={
@@ -361,8 +372,10 @@ def figures(results) -> dict:
             optima={name: best for name, (_, _, best) in planes.items()},
             title="Lion-κ from outside: κ decides the set and the optimum (×)",
         ),
-        "phases": phases,
-        "weights": histogram_figure(weights, side, title="Weights of the box problem"),
+        "First the distance to the domain falls at least as fast as proved, then the "
+        "distance to the optimum falls with the learning rate.": phases,
+        "The weights of the box problem end in the box, where the optimum has "
+        "them.": histogram_figure(weights, side, title="Weights of the box problem"),
     }
 
 

@@ -25,7 +25,13 @@ from dynax.claim import (
     largest,
     smallest,
 )
-from dynax.report import energy_figure, histogram_figure, new_figure, phase_figure
+from dynax.report import (
+    energy_figure,
+    histogram_figure,
+    legend_below,
+    new_figure,
+    phase_figure,
+)
 from dynax.study import Study
 from experiments.lion._digits import (
     BETAS,
@@ -352,29 +358,26 @@ def figures(results):
     for decay, out in mini.items():
         axes[0, 0].plot(smooth(out["loss"]), label=f"λ = {decay:g}")
         axes[0, 1].plot(out["accuracy"], label=f"λ = {decay:g}")
-    axes[0, 0].plot(whole["loss"], "k--", label="full batch", lw=1)
-    axes[0, 1].plot(whole["accuracy"], "k--", lw=1)
-    axes[0, 0].set(yscale="log", xlabel="step", title="Training loss (mean of 10)")
-    axes[0, 1].set(ylim=(0.7, 1), xlabel="step", title="Accuracy on test images")
-    axes[0, 0].legend()
+    label = f"full batch, {len(whole['loss'])} steps"
+    axes[0, 0].plot(whole["loss"], "k--", label=label, lw=1)
+    axes[0, 1].plot(whole["accuracy"], "k--", label=label, lw=1)
+    axes[0, 0].set(yscale="log", xlabel="step", ylabel="loss, mean of 10 steps")
+    axes[0, 1].set(ylim=(0.7, 1), xlabel="step", ylabel="share of test images right")
+    axes[0, 0].set_title("Training loss")
+    axes[0, 1].set_title("Accuracy")
+    for ax in axes[0]:
+        legend_below(ax)
     out = mini[first]
+    audited = f"The energy ledger of training with minibatches, λ = {first:g}."
+    outside = f"From outside the box the distance falls as proved, λ = {last:g}."
     made = {
-        "loss and accuracy": curves,
-        f"energy, λ = {first:g}": energy_figure(
-            out["ledger"],
-            loss=out["loss"],
-            title=f"Lion on digits, minibatches, λ = {first:g}",
-        ),
-        f"phases, λ = {last:g}": phase_figure(
-            mini[last]["ledger"], title=f"Start outside |w| ≤ 1/λ, λ = {last:g}"
-        ),
+        "Training loss and test accuracy of Lion on the digits.": curves,
+        audited: energy_figure(out["ledger"], loss=out["loss"]),
+        outside: phase_figure(mini[last]["ledger"], title="Start outside |w| ≤ 1/λ"),
     }
     for decay, out in mini.items():
-        made[f"weights, λ = {decay:g}"] = histogram_figure(
-            weights(out["params"]),
-            1 / decay,
-            title=f"Weights after training, λ = {decay:g}",
-        )
+        caption = f"The weights against the box that theory predicts, λ = {decay:g}."
+        made[caption] = histogram_figure(weights(out["params"]), 1 / decay)
     return made
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import dynax as dx
 from dynax import kappa as kp
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest
-from dynax.report import COLORS, new_figure, trajectory_figure
+from dynax.report import COLORS, legend_beside, new_figure, trajectory_figure
 from dynax.study import Study
 from experiments._together import together
 from experiments.lion._flows import (
@@ -307,18 +307,19 @@ def figures(results):
         gap = np.abs(v - v[0] + w) / (v[0] - v[-1])
         style = "--" if name in KINKED else "-"
         grid[0, 0].plot(t[1:], np.maximum(gap[1:], 1e-17), style, label=name, lw=1)
-    grid[0, 0].axhline(RTOL, color=COLORS["grey"], lw=0.8, ls=":")
+    rtol = {"color": COLORS["grey"], "lw": 0.8, "ls": ":", "label": f"rtol {RTOL:g}"}
+    grid[0, 0].axhline(RTOL, **rtol)
     grid[0, 0].set(xlabel="t", ylabel="|H − H(0) + ∫D| / fall", yscale="log")
-    grid[0, 0].set_title(f"The integrated identity (dotted: rtol {RTOL:g})")
+    grid[0, 0].set_title("The integrated identity (dashed: D has kinks)")
 
     steep, cell = new_figure(1, size=(7.6, 3.0))
     delta, count, _ = zip(*results["steps"][:-1], strict=True)
     cell[0, 0].loglog(delta, count, "o-", label="Tsit5 steps")
-    cell[0, 0].set(xlabel="δ of κ = Σ√(m² + δ²)", ylabel="steps")
-    cell[0, 0].set_title("The sign flow has no adaptive solution")
-    cell[0, 0].invert_xaxis()
+    cell[0, 0].set(xlabel="smoothing δ of κ = Σ√(m² + δ²)", ylabel="steps needed")
+    cell[0, 0].set_title("The sign flow (δ = 0) has no adaptive solution")
+    cell[0, 0].margins(0.1)
     for ax in (*axes.ravel(), grid[0, 0], cell[0, 0]):
-        ax.legend(ncols=2)
+        legend_beside(ax)
 
     turn = np.linspace(0, 2 * np.pi, 200)
     names = list(PLANE)
@@ -334,10 +335,10 @@ def figures(results):
         title="One loss, four κ: where each flow may go",
     )
     return {
-        "energy and its slope": energy,
-        "integrated identity": closure,
-        "steps as δ → 0": steep,
-        "flows in the plane": paths,
+        "Along the flow H falls by the dissipated work, and its slope is −D.": energy,
+        "What H has lost and ∫D differ by the solver's error only.": closure,
+        "The smoother κ tends to the sign, the more steps the solver needs.": steep,
+        "One loss, four κ: each flow stays in the set that its κ decides.": paths,
     }
 
 

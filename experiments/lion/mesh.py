@@ -238,8 +238,10 @@ def figures(results):
     wide = found["float64"]
     title = f"Lion on {found['data']} × {found['tensor']} devices"
     return {
-        "where the arrays are": places_figure(found),
-        "energy": energy_figure(wide["rows"], loss=wide["loss"], title=title),
+        "Where the arrays of the run are, device by device.": places_figure(found),
+        f"The energy ledger of {title}.": energy_figure(
+            wide["rows"], loss=wide["loss"]
+        ),
     }
 
 
