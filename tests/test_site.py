@@ -200,3 +200,15 @@ def test_every_public_package_has_a_page():
             assert f"reference/api/{name}.md" in pages
     top = pages["reference/api/dynax.md"]
     assert "::: dynax.verify.verify\n" in top and "[`Adam`][dynax.optim.Adam]" in top
+
+
+def test_the_gallery_is_small_and_says_what_is_seen():
+    pictures = sorted((DOCS / "images" / "gallery").iterdir())
+    assert pictures and max(p.stat().st_size for p in pictures) <= 60_000
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    for picture in pictures:
+        found = re.search(
+            rf"\(images/gallery/{picture.name}\)\n\n(.+)\n\n`(.+?)`", page
+        )
+        assert found and found[1].endswith("."), picture.name
+        assert found[2].startswith("dynax report --only ")
