@@ -21,7 +21,7 @@ import optax
 import dynax as dx
 from dynax import kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, equals
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -335,8 +335,8 @@ def figures(results) -> dict:
     names = ["right", *FAULTS]
     axis.set_xticks(range(len(kinds)), names, rotation=20)
     axis.set(ylabel="share of the runs", ylim=(0, 1.25))
-    axis.legend(loc="upper center", ncols=4)
-    return {"What the verdict says of right runs and of each kind of fault": figure}
+    legend_below(axis)
+    return {"What the verdict says of right runs and of each kind of fault.": figure}
 
 
 STUDY = Study(

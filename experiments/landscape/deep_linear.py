@@ -14,7 +14,7 @@ import numpy as np
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import deep_linear as dl, generalization as gen
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 from experiments._together import together
 from experiments.landscape._deep_linear import (
@@ -264,7 +264,7 @@ def figures(results) -> dict:
     axes[0, 0].plot([], [], color=colors[0], lw=3, alpha=0.4, label="descent")
     axes[0, 0].set_ylabel("strength u of the mode")
     axes[0, 0].set_ylim(-0.9, None)
-    axes[0, 0].legend(loc="lower right", ncols=2)
+    legend_below(axes[0, 0])
     both, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     for (scale, r), color in zip(results["random"].items(), colors, strict=False):
@@ -274,7 +274,7 @@ def figures(results) -> dict:
     left.plot(ends, ends, color=COLORS["grey"], lw=0.8)
     left.set(xlabel="(1/2s)·ln(s/‖p‖² − 1)", ylabel="half learnt at")
     left.set_title("Not aligned: the same time")
-    left.legend(title="first weights", loc="upper left")
+    legend_below(left, title="first weights")
     loads = results.config.loads
     shades = [COLORS[c] for c in ("blue", "vermilion", "green", "purple", "orange")]
     for k, load in enumerate(loads):
@@ -284,8 +284,11 @@ def figures(results) -> dict:
         right.plot([], [], color=color, label=f"P/N = {load:g}")
     right.set(xscale="log", xlabel="time", ylabel="test error", ylim=(0, 2))
     right.set_title("Students, and the formula (dashed)")
-    right.legend(loc="upper left")
-    return {"modes": layers, "times and students": both}
+    legend_below(right)
+    return {
+        "Deep linear networks learn mode by mode, as in closed form.": layers,
+        "When a mode is learnt, and how the test error of a student falls.": both,
+    }
 
 
 STUDY = Study(

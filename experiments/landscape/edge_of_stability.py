@@ -14,7 +14,7 @@ import numpy as np
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import sharpness, thresholds
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -291,10 +291,10 @@ def figures(results) -> dict:
     left.axhline(1, color=COLORS["vermilion"], ls="--", lw=1)
     left.set(xlabel="step", ylabel="λ_max(H)·η/2", ylim=(0, 1.5))
     left.set_title("Sharpness stays at 2/η")
-    left.legend(loc="lower right")
+    legend_below(left)
     right.set(xlabel="step", ylabel="loss", yscale="log", ylim=(LEARNT, None))
     right.set_title("… where the loss is not monotone")
-    made = {"gradient descent": figure}
+    made = {"Gradient descent drives the sharpness up to 2/η, and stays there.": figure}
     figure, axes = new_figure(1, 1, size=(7.6, 3.0))
     axis = axes[0, 0]
     colors = COLORS["blue"], COLORS["green"], COLORS["purple"]
@@ -310,8 +310,8 @@ def figures(results) -> dict:
     axis.set_yticks(ticks, [f"{v:.3g}" for v in ticks])
     axis.minorticks_off()
     axis.set_title("Adam: (2+2β₁)/(1−β₁), dashed")
-    axis.legend(loc="lower right")
-    return {**made, "Adam": figure}
+    legend_below(axis)
+    return {**made, "Adam does the same with its preconditioned sharpness.": figure}
 
 
 STUDY = Study(

@@ -13,7 +13,7 @@ import numpy as np
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.landscape import opposing, sharpness
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -192,7 +192,7 @@ def figures(results) -> dict:
     left.axhline(2 / EDGE, color=vermilion, ls=":", lw=1)
     left.set(xlabel="ηk", ylabel="λ_max(H)", xlim=(0, 12))
     left.set_title("To 2pA²‖w‖² (dashed) or 2/η (dotted)")
-    left.legend(loc="lower right")
+    legend_below(left)
     begin = max(0, int(np.argmax(edge["sharpness"][0] > 2 / EDGE)) - 4)
     window = slice(begin, begin + 40)
     for k, (name, color) in enumerate([("+A", blue), ("−A", vermilion)]):
@@ -200,8 +200,11 @@ def figures(results) -> dict:
         right.plot(time[window], shown, ".-", ms=3, color=color, label=name)
     right.set(xlabel="step", ylabel="mean loss of the group")
     right.set_title("What one group gains the other loses")
-    right.legend()
-    return {"opposing signals": figure}
+    legend_below(right)
+    return {
+        "Two groups of data with opposing signals: sharpness, and the "
+        "loss of each group.": figure
+    }
 
 
 STUDY = Study(

@@ -14,7 +14,7 @@ import optax
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest
 from dynax.landscape.river_valley import Valley, sgd
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -231,8 +231,11 @@ def figures(results) -> dict:
     left.set_title("Noise floor; dashed: the recursion")
     right.set(xlabel="step", ylabel=f"mean loss (river and {HILLS} hills)")
     right.set_title("Decay reveals the progress")
-    right.legend()
-    return {"river valley": figure}
+    legend_below(right)
+    return {
+        "A large rate follows the river, and its decay then falls down "
+        "the hills.": figure
+    }
 
 
 STUDY = Study(

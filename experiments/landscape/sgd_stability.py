@@ -17,7 +17,7 @@ from dynax.landscape import (
     stability_threshold,
     trace_bound,
 )
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -322,7 +322,7 @@ def figures(results) -> dict:
     left.set_xticks(config.batches, [str(b) for b in config.batches])
     left.minorticks_off()
     left.set_title("tr H ≤ 2/η is a bound at B = 1")
-    left.legend()
+    legend_below(left)
     shown = {0.9: "blue", 1.1: "vermilion"}
     for (batch, share), (mean, error, exact) in results["chains"].items():
         style = {"color": COLORS[shown[share]], "lw": 1}
@@ -340,8 +340,11 @@ def figures(results) -> dict:
         )
     right.set(xlabel="step", ylabel="E|e|²", yscale="log")
     right.set_title("Recursion (lines) and SGD (dots)")
-    right.legend()
-    return {"stability of SGD": figure}
+    legend_below(right)
+    return {
+        "The largest stable rate of SGD against the batch size, and "
+        "runs on either side.": figure
+    }
 
 
 STUDY = Study(

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, smallest
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -310,12 +310,15 @@ def figures(results) -> dict:
     left.set(xscale="log", xlabel="learning rate", ylabel="loss at the end")
     left.set_ylim(least - 0.7, None)
     left.set_title("A wider range of rates works")
-    left.legend(loc="lower left")
+    legend_below(left)
     right.axhline(1e4, color=COLORS["grey"], lw=1)
     right.set(xscale="log", yscale="log", xlabel="learning rate")
     right.set_ylabel("greatest |attention logit|")
     right.set_title("because logits stay bounded")
-    return {"learning rates": figure}
+    return {
+        "A small transformer: its loss and its largest attention logit "
+        "over the rate.": figure
+    }
 
 
 STUDY = Study(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynax.report import COLORS, movie, new_figure
+from dynax.report import COLORS, legend_below, movie, new_figure
 from experiments.material._scenes import DT, floats
 
 
@@ -23,9 +23,9 @@ LOOK = {
 
 def figures(results) -> dict:
     out: dict[str, Any] = {
-        "learning": _learning(results),
-        "unseen": _unseen(results),
-        "response": _response(results),
+        "The loss over the epochs of training.": _learning(results),
+        "The errors of free runs, on motions that were not seen too.": _unseen(results),
+        "The stress of each law along a stretch and a shear.": _response(results),
     }
     for name in ("drop", "contact"):
         if name in results["motions"]["films"]:
@@ -49,7 +49,7 @@ def _learning(results):
     ax.set(xlabel="epochs", ylabel="loss", yscale="log")
     steps = ", ".join(map(str, config.horizons))
     ax.set_title(f"Segments of {steps} steps")
-    ax.legend()
+    legend_below(ax)
     return figure
 
 
@@ -101,7 +101,7 @@ def _response(results):
         top = 1.3 * np.abs(known).max() + 1
         ax.set(xlabel=title, ylabel=label, ylim=(-top, top))
     axes[0, 0].set_title("Grey: the truth")
-    axes[0, 1].legend()
+    legend_below(axes[0, 1])
     return figure
 
 

@@ -24,7 +24,7 @@ from dynax.claim import (
     largest,
     smallest,
 )
-from dynax.report import COLORS, movie, new_figure
+from dynax.report import COLORS, legend_below, legend_beside, movie, new_figure
 from dynax.study import Study
 from experiments._together import together
 from experiments.material._flights import (
@@ -259,10 +259,11 @@ def figures(results) -> dict:
         n: results["runs"][n][0]["drop"] for n in MATERIALS if n in results["runs"]
     }
     return {
-        "energy": energy_figure(shown),
-        "falls": falls_figure(results),
-        "angular momentum": angular_figure(results),
-        "drop": drop_movie(shown),
+        "Where the energy of each falling body goes.": energy_figure(shown),
+        "The energy falls at every step if the affine part is counted, "
+        "and not without it.": falls_figure(results),
+        "The angular momentum of bodies in free flight.": angular_figure(results),
+        "The bodies fall on the floor.": drop_movie(shown),
     }
 
 
@@ -328,7 +329,7 @@ def falls_figure(results):
         ax.set(xlabel="t, ms", ylim=(-3e-2, 1e-4))
         ax.set_title(f"{name}: {np.sum(up)} rises of E")
     axes[0, 0].set_ylabel("ΔE/E₀ of a step")
-    axes[0, 0].legend(loc="lower left")
+    legend_below(axes[0, 0])
     return figure
 
 
@@ -347,7 +348,7 @@ def angular_figure(results):
     ax.axhline(2e-4, color=COLORS["black"], ls=":", label="2·10⁻⁴")
     ax.set(xlabel="step", ylabel="|L − L₀|/|L₀|", yscale="log", xlim=(0, FREE))
     ax.set_title("Angular momentum in free flight")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(ax)
     return figure
 
 

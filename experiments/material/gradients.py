@@ -18,7 +18,7 @@ from dynax import material as mat
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.material.kinematics import matmul, spherical, transpose, volume_change
 from dynax.mechanics import mpm
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_beside, new_figure
 from dynax.study import Study
 from experiments._together import together
 
@@ -290,7 +290,11 @@ def claims(config) -> list:
 
 
 def figures(results) -> dict:
-    return {"differences": v_figure(results), "adjoints": adjoint_figure(results)}
+    return {
+        "Gradients by automatic differentiation agree with differences "
+        "to second order.": v_figure(results),
+        "Each adjoint against the one that keeps every state.": adjoint_figure(results),
+    }
 
 
 def v_figure(results):
@@ -301,10 +305,15 @@ def v_figure(results):
             ax.plot(h, e, ".-", color=COLORS[color], ms=4, label=f"by {name}")
         ax.plot(h, h**2, ":", color=COLORS["black"], label="h²")
         ax.plot(h, 1e-15 / h, "--", color=COLORS["grey"], label="10⁻¹⁵/h")
-        ax.set(xscale="log", yscale="log", xlabel="h", ylim=(1e-13, 1e-1))
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="step h of the differences",
+            ylim=(1e-13, 1e-1),
+        )
         ax.set_title(law)
     axes[0, 0].set_ylabel("relative error of the difference")
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(axes[0, -1])
     return figure
 
 
@@ -322,14 +331,14 @@ def adjoint_figure(results):
                 at, gap = zip(*rows, strict=True)
                 label = f"{law}, by {by}"
                 ax.plot(gap, at, marker, color=COLORS[color], label=label, alpha=0.8)
-    ax.axvline(1e-5, color=COLORS["black"], ls=":")
+    ax.axvline(1e-5, color=COLORS["black"], ls=":", label="threshold")
     ax.set_yticks(
         range(len(kinds)), [f"{kind}: NaN" if kind == "SVD" else kind for kind in kinds]
     )
-    ax.set(xscale="log", xlim=(3e-18, 3e2), xlabel="|g/g₀ − 1|; at 10⁻¹⁷: none")
+    ax.set(xscale="log", xlim=(1e-18, 1e3), xlabel="|g/g₀ − 1| (10⁻¹⁷: equal)")
     ax.invert_yaxis()
     ax.set_title("Against the adjoint that keeps every state")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(ax)
     return figure
 
 

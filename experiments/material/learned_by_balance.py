@@ -16,7 +16,7 @@ import numpy as np
 from dynax import material as mat
 from dynax.claim import Claim, Control, Measured, at_least, at_most
 from dynax.mechanics import learn
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 from experiments.material import _training as laws
 from experiments.material._scenes import DT, Config as Shape, ZeroStress, floats, scene
@@ -242,8 +242,10 @@ def figures(results) -> dict:
     labels = [*names, *results["taught"]]
     ax.set_xticks(np.arange(len(labels)), labels)
     ax.set(yscale="log", ylabel="error of a free run, of zero stress's")
-    ax.legend()
-    return {"errors": figure}
+    legend_below(ax)
+    return {
+        "The errors of laws that were learned from the balance of momentum.": figure
+    }
 
 
 STUDY = Study(

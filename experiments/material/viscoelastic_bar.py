@@ -314,11 +314,16 @@ def claims(config) -> list:
 
 def figures(results) -> dict:
     return {
-        "forces": force_figure(results),
-        "hysteresis": loop_figure(results),
-        "complex modulus": modulus_figure(results),
-        "ledger": ledger_figure(results),
-        "strips": strip_movie(results),
+        "The force at the grip: measured, and by the laws.": force_figure(results),
+        "Force against displacement: the loops of the learned law.": loop_figure(
+            results
+        ),
+        "The complex modulus over frequency, found and in closed form.": modulus_figure(
+            results
+        ),
+        "The energy ledger of the learned law, and of one that runs "
+        "backwards.": ledger_figure(results),
+        "The strip moves, coloured by its stress.": strip_movie(results),
     }
 
 

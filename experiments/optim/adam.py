@@ -17,7 +17,7 @@ import numpy as np
 
 import dynax as dx
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 from experiments._together import together
 from experiments.optim._adam import (
@@ -301,7 +301,7 @@ def figures(results) -> dict:
     left.axhline(0, color=black, lw=0.6)
     left.set(xlabel="b/a", ylabel="sup V̇ / Σ(m²/D)", xlim=(0, 10), ylim=(-1.1, 1.6))
     left.set_title("Flow: the largest V̇")
-    left.legend(loc="upper left")
+    legend_below(left)
 
     b1, b2, flow, map_ = gather("random", "edge")
     for kind, color, label in (
@@ -339,11 +339,14 @@ def figures(results) -> dict:
         right.plot((1 - SLOW) * age, flow[k], "o", ms=3, **style)
     left.set(xlabel="a·t", ylabel="V", yscale="log")
     left.set_title("Along a solve, in a valley")
-    left.legend(loc="lower left")
+    legend_below(left)
     right.axhline(0, color=black, lw=0.6)
     right.set(xlabel="a·t", ylabel="sup V̇ / Σ(m̂²/D)", xscale="log", ylim=(-1.1, 2))
     right.set_title("With bias correction (lines: g = 0)")
-    return {"betas": plane, "time": other}
+    return {
+        "Which (β₁, β₂) let V of Adam rise: found, and as proved.": plane,
+        "V of Adam over time, and the steepest rise found with bias correction.": other,
+    }
 
 
 STUDY = Study(

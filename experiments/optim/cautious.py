@@ -19,7 +19,7 @@ import dynax as dx
 from dynax import kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.optim.adam import Adam
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -351,8 +351,8 @@ def figures(results) -> dict:
     right.set(xlabel="step", ylabel="f", yscale="log")
     right.set_title("Map: 4w₁² + w₂², ε = 0.01")
     for ax in (left, right):
-        ax.legend()
-    return {"cautious": figure}
+        legend_below(ax)
+    return {"H of the cautious flow falls, and f rises less often.": figure}
 
 
 STUDY = Study(

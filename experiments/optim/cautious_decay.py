@@ -18,7 +18,7 @@ import dynax as dx
 from dynax import kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
 from dynax.optim.adam import Adam
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -375,10 +375,13 @@ def figures(results) -> dict:
         right.plot(share, np.maximum(values, 1e-16), color=COLORS[color], label=label)
     right.set(yscale="log", xlabel="share of the run", ylabel="f")
     right.set_title("from (3.5, 5)")
-    left.legend(loc="lower right")
+    legend_below(left)
     right.set_ylim(1e-22, None)
-    right.legend(loc="lower left")
-    return {"toy": figure}
+    legend_below(right)
+    return {
+        "Cautious decay ends at a Pareto-minimal point of f, where "
+        "AdamW does not.": figure
+    }
 
 
 STUDY = Study(

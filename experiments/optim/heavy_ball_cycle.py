@@ -15,7 +15,7 @@ import numpy as np
 
 import dynax as dx
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -382,8 +382,11 @@ def figures(results) -> dict:
         right.plot(np.abs(x), ".-", ms=3, color=COLORS[colors[name]], label=name)
     right.set(xlabel="step k", ylabel="|x_k − x*|", yscale="log", ylim=(1e-8, 10))
     right.set_title("x₀ = x₋₁ = 3.3")
-    right.legend(loc="lower left")
-    return {"cycle": figure}
+    legend_below(right)
+    return {
+        "The heavy ball ends in a 3-cycle on a convex loss, where "
+        "others converge.": figure
+    }
 
 
 STUDY = Study(

@@ -16,7 +16,7 @@ import numpy as np
 
 import dynax as dx
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -286,8 +286,11 @@ def figures(results) -> dict:
     right.set(yscale="log", xlabel="t", ylabel="f − f*")
     right.set_title("The loss")
     for ax in (left, right):
-        ax.legend()
-    return {"online_subspace": figure}
+        legend_below(ax)
+    return {
+        "The change of H is of second order in the step, and a turning "
+        "P reaches the minimum.": figure
+    }
 
 
 STUDY = Study(

@@ -19,7 +19,7 @@ import dynax as dx
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.flow import Step
 from dynax.monitor import row_of_step
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -357,7 +357,7 @@ def figures(results) -> dict:
     left.axhline(0, color=COLORS["black"], lw=0.6)
     left.set(xlabel="step", ylabel="J/K")
     left.set_title(f"Every renewal, interval {interval}, ε = {large:g}")
-    left.legend()
+    legend_below(left)
 
     total = np.sum(seen["spent"], axis=1)
     colors = iter(("green", "blue", "orange", "vermilion"))
@@ -379,8 +379,8 @@ def figures(results) -> dict:
     right.set_xticks(config.intervals, [str(k) for k in config.intervals])
     right.minorticks_off()
     right.set_title("What renewals add to V")
-    right.legend()
-    return {"renewals": figure}
+    legend_below(right)
+    return {"The energy of SOAP jumps where its basis is renewed.": figure}
 
 
 STUDY = Study(

@@ -139,6 +139,10 @@ def claims(id: str, published: str, case: dict) -> list[Claim]:
 def figures(results: dict) -> dict:
     shown = {"network": (results["u"], "blue")}
     return {
-        "network": maps(results["u"], results["truth"]),
-        "errors": errors(shown, results["truth"], results["edges"]),
+        "The network's solution, and its difference from the reference.": maps(
+            results["u"], results["truth"]
+        ),
+        "The error over time, window by window.": errors(
+            shown, results["truth"], results["edges"]
+        ),
     }

@@ -18,7 +18,7 @@ from _space_time import clocked, errors, maps, values
 import dynax as dx
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt, ssbroyden
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 
 
 TITLE = "Allen–Cahn by causal networks: the optimizer decides"
@@ -262,7 +262,7 @@ def figures(results) -> dict:
         xlabel="CPU-seconds", ylabel="relative L2 error", yscale="log", xscale="log"
     )
     left.set_title("Error against time, compiling apart")
-    left.legend(fontsize=7)
+    legend_below(left, fontsize=7)
     rows = runs["SSBroyden, causal", 0]["records"]
     image = right.imshow(
         np.exp(rows.log_weights[rows.cycle >= 0]).T,
@@ -283,7 +283,9 @@ def figures(results) -> dict:
         if np.isfinite(runs[name, 0]["u"]).all()
     }
     return {
-        "time": figure,
-        "network": maps(best, truth),
-        "errors": errors(shown, truth),
+        "The error over the time spent, and the front of causal weights.": figure,
+        "The network's solution, and its difference from the reference.": maps(
+            best, truth
+        ),
+        "The error over time.": errors(shown, truth),
     }

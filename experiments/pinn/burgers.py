@@ -18,7 +18,7 @@ import dynax as dx
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
 from dynax.pinn.sampling import RAD
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 
 
 TITLE = "Burgers' shock by a network, second order, points where the residual is"
@@ -293,7 +293,7 @@ def figures(results) -> dict:
     left.set(xlabel="x", ylabel="u(1, x)")
     left.set_title("The shock at t = 1; grey: reference")
     left.locator_params(axis="x", nbins=5)
-    left.legend()
+    legend_below(left)
     for name, row in results["ledgers"].items():
         if name != "backwards":
             share = row.terms["dissipation"] / np.diff(
@@ -303,9 +303,9 @@ def figures(results) -> dict:
             right.plot(at, share, "o" if name == "network" else "-", ms=4, label=name)
     right.set(xlabel="t", ylabel="∫ ν uₓ² dx")
     right.set_title("What the shock dissipates")
-    right.legend()
+    legend_below(right)
     return {
-        "space and time": space_time,
-        "errors": errors(found, truth),
-        "shock": figure,
+        "The network's solution, and its difference from the reference.": space_time,
+        "The error over time.": errors(found, truth),
+        "The profile at the end, and the energy that the shock dissipates.": figure,
     }

@@ -280,7 +280,7 @@ def figures(results) -> dict:
         axis.set_title(f"{title}: {table(rows, key)[0, 1]} false")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return {"Each run: what it says of itself, and its error": figure}
+    return {"Each run: what it says of itself, and its error.": figure}
 
 
 def aside(rows, row) -> float:

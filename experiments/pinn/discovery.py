@@ -22,7 +22,7 @@ from dynax.newton import LevenbergMarquardt
 from dynax.pinn import inverse
 from dynax.pinn.interpolant import Constant
 from dynax.pinn.several import Several, SideBySide, side_by_side
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 
 
 TITLE = "What an equation hides, from 50 noisy numbers, and when they cannot tell"
@@ -497,9 +497,11 @@ def told(noise, runs) -> str:
 def figures(results) -> dict:
     with jax.enable_x64(True):
         return {
-            "data and solutions": solutions(results),
-            "hidden terms": hidden_terms(results),
-            "coefficients": coefficients(results),
+            "The measurements, and the solutions that were fitted to them.": solutions(
+                results
+            ),
+            "The hidden terms: true, and as found.": hidden_terms(results),
+            "Each coefficient found, over the true one.": coefficients(results),
         }
 
 
@@ -518,7 +520,7 @@ def solutions(results):
             found = jax.vmap(lambda t, k=k: run["u"](t, jnp.zeros(0))[k])(t)
             left.plot(t, found, color=COLORS[color], lw=1, label=name)
     left.set(xlabel="t", title="Swing: 25 times")
-    left.legend()
+    legend_below(left)
     run = runs["field", noise, 0]
     for k, color in enumerate(("blue", "vermilion")):
         truth = results["fields"][k]
@@ -562,7 +564,7 @@ def hidden_terms(results):
             label = "formula" if k == 0 else None
             ax.plot(z, powers @ run["values"], color=COLORS["blue"], lw=1, label=label)
         ax.set(xlabel=of, ylabel=f"h({of})", title=f"{name.capitalize()}")
-    axes[0, 0].legend()
+    legend_below(axes[0, 0])
     return figure
 
 
@@ -599,5 +601,5 @@ def coefficients(results):
         ylabel="found / true",
         title="Coefficients ± 2 standard errors; grey: ± 5 %; ×: none given",
     )
-    ax.legend()
+    legend_below(ax)
     return figure

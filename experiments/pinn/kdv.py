@@ -18,7 +18,7 @@ import dynax as dx
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
 from dynax.pde.etdrk4 import integrate
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 
 
 TITLE = "Solitons of Korteweg–de Vries by a network that marches"
@@ -239,7 +239,7 @@ def figures(results) -> dict:
         left.plot(x, u[-1], color=COLORS[color], label=name, lw=1)
     left.set(xlabel="x", ylabel="u")
     left.set_title(f"t = {truth.t[-1]:g}; grey: reference")
-    left.legend()
+    legend_below(left)
     for name in results["config"].audited:
         rows = results["ledgers"][f"{name}, network"]
         right.plot(edges[1:], np.abs(np.cumsum(rows.change)) + 1e-16, label=name)
@@ -247,9 +247,11 @@ def figures(results) -> dict:
     right.plot(edges[1:], np.abs(np.cumsum(rows.change)), "k--", label="energy, 2δ")
     right.set(xlabel="t", ylabel="|E(t) − E(0)|", yscale="log")
     right.set_title("What is conserved")
-    right.legend()
+    legend_below(right)
     return {
-        "space and time": maps(runs["ours", 0]["u"], truth),
-        "errors": errors(found, truth, edges),
-        "conserved": figure,
+        "The network's solution, and its difference from the reference.": maps(
+            runs["ours", 0]["u"], truth
+        ),
+        "The error over time.": errors(found, truth, edges),
+        "The profile at the end, and by how much the energy moves.": figure,
     }

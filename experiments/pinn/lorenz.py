@@ -19,7 +19,7 @@ from _space_time import Gauss
 
 from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
-from dynax.report import COLORS, movie, new_figure
+from dynax.report import COLORS, legend_below, movie, new_figure
 
 
 TITLE = "Lorenz by causal PINNs: one long window, and many short ones"
@@ -340,10 +340,15 @@ def claims(results) -> list[Claim]:
 
 def figures(results) -> dict:
     return {
-        "One window": one_window(results),
-        "The front of causal weights, over training": front(results),
-        "Which windows are solved, over their length and ε": phase(results),
-        "The march": marched_figure(results),
+        "One window: the path, the residual, and the front of causal "
+        "weights.": one_window(results),
+        "The front of causal weights moves through the window during training.": front(
+            results
+        ),
+        "Which windows are solved, over their length and the last ε.": phase(results),
+        "The march: the path, and its error against the reference.": marched_figure(
+            results
+        ),
     }
 
 
@@ -361,7 +366,7 @@ def one_window(results):
                 middle.plot(rows.chunks.mean(1), color=COLORS[color], lw=0.8)
     left.set(xlabel="t", ylabel="x(t)")
     left.set_title("Window Δt = 1; grey: the solution")
-    left.legend()
+    legend_below(left)
     middle.set(xlabel="cycle", ylabel="mean squared residual", yscale="log")
     middle.set_title("The wrong one's is small at first")
     rows = cases["causal", 0]["records"]
@@ -455,5 +460,5 @@ def marched_figure(results):
     bottom.set_title("Grows as the Lyapunov exponent 0.906 says (dashed)")
     grown = found["error"][1:50].max() * np.exp(0.906 * found["t"])
     bottom.plot(found["t"], grown, color=COLORS["grey"], lw=1, ls="--")
-    bottom.legend(ncols=3)
+    legend_below(bottom)
     return figure

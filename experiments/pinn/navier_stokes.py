@@ -21,7 +21,7 @@ from dynax import Claim, pde, pinn
 from dynax.newton import LevenbergMarquardt
 from dynax.pde.etdrk4 import integrate
 from dynax.pinn.diagnostics import error_growth
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 
 
 TITLE = "Decaying turbulence at Re = 100 by a network that marches"
@@ -267,10 +267,12 @@ def figures(results) -> dict:
         for ax, (name, picture, top) in zip(column, rows, strict=True):
             look = {"origin": "lower", "cmap": "RdBu_r", "vmin": -top, "vmax": top}
             image = ax.imshow(picture.T, extent=(0, 2 * np.pi) * 2, **look)
-            ax.set(xticks=[], yticks=[], title=f"{name}, t = {truth.t[k]:.3g}")
+            ax.set(xticks=[0, 6], yticks=[0, 6], xlabel="x", ylabel="y")
+            ax.set_title(f"{name}, t = {truth.t[k]:.3g}")
+            ax.label_outer()
             ax.grid(False)
             if k == moments[-1]:
-                pictures.colorbar(image, ax=ax)
+                pictures.colorbar(image, ax=ax, label="vorticity ω")
     figure, axes = new_figure(1, 3, size=(10.5, 3.2))
     left, middle, right = axes[0]
     for name, color in (("ours", "blue"), ("Re = 10", "vermilion")):
@@ -281,7 +283,7 @@ def figures(results) -> dict:
     left.set(xlabel="t", ylabel="‖ω − reference‖ / ‖reference‖", yscale="log")
     left.set(ylim=(1e-5, 1))
     left.set_title("Error of the vorticity")
-    left.legend()
+    legend_below(left)
     for name, field, color in (
         ("reference", truth.u, "black"),
         ("network", ours, "blue"),
@@ -292,7 +294,7 @@ def figures(results) -> dict:
         middle.plot(k, shells, color=COLORS[color], label=name)
     middle.set(xlabel="|k|", ylabel="enstrophy", xscale="log", yscale="log")
     middle.set_title(f"Spectra at t = {truth.t[-1]:g}")
-    middle.legend()
+    legend_below(middle)
     for name, color in (("kinetic", "blue"), ("enstrophy", "green")):
         for kind, mark in (("reference", "-"), ("network", "o")):
             rows = results["ledgers"][f"{name}, {kind}"]
@@ -302,8 +304,13 @@ def figures(results) -> dict:
             right.plot(at, fallen, mark, **look)
     right.set(xlabel="t", ylabel="E(t)/E(0) − 1")
     right.set_title("Energies fall")
-    right.legend()
-    return {"vorticity": pictures, "errors and energies": figure}
+    legend_below(right)
+    return {
+        "The vorticity of the reference and the network, and their "
+        "difference. The flow changes little in so short a time.": pictures,
+        "Error and spectra of the vorticity, and its energies: the "
+        "network's differ from the reference's by its own error.": figure,
+    }
 
 
 def spectrum(omega) -> np.ndarray:
