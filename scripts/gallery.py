@@ -36,42 +36,42 @@ OTHER = "Others"
 # picture → the figure shown (its caption begins so), and what is seen in it
 SEEN = {
     "lion-balance": (
-        "balance",
+        "For every κ",
         "The balance of a step holds to the round-off of float64 (blue) and float32 "
         "(squares) for every κ; with a residual 5 % too small it does not (crosses).",
     ),
     "lion-constrained": (
-        "paths",
+        "From outside",
         "Eight choices of κ lead from one start into eight sets, and to the "
         "optimum (×) of each.",
     ),
     "lion-cycle": (
-        "cycles",
+        "Lion at a constant",
         "At a constant learning rate Lion ends in cycles of two points, for a start "
         "between two proved edges; the mean loss never falls below a floor.",
     ),
     "lion-muon": (
-        "muon",
+        "Five Newton–Schulz",
         "Five Newton–Schulz steps leave singular values away from 1 (left), and "
         "training then stops short of the optimum (right).",
     ),
     "optim-heavy_ball_cycle": (
-        "cycle",
+        "The heavy ball",
         "Starts in the orange regions end in a cycle of three points and never "
         "reach the minimum (×), though the loss is convex.",
     ),
     "optim-immersion": (
-        "contraction",
+        "The distance to the manifold",
         "With the proved term all paths contract to the manifold at one rate (blue); "
         "without it they do not (orange).",
     ),
     "landscape-deep_linear": (
-        "modes",
+        "Deep linear networks",
         "Each mode of a deep linear network is learned in a step of its own, where the "
         "theory says, and the sharper the more layers there are.",
     ),
     "landscape-river_valley": (
-        "river valley",
+        "A large rate",
         "A constant learning rate stays on a noise floor (left); decaying it reveals "
         "the progress made along the river (right).",
     ),
