@@ -1,4 +1,4 @@
-"""What the two experiments on Kuramoto–Sivashinsky share: a network that marches."""
+"""What the two studies of Kuramoto–Sivashinsky share: a network that marches."""
 
 import dataclasses
 import functools
@@ -6,20 +6,21 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _space_time import clocked, errors, maps, values
 
-from dynax import Claim, pde, pinn
-from dynax.newton import LevenbergMarquardt
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
 from dynax.pde.etdrk4 import integrate
 from dynax.pinn.diagnostics import error_growth
+from dynax.study import Study
+from experiments.pinn import _study
 
 
-SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404"
 SPACE = {
     "causality": np.array([0.0, 1.0, 100.0]),
     "length": np.array([0.05, 0.1]),
     "seed": np.arange(2),
 }
+DIMS = _study.DIMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,111 +39,138 @@ class March:
     hand: int = 48  # modes of the state handed over
     levels: tuple = (50.0, 500.0, 5000.0)  # ε
 
-
-def training(points, levels, patience) -> pinn.Trainer:
-    objective = pinn.Objective(times=32, points=points, chunks=32)
-    annealing = pinn.Annealing(levels, patience=patience)
-    return pinn.Trainer(objective, LevenbergMarquardt(), annealing)
+    @property
+    def edges(self):
+        return np.arange(0, self.horizon + self.step / 2, self.step)
 
 
 def one_window(problem, causality, length, seed) -> dict:
     """A small network, 60 cycles; ε climbs to `causality`, 0: no causal weights."""
-    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
-    how, key = training(16, levels, 20), jax.random.key(seed)
-    t1 = jnp.asarray(length, jnp.result_type(float))
-    over = pinn.Window(jnp.zeros_like(t1), t1, problem.initial)
-    network = pinn.mlp_field(problem, key, width=12, depth=2)
-    out = pinn.solve(how, pinn.Model(network, problem), over, key, cycles=60)
-    u = how.objective.ansatz(problem, out.model.network, over)
-    truth = integrate(problem, t1[None], jnp.full(1, 200), n=96, points=32)[0, :, 0]
+    how = _study.recipe(32, 16, _study.climbing(causality), 20)
+    over = _study.window(problem, length)
+    u, said = _study.point(how, problem, over, seed, 12, 60)
+    gap = jnp.asarray(over.t1)[None]
+    truth = integrate(problem, gap, jnp.full(1, 200), n=96, points=32)[0, :, 0]
     x = jnp.linspace(problem.lower[0], problem.upper[0], 33)[:-1]
-    found = jax.vmap(lambda x: u(t1, x[None])[0])(x)
-    last = jnp.max(out.records.cycle)
-    return {
-        "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.state.solved,
-        "min_weight": jnp.exp(out.records.log_min[last]),
-        "loss": jnp.mean(out.records.chunks[last]),
-    }
+    found = jax.vmap(lambda x: u(over.t1, x[None])[0])(x)
+    return {"error": _study.apart(found, truth), **said}
 
 
-def march(problem, plan: March, progress) -> dict:
-    progress(0.0, "reference")
-    edges = np.arange(0, plan.horizon + plan.step / 2, plan.step)
-    times = np.linspace(0, plan.horizon, 10 * (len(edges) - 1) + 1)
-    truth = pde.reference(problem, times, 256, accuracy=plan.accuracy)
-    key, how = jax.random.key(0), training(plan.points, plan.levels, plan.cycles // 3)
+def study(title, problem, sizes, run, id, published) -> Study:
+    """Of one equation, its claims named by `id`."""
+
+    def truth(results):
+        plan = results.config
+        times = np.linspace(0, plan.horizon, 10 * (len(plan.edges) - 1) + 1)
+        return pde.reference(problem, times, 256, accuracy=plan.accuracy)
+
+    def hurried(results) -> dict:
+        """10 cycles a window: marched on regardless, and how far without that."""
+        go = marching(problem, results.config)
+        out, seconds = _study.clocked(go, 10, anyway=True)
+        error = pde.relative_l2(out.solution, results["truth"]).overall
+        return {"error": error, "reached": go(10).reached, "seconds": seconds}
+
+    def marched(results) -> dict:
+        plan, known = results.config, results["truth"]
+        before = results["hurried"]["seconds"]  # the same programs: it compiled them
+        tell = _study.teller(results, "march")
+        go = marching(problem, plan)
+        out, seconds = _study.clocked(go, plan.cycles, progress=tell)
+        edges = plan.edges[: len(out.certificates) + 1]
+        inside = known.t <= edges[-1] + 1e-12
+        seen = known._replace(t=known.t[inside], u=known.u[inside])
+        return {
+            "truth": seen,
+            "edges": edges,
+            "marched": out,
+            "u": _study.values(out.solution, seen),
+            "error": pde.relative_l2(out.solution, seen).overall,
+            "growth": error_growth(out.solution, seen, edges),
+            "seconds": seconds,
+            "compiling": before,
+        }
+
+    parts = {"truth": truth, "hurried": hurried, "march": marched}
+    claims = functools.partial(_claims, id, published)
+    return Study(
+        title,
+        _study.SOURCE,
+        sizes,
+        parts,
+        claims,
+        figures,
+        run=run,
+        space=SPACE,
+        dims=DIMS,
+    )
+
+
+def marching(problem, plan: March):
+    key = jax.random.key(0)
+    how = _study.recipe(32, plan.points, plan.levels, plan.cycles // 3)
     network = pinn.mlp_field(problem, key, plan.width, plan.depth, plan.modes)
     hand = functools.partial(pinn.interpolate, modes=plan.hand)
     model = pinn.Model(network, problem)
-    go = functools.partial(pinn.march, how, model, key, edges, handover=hand, block=10)
-    # the same programs, so the first call shows what compiling costs
-    _, first = clocked(go, 10, anyway=True)
-    marched, seconds = clocked(go, plan.cycles, progress=progress)
-    poor = go(10, anyway=True)
-    windows = edges[: len(marched.certificates) + 1]
-    inside = times <= windows[-1] + 1e-12
-    seen = truth._replace(t=truth.t[inside], u=truth.u[inside])
-    progress(1.0, "done")
-    return {
-        "plan": plan,
-        "truth": seen,
-        "edges": windows,
-        "marched": marched,
-        "u": values(marched.solution, seen),
-        "error": pde.relative_l2(marched.solution, seen).overall,
-        "growth": error_growth(marched.solution, seen, windows),
-        "poor": pde.relative_l2(poor.solution, truth).overall,
-        "stops": go(10).reached,
-        "seconds": seconds,
-        "compiling": first,
-    }
+    go = functools.partial(pinn.march, how, model, key, plan.edges)
+    return functools.partial(go, handover=hand, block=10)
 
 
-def claims(id: str, published: str, case: dict) -> list[Claim]:
-    claim = functools.partial(Claim.judged, SOURCE)
-    plan, marched = case["plan"], case["marched"]
-    done = marched.reached >= plan.horizon - 1e-9
+def _claims(id: str, published: str, plan: March) -> list:
+    def error(results) -> Measured:
+        found = results["march"]
+        done = found["marched"].reached >= plan.horizon - 1e-9
+        known = f"reference known to {found['truth'].self_error:.0e}"
+        time = f"{found['seconds']:.0f} CPU-s, before them {found['compiling']:.0f}"
+        windows = ", ".join(f"{g:.1e}" for g in found["growth"])
+        return Measured(
+            found["error"] if done else np.inf,
+            f"paper: {published}; {known}; {time} with compiling; by windows {windows}",
+        )
+
+    def refused(results) -> Measured:
+        every = results["march"]["marched"].certificates
+        cycles = ", ".join(str(c.cycles) for c in every)
+        return Measured(
+            len(plan.edges) - 1 - sum(c.holds for c in every),
+            f"{len(plan.edges) - 1} windows, ε = {plan.levels[-1]:g}; cycles {cycles}",
+        )
+
     return [
-        claim(
+        Claim(
             id,
             f"t ≤ {plan.horizon:g} by Δt = {plan.step:g}: relative L2 error",
-            case["error"] if done else np.inf,
-            f"≤ {plan.error:g}",
-            f"paper: {published}; reference known to {case['truth'].self_error:.0e}; "
-            f"{case['seconds']:.0f} CPU-s, before them {case['compiling']:.0f} with "
-            "compiling; by windows " + ", ".join(f"{g:.1e}" for g in case["growth"]),
+            at_most(plan.error, "of the size of what the paper reaches later"),
+            error,
         ),
-        claim(
-            f"{id}a",
-            "windows without a certificate",
-            sum(not c.holds for c in marched.certificates),
-            "≤ 0",
-            f"{len(marched.certificates)} windows, ε = {plan.levels[-1]:g}; cycles "
-            + ", ".join(str(c.cycles) for c in marched.certificates),
+        Claim(
+            f"{id}a", "windows without a certificate", equals(0, _study.SOLVED), refused
         ),
-        claim(
+        Control(
             f"{id}x",
             "10 cycles a window, marched on regardless: the error",
-            case["poor"],
-            f"≥ {plan.error:g} rejected",
+            at_least(plan.error, f"what {id} allows"),
+            lambda results: results["hurried"]["error"],
+            of=id,
         ),
-        claim(
+        Control(
             f"{id}y",
             "how far a march of 10 cycles a window gets before it stops",
-            case["stops"],
-            "≤ 0 rejected",
+            at_most(0, "its first window is not solved"),
+            lambda results: results["hurried"]["reached"],
+            of=f"{id}a",
         ),
     ]
 
 
-def figures(results: dict) -> dict:
-    shown = {"network": (results["u"], "blue")}
+def figures(results) -> dict:
+    found = results["march"]
+    shown = {"network": (found["u"], "blue")}
     return {
-        "The network's solution, and its difference from the reference.": maps(
-            results["u"], results["truth"]
+        "The network's solution, and its difference from the reference.": _study.maps(
+            found["u"], found["truth"]
         ),
-        "The error over time, window by window.": errors(
-            shown, results["truth"], results["edges"]
+        "The error over time, window by window.": _study.errors(
+            shown, found["truth"], found["edges"]
         ),
     }

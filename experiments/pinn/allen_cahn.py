@@ -13,19 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from _space_time import clocked, errors, maps, values
 
 import dynax as dx
-from dynax import Claim, pde, pinn
-from dynax.newton import LevenbergMarquardt, ssbroyden
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
+from dynax.newton import ssbroyden
 from dynax.report import COLORS, legend_below, new_figure
+from dynax.study import Study
+from experiments.pinn import _study
 
 
-TITLE = "Allen–Cahn by causal networks: the optimizer decides"
-SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Urbán et al., arXiv:2405.04230"
 PDE = pde.AllenCahn()
-CAUSAL, UNIFORM = pinn.Causal(), pinn.Uniform()
-ADAM = "Adam as published, float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,35 +51,15 @@ SIZES = {
     ),
 }
 SPACE = {"causality": np.array([0.0, 1.0, 100.0]), "seed": np.arange(2)}
+DIMS = _study.DIMS
+LEARNED = {"initial_weight": 100.0, "ansatz": pinn.penalised_initial}
+MELTING = {"ansatz": pinn.HeatKernelInitial(PDE.diffusion)}  # as heat conduction has it
 
 
-def training(config, method, scheme, inner, **start) -> pinn.Trainer:
-    objective = pinn.Objective(
-        times=config.times, points=config.points, chunks=32, scheme=scheme, **start
-    )
-    annealing = pinn.Annealing(config.levels, patience=1000 // max(inner, 20))
-    return pinn.Trainer(objective, method, annealing, inner=inner)
-
-
-def methods(config) -> dict:
-    """Name → training, seeds."""
-    learned = {"initial_weight": 100.0, "ansatz": pinn.penalised_initial}
-    broyden = lambda scheme: training(config, ssbroyden(), scheme, 100, **learned)
-    rate = optax.exponential_decay(1e-3, 5000, 0.9, staircase=True)
-    published = pinn.Objective(times=32, points=64, chunks=32, **learned)
-    adam = pinn.Trainer(published, optax.adam(rate), pinn.Annealing((14.0,)))
-    return {
-        "SSBroyden, causal": (broyden(CAUSAL), config.seeds),
-        "SSBroyden, uniform": (broyden(UNIFORM), config.seeds),
-        "Levenberg–Marquardt, causal": (newton(config), config.seeds),
-        ADAM: (adam, 1),
-    }
-
-
-def newton(config) -> pinn.Trainer:
-    """From what the heat equation makes of the initial state."""
-    melting = {"ansatz": pinn.HeatKernelInitial(PDE.diffusion)}
-    return training(config, LevenbergMarquardt(), CAUSAL, 1, **melting)
+def run(causality, seed) -> dict:
+    """A small network, 60 Levenberg–Marquardt cycles; ε climbs to `causality`."""
+    how = _study.recipe(32, 16, _study.climbing(causality), 20, **MELTING)
+    return _study.point(how, PDE, window(None, 32), seed, 10, 60)[1]
 
 
 def window(dtype=None, kept=None) -> pinn.Window:
@@ -91,201 +69,209 @@ def window(dtype=None, kept=None) -> pinn.Window:
     return pinn.Window(zero, zero + 1, initial)
 
 
-def run(causality, seed) -> dict:
-    """A small network, 60 Levenberg–Marquardt cycles; ε climbs to `causality`."""
-    config = Config(times=32, points=16, levels=(1.0,))
-    how = newton(config)
-    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
-    how = dataclasses.replace(how, annealing=pinn.Annealing(levels, patience=20))
-    key = jax.random.key(seed)
-    model = pinn.Model(pinn.mlp_field(PDE, key, width=10, depth=2), PDE)
-    out = pinn.solve(how, model, window(None, 32), key, cycles=60)
-    last = jnp.max(out.records.cycle)
-    return {
-        "solved": out.state.solved,
-        "min_weight": jnp.exp(out.records.log_min[last]),
-        "loss": jnp.mean(out.records.chunks[last]),
-        "initial": out.records.initial[last],
-    }
+def truth(results, times=41):
+    del results
+    t = np.linspace(0, 1, times)
+    return pde.reference(PDE, t, 512, modes=8176, step=1e-3, cache=True)
 
 
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return _measure(config, progress)
+def broyden(results, scheme) -> list:
+    """Self-scaled Broyden, 100 steps a cycle; the initial state is learned."""
+    config = results.config
+    how = _study.recipe(
+        config.times,
+        config.points,
+        config.levels,
+        10,
+        chunks=32,
+        method=ssbroyden(),
+        inner=100,
+        scheme=scheme,
+        **LEARNED,
+    )
+    return [trained(results, how, seed) for seed in range(config.seeds)]
 
 
-def _measure(config: Config, progress) -> dict:
-    progress(0.0, "reference")
-    times = np.linspace(0, 1, 41)
-    truth = pde.reference(PDE, times, 512, modes=8176, step=1e-3, cache=True)
-    plans = methods(config)
-    count, k, runs = sum(seeds for _, seeds in plans.values()), 0, {}
-    for name, (how, seeds) in plans.items():
-        for seed in range(seeds):
-            tell = functools.partial(_tell, progress, k / count, f"{name}, seed {seed}")
-            single = "float32" in name
-            with jax.enable_x64(not single), jax.numpy_dtype_promotion("standard"):
-                runs[name, seed] = trained(config, how, seed, truth, single, tell)
-            k += 1
-    progress(1.0, "done")
-    best = runs["Levenberg–Marquardt, causal", 0]
-    dense = pde.reference(PDE, 401, 512, modes=8176, step=1e-3, cache=True)
-    wrong = lambda t, x: best["function"](1 - t, x)  # time runs backwards
-    ledgers = {
-        "reference": pde.audit(PDE, dense),
-        "network": pde.audit(PDE, best["function"], times, 256),
-        "backwards": pde.audit(PDE, wrong, times, 256),
-    }
-    verdicts = {name: dx.verdict(rows, name) for name, rows in ledgers.items()}
-    out = {"config": config, "truth": truth, "runs": runs, "verdicts": verdicts}
-    return out | {"ledgers": jax.device_get(ledgers)}
+def newton(results) -> list:
+    """Levenberg–Marquardt from what the heat equation makes of the initial state."""
+    config = results.config
+    size = config.times, config.points
+    how = _study.recipe(*size, config.levels, 50, chunks=32, **MELTING)
+    return [trained(results, how, seed, config.kept) for seed in range(config.seeds)]
 
 
-def trained(config, how, seed, truth, single, tell) -> dict:
-    """Errors at each budget."""
-    key = jax.random.key(seed)
+def published(results) -> list:
+    """Adam, float32, a large network, ε = 14 (100 in the paper's units)."""
+    rate = optax.exponential_decay(1e-3, 5000, 0.9, staircase=True)
     wide = {"width": 128, "depth": 4, "modes": 10, "dtype": jnp.float32}
-    narrow = {"width": config.width, "depth": 3, "modes": config.modes}
-    network = pinn.mlp_field(PDE, key, **(wide if single else narrow))
-    melting = isinstance(how.objective.ansatz, pinn.HeatKernelInitial)
-    over = window(jnp.float32 if single else None, config.kept if melting else None)
+    _ = results["truth"]  # in float64
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        how = _study.recipe(32, 64, (14.0,), method=optax.adam(rate), **LEARNED)
+        return [trained(results, how, 0, **wide)]
+
+
+def trained(results, how, seed, kept=None, dtype=None, depth=3, **size) -> dict:
+    """Errors at each budget of time."""
+    config, key, known = results.config, jax.random.key(seed), results["truth"]
+    size = {"width": config.width, "modes": config.modes} | size
+    network = pinn.mlp_field(PDE, key, depth=depth, dtype=dtype, **size)
+    over = window(dtype, kept)
     model, block = pinn.Model(network, PDE), 1 if how.inner > 1 else 10
-    go = functools.partial(pinn.train, how, model, over, key, 10**6, block=block)
-    warm = functools.partial(pinn.train, how, model, over, key, block, block=block)
-    _, compiling = clocked(warm)
-    carry, used, errors_, parts = None, 0.0, [], []
+    go = functools.partial(pinn.train, how, model, over, key, block=block)
+    go(block)  # compiles
+    tell = _study.teller(results, "training", seed, config.seeds)
+    state, used, errors, parts = None, 0.0, [], []
     for budget in config.budgets:
         rest = max(budget - used, 1e-9)
-        out, seconds = clocked(go, seconds=rest, state=carry, progress=tell)
-        carry, used = out.state, used + seconds
+        told = {"seconds": rest, "state": state, "progress": tell}
+        out, seconds = _study.clocked(go, 10**6, **told)
+        state, used = out.state, used + seconds
         parts.append(out.records)
-        u = how.objective.ansatz(PDE, out.model.network, over)
-        errors_.append(pde.relative_l2(u, truth).overall)
-    records = jax.tree.map(lambda *a: np.concatenate(a), *parts)
+        u = how.solution(out.model, over)
+        errors.append(pde.relative_l2(u, known).overall)
     return {
-        "errors": np.asarray(errors_),
+        "errors": np.asarray(errors),
         "function": u,
-        "u": values(u, truth),
-        "records": records,
-        "certificate": how.certificate(out, over),
-        "compiling": compiling,
+        "u": _study.values(u, known),
+        "records": jax.tree.map(lambda *a: np.concatenate(a), *parts),
     }
 
 
-def _tell(progress, done, name, share, text):
-    del share
-    progress(done, f"{name}: {text}")
+def ledgers(results) -> dict:
+    """Of the free energy: the reference, the network, and that with time reversed."""
+    u, times = results["marquardt"][0]["function"], results["truth"].t
+    back = lambda t, x: u(1 - t, x)
+    return {
+        "reference": pde.audit(PDE, truth(results, 401)),
+        "network": pde.audit(PDE, u, times, 256),
+        "backwards": pde.audit(PDE, back, times, 256),
+    }
 
 
-def claims(results) -> list[Claim]:
-    config, runs = results["config"], results["runs"]
-    of = lambda name: np.stack([r["errors"] for (n, _), r in runs.items() if n == name])
-    causal, uniform = of("SSBroyden, causal"), of("SSBroyden, uniform")
-    marquardt, adam = of("Levenberg–Marquardt, causal"), of(ADAM)
-    claim = functools.partial(Claim.judged, SOURCE)
-    text = lambda e: ", ".join(
-        f"{b:g} s: {v:.1e}" for b, v in zip(config.budgets, e.mean(0), strict=True)
-    )
-    verdicts, seeds = results["verdicts"], f"mean of {config.seeds} seed(s)"
-    ratios = ", ".join(f"{r:.2g}" for r in uniform.mean(0) / causal.mean(0))
+PARTS = {
+    "truth": truth,
+    "causal": lambda results: broyden(results, pinn.Causal()),
+    "uniform": lambda results: broyden(results, pinn.Uniform()),
+    "marquardt": newton,
+    "adam": published,
+    "verdicts": lambda results: {
+        name: dx.verdict(rows, name) for name, rows in ledgers(results).items()
+    },
+}
+NAMES = {
+    "causal": ("SSBroyden, causal", "blue"),
+    "uniform": ("SSBroyden, uniform", "orange"),
+    "marquardt": ("Levenberg–Marquardt, causal", "green"),
+    "adam": ("Adam as published, float32", "vermilion"),
+}
 
-    def reached(ids, name, errors, asked, detail):
+
+def errors(results, part) -> np.ndarray:
+    """Seeds × budgets."""
+    return np.stack([run["errors"] for run in results[part]])
+
+
+def table(results, part) -> str:
+    means, budgets = errors(results, part).mean(0), results.config.budgets
+    each = (f"{b:g} s: {v:.1e}" for b, v in zip(budgets, means, strict=True))
+    return ", ".join(each)
+
+
+def at_budget(results, part, k) -> Measured:
+    reached = errors(results, part)[:, k]
+    text = f"mean of {len(reached)} seed(s); {table(results, part)}"
+    if part == "causal":
+        ratio = errors(results, "uniform").mean(0) / errors(results, part).mean(0)
+        text += f"; without weights {table(results, 'uniform')}; that over this "
+        text += ", ".join(f"{r:.2g}" for r in ratio)
+    return Measured(reached.mean(), text, (float(reached.min()), float(reached.max())))
+
+
+def stuck(results) -> Measured:
+    text = f"{table(results, 'adam')}; the paper trains 3·10⁵ steps"
+    return Measured(errors(results, "adam")[:, -1].mean(), text)
+
+
+def claims(config) -> list:
+    def reached(ids, name, part, asked):
         return [
-            claim(
+            Claim(
                 id,
-                f"{name}, {config.budgets[i]:g} CPU-s: relative L2 error",
-                errors[:, i].mean(),
-                f"≤ {most:g}",
-                detail,
-                (float(errors[:, i].min()), float(errors[:, i].max())),
+                f"{name}, {config.budgets[k]:g} CPU-s: relative L2 error",
+                at_most(most, "what this much time is said to be enough for"),
+                functools.partial(at_budget, part=part, k=k),
             )
-            for id, (i, most) in zip(ids, asked, strict=False)
+            for id, (k, most) in zip(ids, asked, strict=False)
         ]
 
+    melting = "causal Levenberg–Marquardt from a melting start"
     return [
-        *reached(
-            ("P3", "P3a"),
-            "causal SSBroyden",
-            causal,
-            config.broyden,
-            f"{seeds}; {text(causal)}; without weights {text(uniform)}; that over this "
-            f"{ratios}",
-        ),
-        *reached(
-            ("P3b", "P3c"),
-            "causal Levenberg–Marquardt from a melting start",
-            marquardt,
-            config.newton,
-            f"{seeds}; {text(marquardt)}",
-        ),
-        claim(
+        *reached(("P3", "P3a"), "causal SSBroyden", "causal", config.broyden),
+        *reached(("P3b", "P3c"), melting, "marquardt", config.newton),
+        Claim(
             "P3d",
             "the free energy falls on the reference: violations",
-            verdicts["reference"].violations,
-            "≤ 0",
+            equals(0, "a gradient flow"),
+            lambda results: _study.failing(results["verdicts"], "reference"),
         ),
-        claim(
+        Claim(
             "P3e",
             "and on the network",
-            verdicts["network"].violations,
-            "≤ 0",
-            f"{verdicts['network'].audited} intervals",
+            equals(0, _study.LAW),
+            lambda results: _study.failing(results["verdicts"], "network"),
         ),
-        claim(
+        Control(
             "P3x",
             "the published recipe (Adam, float32, ε = 100) at the last budget: error",
-            adam[:, -1].mean(),
-            f"≥ {config.stuck:g} rejected",
-            f"{text(adam)}; the paper trains 3·10⁵ steps",
+            at_least(config.stuck, "twice what P3 allows at the least budget, or more"),
+            stuck,
+            of="P3",
         ),
-        claim(
+        Control(
             "P3y",
             "claim P3e with time reversed: violations",
-            verdicts["backwards"].violations,
-            "≥ 1 rejected",
+            at_least(1, "one interval suffices"),
+            lambda results: _study.failing(results["verdicts"], "backwards"),
+            of="P3e",
         ),
     ]
 
 
 def figures(results) -> dict:
-    config, runs, truth = results["config"], results["runs"], results["truth"]
-    colors = dict(
-        zip(methods(config), ("blue", "orange", "green", "vermilion"), strict=True)
-    )
+    truth, budgets = results["truth"], results.config.budgets
     figure, axes = new_figure(1, 2, size=(8.4, 3.3))
     left, right = axes[0]
-    for (name, seed), case in runs.items():
-        label = name if seed == 0 else None
-        color = COLORS[colors[name]]
-        left.plot(config.budgets, case["errors"], "o-", color=color, ms=3, label=label)
+    shown = {}
+    for part, (name, color) in NAMES.items():
+        for k, case in enumerate(results[part]):
+            look = {"color": COLORS[color], "ms": 3, "label": name if k == 0 else None}
+            left.plot(budgets, case["errors"], "o-", **look)
+        if np.isfinite(results[part][0]["u"]).all():
+            shown[name] = results[part][0]["u"], color
     left.set(
         xlabel="CPU-seconds", ylabel="relative L2 error", yscale="log", xscale="log"
     )
     left.set_title("Error against time, compiling apart")
     legend_below(left, fontsize=7)
-    rows = runs["SSBroyden, causal", 0]["records"]
-    image = right.imshow(
-        np.exp(rows.log_weights[rows.cycle >= 0]).T,
-        aspect="auto",
-        origin="lower",
-        extent=(0, np.sum(rows.cycle >= 0), 0, 1),
-        vmin=0,
-        vmax=1,
-    )
-    right.grid(False)
-    figure.colorbar(image, ax=right, label="w(t)")
-    right.set(xlabel="cycle of 100 steps", ylabel="t")
-    right.set_title("Causal weights; ε steps up")
-    best = runs["Levenberg–Marquardt, causal", 0]["u"]
-    shown = {
-        name: (runs[name, 0]["u"], color)
-        for name, color in colors.items()
-        if np.isfinite(runs[name, 0]["u"]).all()
-    }
+    rows = results["causal"][0]["records"]
+    _study.weights(figure, right, rows, "cycle of 100 steps")
     return {
         "The error over the time spent, and the front of causal weights.": figure,
-        "The network's solution, and its difference from the reference.": maps(
-            best, truth
+        "The network's solution, and its difference from the reference.": _study.maps(
+            results["marquardt"][0]["u"], truth
         ),
-        "The error over time.": errors(shown, truth),
+        "The error over time.": _study.errors(shown, truth),
     }
+
+
+STUDY = Study(
+    "Allen–Cahn by causal networks: the optimizer decides",
+    f"{_study.SOURCE}; Urbán et al., arXiv:2405.04230",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

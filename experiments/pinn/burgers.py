@@ -7,25 +7,26 @@ network's energy falls as the equation says, audited without knowing the solutio
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _space_time import clocked, errors, maps, values
 
 import dynax as dx
-from dynax import Claim, pde, pinn
-from dynax.newton import LevenbergMarquardt
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.pinn.sampling import RAD
 from dynax.report import COLORS, legend_below, new_figure
+from dynax.study import Study
+from experiments.pinn import _study
 
 
-TITLE = "Burgers' shock by a network, second order, points where the residual is"
-SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Wu et al., arXiv:2207.10289"
+SOURCE = f"{_study.SOURCE}; Wu et al., arXiv:2207.10289"
 PUBLISHED = "SOAP 4.0e-5 (arXiv:2502.00604)"
 LEVELS = (0.5, 5.0, 50.0, 500.0)
+RATE = 2e-3  # of Adam and of SOAP
 EXACT = pde.Burgers()
+BLOCK, INTERVALS = 20, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,55 +52,20 @@ SPACE = {
     "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
-DIMS = {"residual": ["chunk"]}
-BLOCK = 20
-
-
-def problem(viscosity) -> pde.Burgers:
-    """Its viscosity traced: one program serves all."""
-    number: Any = jnp.asarray(viscosity, jnp.result_type(float))
-    return pde.Burgers(number)
-
-
-def window(equation) -> pinn.Window:
-    zero = jnp.zeros((), jnp.result_type(float))
-    return pinn.Window(zero, zero + 1, equation.initial)
-
-
-def training(config: Config, method=None) -> pinn.Trainer:
-    method = LevenbergMarquardt() if method is None else method
-    sampler = RAD(32, config.points, config.pool, offset=0.1)
-    objective = pinn.Objective(times=32, points=config.points, chunks=32)
-    return pinn.Trainer(objective, method, pinn.Annealing(LEVELS), sampler=sampler)
-
-
-def solution(how, out, over):
-    return how.objective.ansatz(out.model.pde, out.model.network, over)
+DIMS = _study.DIMS
 
 
 def run(viscosity, causality, seed) -> dict:
     """A small network; ε climbs to `causality`, 0 being no causal weights."""
-    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
-    objective = pinn.Objective(times=16, points=32, chunks=16)
-    annealing = pinn.Annealing(levels, patience=40)
-    how = pinn.Trainer(objective, LevenbergMarquardt(), annealing)
-    key, equation = jax.random.key(seed), problem(viscosity)
-    over, network = window(equation), pinn.mlp_field(equation, key, width=12, depth=2)
-    out = pinn.solve(how, pinn.Model(network, equation), over, key, cycles=120)
-    u = solution(how, out, over)
+    how = _study.recipe(16, 32, _study.climbing(causality), 40)
+    equation = _study.traced(pde.Burgers, viscosity)
+    u, said = _study.point(how, equation, _study.window(equation), seed, 12, 120)
     x = jnp.linspace(-1, 1, 201)
     t = jnp.linspace(0.05, 1, 20)
     found = jax.vmap(lambda t: jax.vmap(lambda x: u(t, x[None])[0])(x))(t)
     over_x = jax.vmap(cole_hopf, (None, 0, None))
     truth = jax.vmap(over_x, (0, None, None))(t, x, equation.viscosity)
-    last = jnp.max(out.records.cycle)
-    return {
-        "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.state.solved,
-        "min_weight": jnp.exp(out.records.log_min[last]),
-        "loss": jnp.mean(out.records.chunks[last]),
-        "residual": out.records.chunks[last],
-    }
+    return {"error": _study.apart(found, truth), **said}
 
 
 def cole_hopf(t, x, viscosity):
@@ -111,178 +77,205 @@ def cole_hopf(t, x, viscosity):
     return -jnp.sum(share * jnp.sin(y))
 
 
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return _measure(config, progress)
+def truth(results):
+    accuracy = results.config.accuracy
+    return pde.reference(EXACT, INTERVALS + 1, 1024, accuracy=accuracy)
 
 
-def _measure(config: Config, progress) -> dict:
-    progress(0.0, "reference")
-    truth = pde.reference(EXACT, 101, 1024, accuracy=config.accuracy)
-    names = [*(("ours", seed) for seed in range(config.seeds)), ("2ν", 0)]
-    first_order = {
-        "Adam": dx.as_optax(dx.Adam(), 2e-3),
-        "SOAP": dx.as_optax(dx.SOAP(), 2e-3),
-    }
-    names += [(name, 0) for name in first_order]
-    found = {}
-    for k, (name, seed) in enumerate(names):
-        tell = functools.partial(_tell, progress, k, len(names), f"{name}, seed {seed}")
-        how, equation = training(config), problem(EXACT.viscosity)
-        cycles, limit = config.cycles, None
-        if name == "2ν":
-            equation = problem(2 * EXACT.viscosity)
-        elif name in first_order:
-            how = training(config, first_order[name])
-            cycles, limit = 10**6, found["ours", 0]["seconds"]
-        key, over = jax.random.key(seed), window(equation)
-        network = pinn.mlp_field(equation, key, width=config.width, depth=config.depth)
-        go = functools.partial(
-            pinn.train, how, pinn.Model(network, equation), over, key
-        )
-        go = functools.partial(go, block=BLOCK)
-        _, first = clocked(go, cycles=BLOCK)
-        out, seconds = clocked(go, cycles=cycles, seconds=limit, progress=tell)
-        u = solution(how, out, over)
-        found[name, seed] = {
-            "u": values(u, truth),
-            "error": pde.relative_l2(u, truth).overall,
-            "seconds": seconds,
-            "compiling": first - seconds * BLOCK / int(out.state.cycle),
-            "certificate": how.certificate(out, over),
-            "records": out.records,
-        }
-        if k == 0:
-            ledgers, points = audits(u, truth), functools.partial(drawn, how, u, over)
-    progress(1.0, "done")
-    verdicts = {name: dx.verdict(rows, name) for name, rows in ledgers.items()}
-    found = {"config": config, "truth": truth, "runs": found, "points": points}
-    return found | {"ledgers": ledgers, "verdicts": verdicts}
+def sampler(config) -> RAD:
+    return RAD(32, config.points, config.pool, offset=0.1)
 
 
-def _tell(progress, k, count, name, share, text):
-    progress((k + share) / count, f"{name}: {text}")
+def recipe(config, method=None) -> pinn.Trainer:
+    more = {"method": method, "sampler": sampler(config)}
+    return _study.recipe(32, config.points, LEVELS, **more)
 
 
-def audits(u, truth) -> dict:
-    """Ledgers of ∫½u² dx: of the network, of the reference, and of that backwards."""
-    times = np.linspace(0, 1, 11)
-    back = truth._replace(u=truth.u[::-1])
+def trained(results, name, seed=0, times=1, method=None, seconds=None) -> dict:
+    """A network at `times` ν, beside the reference; for as many `seconds` if given."""
+    config, known = results.config, results["truth"]
+    how, key = recipe(config, method), jax.random.key(seed)
+    equation = _study.traced(pde.Burgers, times * EXACT.viscosity)
+    over = _study.window(equation)
+    network = pinn.mlp_field(equation, key, width=config.width, depth=config.depth)
+    model = pinn.Model(network, equation)
+    go = functools.partial(pinn.train, how, model, over, key, block=BLOCK)
+    _, first = _study.clocked(go, cycles=BLOCK)
+    cycles = config.cycles if seconds is None else 10**6
+    tell = _study.teller(results, name, seed, config.seeds)
+    out, spent = _study.clocked(go, cycles=cycles, seconds=seconds, progress=tell)
+    u, ran = how.solution(out.model, over), int(out.state.cycle)
     return {
-        "network": pde.audit(EXACT, u, times, 2048, name="square"),
-        "reference": pde.audit(EXACT, truth, name="square"),
+        "function": u,
+        "u": _study.values(u, known),
+        "error": pde.relative_l2(u, known).overall,
+        "seconds": spent,
+        "compiling": first - spent * BLOCK / ran,
+        "cycles": ran,
+        "certificate": how.certificate(out, over),
+    }
+
+
+def ours(results) -> list:
+    seeds = range(results.config.seeds)
+    return [trained(results, f"seed {seed}", seed) for seed in seeds]
+
+
+def first_order(results, name, method) -> dict:
+    """As many seconds as ours."""
+    seconds = results["ours"][0]["seconds"]
+    method = dx.as_optax(method, RATE)
+    return trained(results, name, method=method, seconds=seconds)
+
+
+def ledgers(results) -> dict:
+    """Of ∫½u² dx: of the network, of the reference, and of that backwards."""
+    known, times = results["truth"], np.linspace(0, 1, 11)
+    back = known._replace(u=known.u[::-1])
+    ours = results["ours"][0]["function"]
+    return {
+        "network": pde.audit(EXACT, ours, times, 2048, name="square"),
+        "reference": pde.audit(EXACT, known, name="square"),
         "backwards": pde.audit(EXACT, back, name="square"),
     }
 
 
-def drawn(how, u, over) -> pde.Points:
-    """The points of one more cycle."""
-    residual = lambda t, x: EXACT.residual(u, t, x)
-    draw = jax.jit(lambda key: how.sampler(key, EXACT, over, jnp.float64, residual))
+def points(results) -> pde.Points:
+    """Those of one more cycle."""
+    u, choose = results["ours"][0]["function"], sampler(results.config)
+    residual, over = lambda t, x: EXACT.residual(u, t, x), _study.window(EXACT)
+    draw = jax.jit(lambda key: choose(key, EXACT, over, jnp.float64, residual))
     return jax.device_get(draw(jax.random.key(1)))
 
 
-def claims(results) -> list[Claim]:
-    config, runs, verdicts = results["config"], results["runs"], results["verdicts"]
-    ours = [run for (name, _), run in runs.items() if name == "ours"]
-    errors = [run["error"] for run in ours]
-    seconds = [run["seconds"] for run in ours]
+PARTS = {
+    "truth": truth,
+    "ours": ours,
+    "2ν": lambda results: trained(results, "2ν", times=2),
+    "Adam": lambda results: first_order(results, "Adam", dx.Adam()),
+    "SOAP": lambda results: first_order(results, "SOAP", dx.SOAP()),
+    "ledgers": ledgers,
+    "verdicts": lambda results: {
+        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
+    },
+    "points": points,
+}
+
+
+def error(results) -> Measured:
+    off = f"the reference is off by {results['truth'].self_error:.0e}"
+    text = f"{results.config.seeds} seeds; {off}; published: {PUBLISHED}"
+    return largest([run["error"] for run in results["ours"]], text)
+
+
+def seconds(results) -> Measured:
+    first = results["ours"][0]
+    apart = f"compiling, apart: {first['compiling']:.0f} s"
+    text = f"{first['cycles']} cycles; {apart}"
+    return largest([run["seconds"] for run in results["ours"]], text)
+
+
+def certified(results) -> Measured:
+    ours = results["ours"]
     held = [run["error"] for run in ours if run["certificate"].holds]
-    adam, soap, doubled = runs["Adam", 0], runs["SOAP", 0], runs["2ν", 0]
-    claim = functools.partial(Claim.judged, SOURCE)
+    reasons = "; ".join(run["certificate"].reason for run in ours)
+    return Measured(max(held, default=0), f"{len(held)} have one; {reasons}")
+
+
+def dissipated(results) -> Measured:
+    """Checks that fail; and Σ|∫∫ur| over Σ∫∫νuₓ²."""
+    terms = results["ledgers"]["network"].terms
+    work = np.abs(terms["residual"]).sum() / terms["dissipation"].sum()
+    found = _study.failing(results["verdicts"], "network")
+    text = "Ė = −∫νuₓ² dx + ∫ur dx, E falls; the residual's work is "
+    return found._replace(detail=f"{found.detail}; {text}{work:.0e} of the dissipation")
+
+
+def of_first_order(results, name) -> Measured:
+    found, adam = results[name], results["Adam"]["error"]
+    text = f"learning rate {RATE:g}, {found['cycles']} steps"
+    if name != "Adam":
+        text += f"; {found['error'] / adam:.2g} times Adam's error"
+    return Measured(found["error"], text)
+
+
+def claims(config) -> list:
+    far = at_least(3 * config.error, "three times what P5 allows")
     return [
-        claim(
+        Claim(
             "P5",
             "Burgers, ν = 0.01/π, to t = 1: the largest relative L2 error",
-            max(errors),
-            f"≤ {config.error:g}",
-            f"{config.seeds} seeds; the reference is off by "
-            f"{results['truth'].self_error:.0e}; published: {PUBLISHED}",
-            (min(errors), max(errors)),
+            at_most(config.error, "what this size is for; published at the full one"),
+            error,
         ),
-        claim(
+        Claim(
             "P5a",
             "its training: the most seconds of processor time",
-            max(seconds),
-            f"≤ {config.seconds:g}",
-            f"{int(ours[0]['records'].cycle[-1]) + 1} cycles; compiling, apart: "
-            f"{ours[0]['compiling']:.0f} s",
-            (min(seconds), max(seconds)),
+            at_most(config.seconds, _study.BUDGET),
+            seconds,
         ),
-        claim(
+        Claim(
             "P5b",
             "solutions with a certificate: the largest error",
-            max(held, default=0),
-            f"≤ {config.error:g}",
-            f"{len(held)} of {config.seeds} have one; "
-            + "; ".join(run["certificate"].reason for run in ours),
+            at_most(config.error, "as P5"),
+            certified,
         ),
-        claim(
+        Claim(
             "P5c",
             "∫½u² dx along the network: checks of its ledger that fail",
-            verdicts["network"].violations,
-            "≤ 0",
-            "Ė = −∫νuₓ² dx + ∫ur dx, E falls: 10 intervals of time; the residual's "
-            f"work is {work(results['ledgers']['network']):.0e} of the dissipation",
+            equals(0, _study.LAW),
+            dissipated,
         ),
-        claim(
+        Claim(
             "P5d",
             "the same along the reference",
-            verdicts["reference"].violations,
-            "≤ 0",
-            f"{verdicts['reference'].audited} intervals",
+            equals(0, _study.LAW),
+            lambda results: _study.failing(results["verdicts"], "reference"),
         ),
-        claim(
+        Control(
             "P5x",
             "claim P5 of a network trained with 2ν",
-            doubled["error"],
-            f"≥ {3 * config.error:g} rejected",
+            far,
+            lambda results: results["2ν"]["error"],
+            of="P5",
         ),
-        claim(
+        Control(
             "P5y",
             "claim P5 with Adam, of as many seconds",
-            adam["error"],
-            f"≥ {3 * config.error:g} rejected",
-            f"learning rate 2e-3, {int(adam['records'].cycle[-1]) + 1} steps",
+            far,
+            functools.partial(of_first_order, name="Adam"),
+            of="P5",
         ),
-        claim(
+        Control(
             "P5w",
             "claim P5 with SOAP, of as many seconds",
-            soap["error"],
-            f"≥ {3 * config.error:g} rejected",
-            f"learning rate 2e-3, {int(soap['records'].cycle[-1]) + 1} steps; "
-            f"{soap['error'] / adam['error']:.2g} times Adam's error",
-            control=True,
+            far,
+            functools.partial(of_first_order, name="SOAP"),
+            of="P5",
         ),
-        claim(
+        Control(
             "P5z",
             "claim P5d with time reversed: checks that fail",
-            verdicts["backwards"].violations,
-            f"≥ {verdicts['backwards'].audited} rejected",
+            at_least(INTERVALS, "one or more in every interval"),
+            lambda results: _study.failing(results["verdicts"], "backwards"),
+            of="P5d",
         ),
     ]
 
 
-def work(ledger) -> float:
-    """Σ|∫∫ur| over Σ∫∫νuₓ²."""
-    terms = ledger.terms
-    return float(np.abs(terms["residual"]).sum() / terms["dissipation"].sum())
-
-
 def figures(results) -> dict:
-    truth, runs, points = results["truth"], results["runs"], results["points"]()
-    ours = runs["ours", 0]
-    space_time = maps(ours["u"], truth)
-    last = space_time.axes[2]
-    t = np.repeat(points.t, points.x.shape[1])
-    last.scatter(t, points.x[..., 0], s=2, color="white", alpha=0.7, lw=0)
-    last.set_title("log₁₀ |error|; dots: points drawn")
+    truth, drawn = results["truth"], results["points"]
     found = {
-        "ours": (ours["u"], "blue"),
-        "2ν": (runs["2ν", 0]["u"], "orange"),
-        "Adam": (runs["Adam", 0]["u"], "vermilion"),
-        "SOAP": (runs["SOAP", 0]["u"], "purple"),
+        "ours": (results["ours"][0]["u"], "blue"),
+        "2ν": (results["2ν"]["u"], "orange"),
+        "Adam": (results["Adam"]["u"], "vermilion"),
+        "SOAP": (results["SOAP"]["u"], "purple"),
     }
+    space_time = _study.maps(found["ours"][0], truth)
+    last = space_time.axes[2]
+    t = np.repeat(drawn.t, drawn.x.shape[1])
+    last.scatter(t, drawn.x[..., 0], s=2, color="white", alpha=0.7, lw=0)
+    last.set_title("log₁₀ |error|; dots: points drawn")
     figure, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     x = truth.axes[0]
@@ -294,18 +287,30 @@ def figures(results) -> dict:
     left.set_title("The shock at t = 1; grey: reference")
     left.locator_params(axis="x", nbins=5)
     legend_below(left)
-    for name, row in results["ledgers"].items():
-        if name != "backwards":
-            share = row.terms["dissipation"] / np.diff(
-                truth.t if name == "reference" else np.linspace(0, 1, 11)
-            )
-            at = (np.arange(len(share)) + 0.5) / len(share)
-            right.plot(at, share, "o" if name == "network" else "-", ms=4, label=name)
+    for name, times, mark in (
+        ("network", np.linspace(0, 1, 11), "o"),
+        ("reference", truth.t, "-"),
+    ):
+        share = results["ledgers"][name].terms["dissipation"] / np.diff(times)
+        right.plot((times[1:] + times[:-1]) / 2, share, mark, ms=4, label=name)
     right.set(xlabel="t", ylabel="∫ ν uₓ² dx")
     right.set_title("What the shock dissipates")
     legend_below(right)
     return {
         "The network's solution, and its difference from the reference.": space_time,
-        "The error over time.": errors(found, truth),
+        "The error over time.": _study.errors(found, truth),
         "The profile at the end, and the energy that the shock dissipates.": figure,
     }
+
+
+STUDY = Study(
+    "Burgers' shock by a network, second order, points where the residual is",
+    SOURCE,
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

@@ -11,7 +11,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _in_units import (
+
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
+from dynax.newton import LevenbergMarquardt
+from dynax.pinn.networks import MLP, Box, Field
+from dynax.report import COLORS, new_figure
+from dynax.study import Study
+from experiments.pinn._in_units import (
     Attractor,
     Duffing,
     Epidemic,
@@ -25,13 +32,6 @@ from _in_units import (
     pulse,
     truth,
 )
-
-from dynax import pde, pinn
-from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
-from dynax.newton import LevenbergMarquardt
-from dynax.pinn.networks import MLP, Box, Field
-from dynax.report import COLORS, new_figure
-from dynax.study import Study
 
 
 RTOL = 1e-2  # what a certificate promises
@@ -122,10 +122,9 @@ def run(time, size, seed) -> dict:
 def rows(results) -> list[dict]:
     """What every run says of itself, and what it is."""
     config, found = results.config, []
-    with jax.enable_x64(True):
-        for k, name in enumerate(config.problems):
-            results.tell(k / len(config.problems), name)
-            found += judged(name, config)
+    for k, name in enumerate(config.problems):
+        results.tell(k / len(config.problems), name)
+        found += judged(name, config)
     return found
 
 

@@ -4,25 +4,21 @@ needs to be: what a march gains by causal weights and certificates is that it sa
 far it got.
 """
 
-import _kuramoto_sivashinsky as common
-import jax
-from _kuramoto_sivashinsky import (
-    SOURCE as SOURCE,
+from dynax import pde
+from experiments.pinn import _kuramoto_sivashinsky as common
+from experiments.pinn._kuramoto_sivashinsky import (
+    DIMS as DIMS,
     SPACE as SPACE,
-    March as Config,
-    figures as figures,
+    March,
 )
 
-from dynax import Claim, pde
 
-
-TITLE = "Chaos by a network that marches"
 PROBLEM = pde.ChaoticKuramotoSivashinsky()
 LEVELS = (250.0, 2500.0, 25000.0)
 SIZES = {
-    "quick": Config(0.05, 0.05, 5e-4, modes=4, levels=LEVELS),
-    "long": Config(0.1, 0.05, 5e-4, 1e-7, 4, levels=LEVELS),
-    "full": Config(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128, levels=LEVELS),
+    "quick": March(0.05, 0.05, 5e-4, modes=4, levels=LEVELS),
+    "long": March(0.1, 0.05, 5e-4, 1e-7, 4, levels=LEVELS),
+    "full": March(1.0, 0.05, 1e-3, 1e-9, 6, 1000, 32, 3, 128, levels=LEVELS),
 }
 
 
@@ -30,10 +26,11 @@ def run(causality, length, seed) -> dict:
     return common.one_window(PROBLEM, causality, length, seed)
 
 
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return common.march(PROBLEM, config, progress)
-
-
-def claims(results) -> list[Claim]:
-    return common.claims("P4c", "2.3e-2 at T = 0.5", results)
+STUDY = common.study(
+    "Chaos by a network that marches",
+    PROBLEM,
+    SIZES,
+    run,
+    "P4c",
+    "2.3e-2 at T = 0.5",
+)

@@ -6,23 +6,20 @@ well, but to another solution, whose energy is not this equation's.
 """
 
 import dataclasses
-import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _space_time import Gauss, clocked, errors, maps, values
 
 import dynax as dx
-from dynax import Claim, pde, pinn
-from dynax.newton import LevenbergMarquardt
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.pde.etdrk4 import integrate
 from dynax.report import COLORS, legend_below, new_figure
+from dynax.study import Study
+from experiments.pinn import _study
 
 
-TITLE = "Solitons of Korteweg–de Vries by a network that marches"
-SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404; Zabusky, Kruskal, PRL 15 (1965)"
 PUBLISHED = "SOAP 3.4e-4 (arXiv:2502.00604)"
 EXACT = pde.KdV()
 ALL = tuple(EXACT.functionals())
@@ -38,9 +35,18 @@ class Config:
     points: int = 96  # at each of 16 times
     modes: int = 128  # of the state handed over: uₓₓₓ shows what is cut off
     error: float = 1e-3  # claimed of the solution
-    seconds: float = 20  # and of its training
+    seconds: float = 60  # and of its training
     accuracy: float = 1e-6  # of the reference
     audited: tuple[str, ...] = ("energy",)
+
+    @property
+    def edges(self):
+        return np.arange(0, self.horizon + self.step / 2, self.step)
+
+    @property
+    def levels(self):
+        """ε: the shorter the window, the less a residual moves the solution in it."""
+        return 0.5 / self.step**2 * np.asarray([1.0, 10.0, 100.0, 1000.0])
 
 
 SIZES = {
@@ -53,171 +59,102 @@ SPACE = {
     "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
-DIMS = {"residual": ["chunk"]}
-BLOCK = 10
+DIMS = _study.DIMS
 
 
-def problem(delta) -> pde.KdV:
-    """Its δ traced: one program serves all."""
-    number: Any = jnp.asarray(delta, jnp.result_type(float))
-    return pde.KdV(number)
-
-
-def training(points, levels, patience) -> pinn.Trainer:
-    objective = pinn.Objective(times=16, points=points, chunks=16)
-    annealing = pinn.Annealing(levels, patience=patience)
-    method = LevenbergMarquardt()
-    return pinn.Trainer(objective, method, annealing, sampler=Gauss(16, points))
-
-
-def levels(config) -> np.ndarray:
-    """ε: the shorter the window, the less a residual moves the solution in it."""
-    return 0.5 / config.step**2 * np.asarray([1.0, 10.0, 100.0, 1000.0])
+def recipe(points, levels, patience) -> pinn.Trainer:
+    sampler = _study.Gauss(16, points)
+    return _study.recipe(16, points, levels, patience, sampler=sampler)
 
 
 def run(delta, causality, seed) -> dict:
     """One window [0, 0.3], a small network; ε climbs to `causality`, 0: no weights."""
-    ascending = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
-    how, equation = training(32, ascending, 40), problem(delta)
-    key, zero = jax.random.key(seed), jnp.zeros((), jnp.result_type(float))
-    over = pinn.Window(zero, zero + 0.3, equation.initial)
-    network = pinn.mlp_field(equation, key, width=12, depth=2)
-    out = pinn.solve(how, pinn.Model(network, equation), over, key, cycles=120)
-    u = how.objective.ansatz(equation, out.model.network, over)
-    gaps = jnp.full(10, 0.03, zero.dtype)
+    how, equation = (
+        recipe(32, _study.climbing(causality), 40),
+        _study.traced(pde.KdV, delta),
+    )
+    u, said = _study.point(how, equation, _study.window(equation, 0.3), seed, 12, 120)
+    gaps = jnp.full(10, 0.03)
     truth = integrate(equation, gaps, jnp.full(10, 30), n=192, points=64)[..., 0]
     x = jnp.linspace(-1, 1, 65)[:-1]
     found = jax.vmap(lambda t: jax.vmap(lambda x: u(t, x[None])[0])(x))(gaps.cumsum())
-    last = jnp.max(out.records.cycle)
-    return {
-        "error": jnp.linalg.norm(found - truth) / jnp.linalg.norm(truth),
-        "solved": out.state.solved,
-        "min_weight": jnp.exp(out.records.log_min[last]),
-        "loss": jnp.mean(out.records.chunks[last]),
-        "residual": out.records.chunks[last],
-    }
+    return {"error": _study.apart(found, truth), **said}
 
 
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return _measure(config, progress)
+def truth(results):
+    config = results.config
+    times = np.linspace(0, config.horizon, 5 * len(config.edges) - 4)
+    return pde.reference(EXACT, times, 512, accuracy=config.accuracy)
 
 
-def _measure(config: Config, progress) -> dict:
-    progress(0.0, "reference")
-    edges = np.arange(0, config.horizon + config.step / 2, config.step)
-    times = np.linspace(0, config.horizon, 5 * len(edges) - 4)
-    truth = pde.reference(EXACT, times, 512, accuracy=config.accuracy)
-    names = [*(("ours", seed) for seed in range(config.seeds)), ("2δ", 0)]
-    found = {}
-    for k, (name, seed) in enumerate(names):
-        tell = functools.partial(_tell, progress, k, len(names), f"{name}, seed {seed}")
-        how = training(config.points, levels(config), config.cycles)
-        equation = problem((2 if name == "2δ" else 1) * EXACT.delta)
-        key = jax.random.key(seed)
-        network = pinn.mlp_field(equation, key, width=config.width, depth=2, modes=6)
-        model = pinn.Model(network, equation)
-        hand = functools.partial(pinn.interpolate, modes=config.modes)
-        go = functools.partial(pinn.march, how, model, key, handover=hand, block=BLOCK)
-        _, first = clocked(go, edges[:3], BLOCK, anyway=True)
-        anyway = name != "ours"
-        out, seconds = clocked(go, edges, config.cycles, anyway=anyway, progress=tell)
-        rows = sum(c.cycles for c in out.certificates)
-        found[name, seed] = {
-            "u": values(out.solution, truth),
-            "error": pde.relative_l2(out.solution, truth).overall,
-            "seconds": seconds,
-            "compiling": first - 2 * BLOCK * seconds / rows,
-            "marched": out,
-        }
-    progress(1.0, "done")
-    ours, other = (found[name, 0]["marched"].solution for name in ("ours", "2δ"))
-    ledgers = audits(config, ours, other, truth, edges)
-    verdicts = {name: dx.verdict(rows, name) for name, rows in ledgers.items()}
-    out = {"config": config, "truth": truth, "edges": edges, "runs": found}
-    return out | {"ledgers": ledgers, "verdicts": verdicts}
+def marched(results, name, times, seed=0, anyway=False) -> dict:
+    """The march of a network with `times` δ, beside the reference."""
+    config, known = results.config, results["truth"]
+    how = recipe(config.points, config.levels, config.cycles)
+    equation, key = _study.traced(pde.KdV, times * EXACT.delta), jax.random.key(seed)
+    network = pinn.mlp_field(equation, key, width=config.width, depth=2, modes=6)
+    out = _study.march(
+        how,
+        pinn.Model(network, equation),
+        seed,
+        config.edges,
+        config.cycles,
+        block=10,
+        modes=config.modes,
+        tell=_study.teller(results, name, seed, config.seeds),
+        anyway=anyway,
+    )
+    u = out["marched"].solution
+    error = pde.relative_l2(u, known).overall
+    return out | {"u": _study.values(u, known), "error": error}
 
 
-def _tell(progress, k, count, name, share, text):
-    progress(min((k + share) / count, 1.0), f"{name}: {text}")
+def ours(results) -> list:
+    seeds = range(results.config.seeds)
+    return [marched(results, f"seed {seed}", 1, seed) for seed in seeds]
 
 
-def audits(config: Config, ours, other, truth, edges) -> dict:
-    """Ledgers: of what the equation conserves, and of that along the other solution."""
-    along = lambda u, name: pde.audit(EXACT, u, edges, 256, name, accuracy=config.error)
-    ledgers = {"energy, 2δ": along(other, "energy")}
+def ledgers(results) -> dict:
+    """Of what the equation conserves, and of that along the other solution."""
+    config = results.config
+    u, other = (run["marched"].solution for run in (results["ours"][0], results["2δ"]))
+    along = lambda u, name: pde.audit(
+        EXACT, u, config.edges, 256, name, accuracy=config.error
+    )
+    found = {"energy, 2δ": along(other, "energy")}
     for name in config.audited:
-        ledgers[f"{name}, network"] = along(ours, name)
-        ledgers[f"{name}, reference"] = pde.audit(EXACT, truth, name=name)
-    return ledgers
+        found[f"{name}, network"] = along(u, name)
+        found[f"{name}, reference"] = pde.audit(EXACT, results["truth"], name=name)
+    return found
 
 
-def claims(results) -> list[Claim]:
-    config, runs, verdicts = results["config"], results["runs"], results["verdicts"]
-    ours = [run for (name, _), run in runs.items() if name == "ours"]
-    errors, seconds = ([run[k] for run in ours] for k in ("error", "seconds"))
-    marched = [run["marched"] for run in ours]
-    held = [sum(c.holds for c in m.certificates) for m in marched]
-    windows, first = len(results["edges"]) - 1, ours[0]
-    failed = lambda of: sum(v.violations for k, v in verdicts.items() if of in k)
+PARTS = {
+    "truth": truth,
+    "ours": ours,
+    "2δ": lambda results: marched(results, "2δ", 2, anyway=True),
+    "ledgers": ledgers,
+    "verdicts": lambda results: {
+        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
+    },
+}
+
+
+def error(results) -> Measured:
+    off = f"the reference is off by {results['truth'].self_error:.0e}"
+    text = f"{results.config.seeds} seeds; {off}; published to t = 1: {PUBLISHED}"
+    return largest([run["error"] for run in results["ours"]], text)
+
+
+def conserved(results) -> Measured:
+    config, rows = results.config, results["ledgers"]
     drift = ", ".join(
-        f"{name} {moved(results['ledgers'][f'{name}, network'], config.error):.0e}"
+        f"{name} {moved(rows[f'{name}, network'], config.error):.0e}"
         for name in config.audited
     )
-    claim = functools.partial(Claim.judged, SOURCE)
-    return [
-        claim(
-            "P8",
-            f"KdV, δ = 0.022, to t = {config.horizon:g}: the largest relative L2 error",
-            max(errors),
-            f"≤ {config.error:g}",
-            f"{config.seeds} seeds; the reference is off by "
-            f"{results['truth'].self_error:.0e}; published to t = 1: {PUBLISHED}",
-            (min(errors), max(errors)),
-        ),
-        claim(
-            "P8a",
-            "its training: the most seconds of processor time",
-            max(seconds),
-            f"≤ {config.seconds:g}",
-            f"{sum(c.cycles for c in marched[0].certificates)} cycles; compiling, "
-            f"apart: {first['compiling']:.0f} s",
-            (min(seconds), max(seconds)),
-        ),
-        claim(
-            "P8b",
-            "windows without a certificate",
-            windows * config.seeds - sum(held),
-            "≤ 0",
-            f"{windows} windows, {config.seeds} seeds; ε to {levels(config)[-1]:g}",
-        ),
-        claim(
-            "P8c",
-            f"{', '.join(config.audited)} along the network: checks that fail",
-            failed("network"),
-            "≤ 0",
-            f"conserved to {config.error:g} over each window, and their rates are "
-            f"exactly the residual's work; in all they move by {drift}",
-        ),
-        claim(
-            "P8d",
-            "the same along the reference, to its own error",
-            failed("reference"),
-            "≤ 0",
-        ),
-        claim(
-            "P8x",
-            "claim P8 of a network trained with 2δ",
-            runs["2δ", 0]["error"],
-            f"≥ {10 * config.error:g} rejected",
-        ),
-        claim(
-            "P8y",
-            "claim P8c of the network of 2δ: windows in which the energy moves",
-            verdicts["energy, 2δ"].checks["conserved"]["violations"],
-            "≥ 1 rejected",
-        ),
-    ]
+    found = _study.failing(results["verdicts"], "network")
+    text = f"conserved to {config.error:g} over each window, and their rates are "
+    text += f"exactly the residual's work; in all they move by {drift}"
+    return found._replace(detail=f"{found.detail}; {text}")
 
 
 def moved(ledger, accuracy) -> float:
@@ -227,10 +164,66 @@ def moved(ledger, accuracy) -> float:
     return float(np.max(np.abs(path)) / allowed * accuracy)
 
 
+def other_moves(results) -> int:
+    return results["verdicts"]["energy, 2δ"].checks["conserved"]["violations"]
+
+
+def claims(config) -> list:
+    windows = len(config.edges) - 1
+    return [
+        Claim(
+            "P8",
+            f"KdV, δ = 0.022, to t = {config.horizon:g}: the largest relative L2 error",
+            at_most(config.error, "what the published networks reach at t = 1"),
+            error,
+        ),
+        Claim(
+            "P8a",
+            "its training: the most seconds of processor time",
+            at_most(config.seconds, _study.BUDGET),
+            lambda results: _study.slowest(results["ours"]),
+        ),
+        Claim(
+            "P8b",
+            "windows without a certificate",
+            equals(0, _study.SOLVED),
+            lambda results: _study.uncertified(results["ours"], windows),
+        ),
+        Claim(
+            "P8c",
+            f"{', '.join(config.audited)} along the network: checks that fail",
+            equals(0, "conserved up to the error that P8 allows"),
+            conserved,
+        ),
+        Claim(
+            "P8d",
+            "the same along the reference, to its own error",
+            equals(0, "a solution conserves them"),
+            lambda results: _study.failing(results["verdicts"], "reference"),
+        ),
+        Control(
+            "P8x",
+            "claim P8 of a network trained with 2δ",
+            at_least(10 * config.error, "ten times what P8 allows"),
+            lambda results: results["2δ"]["error"],
+            of="P8",
+        ),
+        Control(
+            "P8y",
+            "claim P8c of the network of 2δ: windows in which the energy moves",
+            at_least(1, "one window suffices"),
+            other_moves,
+            of="P8c",
+        ),
+    ]
+
+
 def figures(results) -> dict:
-    truth, runs, edges = results["truth"], results["runs"], results["edges"]
-    look = {"ours": "blue", "2δ": "vermilion"}
-    found = {name: (runs[name, 0]["u"], color) for name, color in look.items()}
+    truth, edges = results["truth"], results.config.edges
+    found = {
+        "ours": (results["ours"][0]["u"], "blue"),
+        "2δ": (results["2δ"]["u"], "vermilion"),
+    }
     figure, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     x = truth.axes[0]
@@ -240,7 +233,7 @@ def figures(results) -> dict:
     left.set(xlabel="x", ylabel="u")
     left.set_title(f"t = {truth.t[-1]:g}; grey: reference")
     legend_below(left)
-    for name in results["config"].audited:
+    for name in results.config.audited:
         rows = results["ledgers"][f"{name}, network"]
         right.plot(edges[1:], np.abs(np.cumsum(rows.change)) + 1e-16, label=name)
     rows = results["ledgers"]["energy, 2δ"]
@@ -249,9 +242,22 @@ def figures(results) -> dict:
     right.set_title("What is conserved")
     legend_below(right)
     return {
-        "The network's solution, and its difference from the reference.": maps(
-            runs["ours", 0]["u"], truth
+        "The network's solution, and its difference from the reference.": _study.maps(
+            found["ours"][0], truth
         ),
-        "The error over time.": errors(found, truth, edges),
+        "The error over time.": _study.errors(found, truth, edges),
         "The profile at the end, and by how much the energy moves.": figure,
     }
+
+
+STUDY = Study(
+    "Solitons of Korteweg–de Vries by a network that marches",
+    f"{_study.SOURCE}; Zabusky, Kruskal, PRL 15 (1965)",
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)

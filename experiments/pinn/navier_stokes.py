@@ -6,29 +6,26 @@ Re = 10, is told apart at once; and read backwards in time the ledgers are viola
 """
 
 import dataclasses
-import functools
-import time
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _space_time import clocked
 
 import dynax as dx
-from dynax import Claim, pde, pinn
+from dynax import pde, pinn
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.newton import LevenbergMarquardt
 from dynax.pde.etdrk4 import integrate
-from dynax.pinn.diagnostics import error_growth
 from dynax.report import COLORS, legend_below, new_figure
+from dynax.study import Study
+from experiments.pinn import _study
 
 
-TITLE = "Decaying turbulence at Re = 100 by a network that marches"
-SOURCE = "Wang, Sankaran, Perdikaris, arXiv:2203.07404"
 PUBLISHED = "to t = 1, of another random start: 3.53e-2"
 EXACT = pde.NavierStokes()
 LEVELS = (0.3, 3.0, 30.0, 200.0)
+SAVED = 4  # times of the reference, a window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +42,10 @@ class Config:
     error: float = 1e-2  # claimed of the vorticity
     seconds: float = 60  # and of training
 
+    @property
+    def edges(self):
+        return np.arange(0, self.horizon + self.step / 2, self.step)
+
 
 SIZES = {
     "quick": Config(),
@@ -56,97 +57,60 @@ SPACE = {
     "causality": np.array([0.0, 1.0, 100.0]),
     "seed": np.arange(2),
 }
-DIMS = {"residual": ["chunk"]}
-BLOCK = 5
+DIMS = _study.DIMS
 
 
-def problem(viscosity) -> pde.NavierStokes:
-    """Its viscosity traced: one program serves all."""
-    number: Any = jnp.asarray(viscosity, jnp.result_type(float))
-    return pde.NavierStokes(number)
-
-
-def training(points, levels, patience) -> pinn.Trainer:
-    objective = pinn.Objective(times=8, points=points, chunks=8)
+def recipe(points, levels, patience) -> pinn.Trainer:
     method = LevenbergMarquardt(memory=2**34)
-    return pinn.Trainer(objective, method, pinn.Annealing(levels, patience=patience))
+    return _study.recipe(8, points, levels, patience, method=method)
 
 
 def run(viscosity, causality, seed) -> dict:
     """The window [0, 0.05], a small network; ε climbs to `causality`, 0: no weights."""
-    levels = jnp.asarray(causality) * jnp.asarray([1e-2, 1e-1, 1.0])
-    how, equation = training(64, levels, 10), problem(viscosity)
-    key, zero = jax.random.key(seed), jnp.zeros((), jnp.result_type(float))
-    over = pinn.Window(zero, zero + 0.05, equation.initial)
-    network = pinn.mlp_field(equation, key, width=16, depth=2)
-    out = pinn.solve(how, pinn.Model(network, equation), over, key, cycles=30)
-    u = how.objective.ansatz(equation, out.model.network, over)
-    gaps = jnp.full(5, 0.01, zero.dtype)
+    how = recipe(64, _study.climbing(causality), 10)
+    equation = _study.traced(pde.NavierStokes, viscosity)
+    over = _study.window(equation, 0.05)
+    u, said = _study.point(how, equation, over, seed, 16, 30)
+    gaps = jnp.full(5, 0.01)
     truth = integrate(equation, gaps, jnp.full(5, 8), n=48, points=16)[..., 1]
     line = jnp.linspace(0, 2 * jnp.pi, 17)[:-1]
     x = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
     found = jax.vmap(lambda t: jax.vmap(lambda x: u(t, x)[1])(x))(gaps.cumsum())
-    gap = found.ravel() - truth.ravel()
-    last = jnp.max(out.records.cycle)
-    return {
-        "error": jnp.linalg.norm(gap) / jnp.linalg.norm(truth.ravel()),
-        "solved": out.state.solved,
-        "min_weight": jnp.exp(out.records.log_min[last]),
-        "loss": jnp.mean(out.records.chunks[last]),
-        "residual": out.records.chunks[last],
-    }
+    return {"error": _study.apart(found.ravel(), truth.ravel()), **said}
 
 
-def measure(config: Config, progress) -> dict:
-    with jax.enable_x64(True):
-        return _measure(config, progress)
+def truth(results):
+    config = results.config
+    times = np.linspace(0, config.horizon, SAVED * (len(config.edges) - 1) + 1)
+    return pde.reference(EXACT, times, 64, accuracy=1e-5)
 
 
-def _measure(config: Config, progress) -> dict:
-    progress(0.0, "reference")
-    edges = np.arange(0, config.horizon + config.step / 2, config.step)
-    times = np.linspace(0, config.horizon, 4 * len(edges) - 3)
-    truth = pde.reference(EXACT, times, 64, accuracy=1e-5)
-    names = [*(("ours", seed) for seed in range(config.seeds)), ("Re = 10", 0)]
-    how, found = training(config.points, LEVELS, config.cycles), {}
-    for k, (name, seed) in enumerate(names):
-        tell = functools.partial(_tell, progress, k, len(names), f"{name}, seed {seed}")
-        equation = problem((10 if name == "Re = 10" else 1) * EXACT.viscosity)
-        key = jax.random.key(seed)
-        network = pinn.mlp_field(
-            equation, key, config.width, config.depth, config.modes
-        )
-        model = pinn.Model(network, equation)
-        hand = functools.partial(pinn.interpolate, modes=config.grid)
-        go = functools.partial(pinn.march, how, model, key, handover=hand, block=BLOCK)
-        (_, first), begun = clocked(go, edges[:3], BLOCK, anyway=True), time.monotonic()
-        out, seconds = clocked(
-            go, edges, config.cycles, anyway=name != "ours", progress=tell
-        )
-        rows = sum(c.cycles for c in out.certificates)
-        found[name, seed] = {
-            "u": snapshots(out.solution, truth),
-            "error": pde.relative_l2(out.solution, truth).fields[1],
-            "growth": error_growth(out.solution, truth, edges),
-            "seconds": seconds,
-            "wall": time.monotonic() - begun,
-            "compiling": first - 2 * BLOCK * seconds / rows,
-            "marched": out,
-        }
-    progress(1.0, "done")
-    still = np.broadcast_to(truth.u[:1], truth.u.shape)
-    out = {"config": config, "truth": truth, "edges": edges, "runs": found}
-    ledgers = audits(found["ours", 0]["marched"].solution, truth, edges)
-    verdicts = {name: dx.verdict(rows, name) for name, rows in ledgers.items()}
-    return out | {
-        "still": distance(still, truth)[-1],
-        "ledgers": ledgers,
-        "verdicts": verdicts,
-    }
+def marched(results, name, times, seed=0, anyway=False) -> dict:
+    """The march of a network at `times` ν, beside the reference."""
+    config, known = results.config, results["truth"]
+    how = recipe(config.points, LEVELS, config.cycles)
+    equation = _study.traced(pde.NavierStokes, times * EXACT.viscosity)
+    size = config.width, config.depth, config.modes
+    network = pinn.mlp_field(equation, jax.random.key(seed), *size)
+    out = _study.march(
+        how,
+        pinn.Model(network, equation),
+        seed,
+        config.edges,
+        config.cycles,
+        block=5,
+        modes=config.grid,
+        tell=_study.teller(results, name, seed, config.seeds),
+        anyway=anyway,
+    )
+    u = out["marched"].solution
+    error = pde.relative_l2(u, known).fields[1]
+    return out | {"u": snapshots(u, known), "error": error}
 
 
-def _tell(progress, k, count, name, share, text):
-    progress(min((k + share) / count, 1.0), f"{name}: {text}")
+def ours(results) -> list:
+    seeds = range(results.config.seeds)
+    return [marched(results, f"seed {seed}", 1, seed) for seed in seeds]
 
 
 def snapshots(u, truth) -> np.ndarray:
@@ -168,94 +132,112 @@ def distance(u, truth) -> np.ndarray:
     return np.sqrt(gap / np.sum(truth.u[..., 1] ** 2, (1, 2)))
 
 
-def audits(u, truth, edges) -> dict:
-    """Ledgers of both energies: network, reference, and that read backwards."""
+def ledgers(results) -> dict:
+    """Of both energies: network, reference, and that read backwards."""
+    truth, edges = results["truth"], results.config.edges
+    u, found = results["ours"][0]["marched"].solution, {}
     back = truth._replace(u=truth.u[::-1])
-    ledgers = {}
     for name in EXACT.functionals():
-        ledgers[f"{name}, network"] = pde.audit(EXACT, u, edges, 64, name)
-        ledgers[f"{name}, reference"] = pde.audit(EXACT, truth, name=name)
-        ledgers[f"{name}, backwards"] = pde.audit(EXACT, back, name=name)
-    return ledgers
+        found[f"{name}, network"] = pde.audit(EXACT, u, edges, 64, name)
+        found[f"{name}, reference"] = pde.audit(EXACT, truth, name=name)
+        found[f"{name}, backwards"] = pde.audit(EXACT, back, name=name)
+    return found
 
 
-def claims(results) -> list[Claim]:
-    config, runs, verdicts = results["config"], results["runs"], results["verdicts"]
-    ours = [run for (name, _), run in runs.items() if name == "ours"]
-    errors, seconds = ([run[k] for run in ours] for k in ("error", "seconds"))
-    marched = [run["marched"] for run in ours]
-    windows = len(results["edges"]) - 1
-    held = sum(sum(c.holds for c in m.certificates) for m in marched)
-    failed = lambda of: sum(v.violations for k, v in verdicts.items() if of in k)
-    back = [v for name, v in verdicts.items() if "backwards" in name]
-    claim = functools.partial(Claim.judged, SOURCE)
+PARTS = {
+    "truth": truth,
+    "ours": ours,
+    "Re = 10": lambda results: marched(results, "Re = 10", 10, anyway=True),
+    "ledgers": ledgers,
+    "verdicts": lambda results: {
+        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
+    },
+}
+
+
+def error(results) -> Measured:
+    off = f"the reference is off by {results['truth'].self_error:.0e}"
+    text = f"{results.config.seeds} seeds; {off}; published {PUBLISHED}"
+    return largest([run["error"] for run in results["ours"]], text)
+
+
+def still(results) -> float:
+    truth = results["truth"]
+    return distance(np.broadcast_to(truth.u[:1], truth.u.shape), truth)[-1]
+
+
+def claims(config) -> list:
+    windows = len(config.edges) - 1
+    intervals = len(EXACT.functionals()) * SAVED * windows
     return [
-        claim(
+        Claim(
             "P9",
             f"Navier–Stokes, Re = 100, to t = {config.horizon:g}: the largest relative "
             "L2 error of the vorticity",
-            max(errors),
-            f"≤ {config.error:g}",
-            f"{config.seeds} seeds; the reference is off by "
-            f"{results['truth'].self_error:.0e}; published {PUBLISHED}",
-            (min(errors), max(errors)),
+            at_most(config.error, "as much as a certificate promises, or less"),
+            error,
         ),
-        claim(
+        Claim(
             "P9a",
             "its training: the most seconds of processor time",
-            max(seconds),
-            f"≤ {config.seconds:g}",
-            f"{sum(c.cycles for c in marched[0].certificates)} cycles, "
-            f"{ours[0]['wall']:.0f} s on the clock; compiling, apart: "
-            f"{ours[0]['compiling']:.0f} s",
-            (min(seconds), max(seconds)),
+            at_most(config.seconds, _study.BUDGET),
+            lambda results: _study.slowest(results["ours"]),
         ),
-        claim(
+        Claim(
             "P9b",
             "windows without a certificate",
-            windows * config.seeds - held,
-            "≤ 0",
-            f"{windows} windows, {config.seeds} seeds; ε to {LEVELS[-1]:g}",
+            equals(0, _study.SOLVED),
+            lambda results: _study.uncertified(results["ours"], windows),
         ),
-        claim(
+        Claim(
             "P9c",
             "kinetic energy and enstrophy along the network: checks that fail",
-            failed("network"),
-            "≤ 0",
-            "K̇ = −∫νω² dx and Ż = −∫ν|∇ω|² dx up to the residual's work, both fall",
+            equals(0, "K̇ = −∫νω² dx, Ż = −∫ν|∇ω|² dx, and the residual's work"),
+            lambda results: _study.failing(results["verdicts"], "network"),
         ),
-        claim(
+        Claim(
             "P9d",
             "the same along the reference",
-            failed("reference"),
-            "≤ 0",
+            equals(0, _study.LAW),
+            lambda results: _study.failing(results["verdicts"], "reference"),
         ),
-        claim(
+        Control(
             "P9x",
             "claim P9 of a network trained at Re = 10",
-            runs["Re = 10", 0]["error"],
-            f"≥ {2 * config.error:g} rejected",
+            at_least(2 * config.error, "twice what P9 allows"),
+            lambda results: results["Re = 10"]["error"],
+            of="P9",
         ),
-        claim(
+        Control(
             "P9y",
             "claim P9 of the initial state kept as it is, at the end",
-            results["still"],
-            f"≥ {3 * config.error:g} rejected",
+            at_least(3 * config.error, "three times what P9 allows"),
+            still,
+            of="P9",
         ),
-        claim(
+        Control(
             "P9z",
             "claim P9d read backwards in time: checks that fail",
-            sum(v.violations for v in back),
-            f"≥ {sum(v.audited for v in back)} rejected",
+            at_least(intervals, "one or more in every interval, of both energies"),
+            lambda results: _study.failing(results["verdicts"], "backwards"),
+            of="P9d",
         ),
     ]
 
 
 def figures(results) -> dict:
-    truth, runs, edges = results["truth"], results["runs"], results["edges"]
-    ours = runs["ours", 0]["u"]
+    return {
+        "The vorticity of the reference and the network, and their difference. The "
+        "flow changes little in so short a time.": pictures(results),
+        "Error and spectra of the vorticity, and its energies: the network's differ "
+        "from the reference's by its own error.": curves(results),
+    }
+
+
+def pictures(results):
+    truth, ours = results["truth"], results["ours"][0]["u"]
     moments = np.unique(np.linspace(0, len(truth.t) - 1, 3).round().astype(int))
-    pictures, axes = new_figure(3, len(moments), size=(7.6, 7.0))
+    figure, axes = new_figure(3, len(moments), size=(7.6, 7.0))
     high = np.abs(truth.u[..., 1]).max()
     off = np.abs(ours - truth.u)[..., 1].max() + 1e-16
     for column, k in zip(axes.T, moments, strict=True):
@@ -272,11 +254,18 @@ def figures(results) -> dict:
             ax.label_outer()
             ax.grid(False)
             if k == moments[-1]:
-                pictures.colorbar(image, ax=ax, label="vorticity ω")
+                figure.colorbar(image, ax=ax, label="vorticity ω")
+    return figure
+
+
+def curves(results):
+    truth, edges = results["truth"], results.config.edges
+    ours = results["ours"][0]["u"]
     figure, axes = new_figure(1, 3, size=(10.5, 3.2))
     left, middle, right = axes[0]
-    for name, color in (("ours", "blue"), ("Re = 10", "vermilion")):
-        path = distance(runs[name, 0]["u"], truth)
+    found = ("ours", ours, "blue"), ("Re = 10", results["Re = 10"]["u"], "vermilion")
+    for name, u, color in found:
+        path = distance(u, truth)
         left.plot(truth.t[1:], path[1:], color=COLORS[color], label=name)
     for edge in edges:
         left.axvline(edge, color=COLORS["grey"], lw=0.4)
@@ -305,12 +294,7 @@ def figures(results) -> dict:
     right.set(xlabel="t", ylabel="E(t)/E(0) − 1")
     right.set_title("Energies fall")
     legend_below(right)
-    return {
-        "The vorticity of the reference and the network, and their "
-        "difference. The flow changes little in so short a time.": pictures,
-        "Error and spectra of the vorticity, and its energies: the "
-        "network's differ from the reference's by its own error.": figure,
-    }
+    return figure
 
 
 def spectrum(omega) -> np.ndarray:
@@ -320,3 +304,16 @@ def spectrum(omega) -> np.ndarray:
     k = np.fft.fftfreq(n, 1 / n)
     shell = np.hypot(*np.meshgrid(k, k)).round().astype(int).ravel()
     return np.bincount(shell, waves.ravel())[: n // 2]
+
+
+STUDY = Study(
+    "Decaying turbulence at Re = 100 by a network that marches",
+    _study.SOURCE,
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)
