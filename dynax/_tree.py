@@ -116,9 +116,14 @@ def check_params(x: PyTree, name: str = "params") -> None:
             raise TypeError(f"{where}: given {given}; real floating arrays accepted.")
         if is_concrete(leaf):
             with jax.ensure_compile_time_eval():
-                finite = bool(jnp.all(jnp.isfinite(leaf)))
+                finite = bool(_all_finite(leaf))
             if not finite:
                 raise ValueError(f"{where}: given NaN or infinity; finite accepted.")
+
+
+@jax.jit
+def _all_finite(a) -> Array:
+    return jnp.all(jnp.isfinite(a))
 
 
 def check_match(x: PyTree, y: PyTree, x_name: str, y_name: str) -> None:

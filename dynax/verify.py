@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from dynax import _display as display, _tree as tree
 from dynax._types import Params, ScalarLike
@@ -24,7 +24,7 @@ from dynax.flow import (
     Minimum,
     is_continuous,
 )
-from dynax.lyapunov import Ledger, Status, Verdict, verdict
+from dynax.lyapunov import Ledger, Status, Tally, Verdict, tally, verdict
 from dynax.monitor import (
     VACUOUS,
     Limit,
@@ -167,28 +167,23 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
     batches, lr = system.batches, system.learning_rate
     name = type(opt).__name__
     verdicts = {}
-    if isinstance(opt, AbstractConditionalOptimizer):
-        verdicts["condition"] = verdict(
-            condition_row(opt, x),
-            f"{name}: its hyper-parameters are those of the proof",
-        )
-    ledger, limit = _run(opt, f, x, lr, batches, system.smoothness, steps)
+    run = _run(opt, f, x, lr, batches, system.smoothness, steps)
+    if run.condition is not None:
+        claim = f"{name}: its hyper-parameters are those of the proof"
+        verdicts["condition"] = verdict(run.condition, claim)
     origin = f"round-off model, {tree.result_dtype(x).name}"
     exact = isinstance(opt, AbstractBalancedOptimizer)
     what = "exact energy balance of every step" if exact else "energy of the map"
-    verdicts["map"] = verdict(ledger, f"{name}: {what}", origin)
-    verdicts["limit"] = _tied(limit, opt, x, origin)
+    verdicts["map"] = verdict(run.map, f"{name}: {what}", origin)
+    verdicts["limit"] = _tied(run, opt, x, origin)
     if system.minimum is not None and batches is None:
         verdicts |= _rates(system, system.minimum, steps, states, seed)
     if isinstance(opt, AbstractLyapunovOptimizer):
         first = f if batches is None else _first(f, batches)
         flow = LyapunovFlow(opt, first, lr)
-        start = flow.energy(jnp.zeros((), tree.result_dtype(x)), flow.init(x))
-        if not bool(
-            start < jnp.inf
-        ):  # phase 1 of a constraint: the map's ledger has it
-            return Result(verdicts, ledger)
-        rows, found = pointwise(flow, x, states, jax.random.key(seed))
+        if not run.inside:  # phase 1 of a constraint: the map's ledger has it
+            return Result(verdicts, run.ledger)
+        rows, found = _states(flow, x, states, jax.random.key(seed))
         *vacuous, conserved = np.asarray(found)
         what = "V̇ = −D, D ≥ 0"
         if conserved:
@@ -210,20 +205,49 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
             if not solved and verdicts["flow"].status == "holds":
                 reason = "the solver did not reach the horizon"
                 verdicts["flow"] = _because(verdicts["flow"], "undecided", reason)
-    return Result(verdicts, ledger)
+    return Result(verdicts, run.ledger)
+
+
+class Run(NamedTuple):
+    """What one program sees of the map: tallies to judge, and the ledger.
+
+    `inside`: whether H is finite at the start, where the flow has an H.
+    """
+
+    ledger: Ledger
+    map: Tally
+    limit: Limit
+    tied: Tally
+    condition: Tally | None
+    inside: Bool[Array, ""] | None
 
 
 @eqx.filter_jit
-def _run(opt, f, x, lr, batches, smoothness, steps) -> tuple[Ledger, Limit]:
+def _run(opt, f, x, lr, batches, smoothness, steps) -> Run:
     length = {"steps": steps} if batches is None else {"batches": batches}
     look = lambda step: (row_of_step(opt, step, smoothness), gaps_of_step(opt, step))
     _, (rows, gaps) = scan_steps(opt, f, x, lr, look, **length)
-    return rows, limit_of_gaps(gaps, x, lr)
+    limit = limit_of_gaps(gaps, x, lr)
+    condition = inside = None
+    if isinstance(opt, AbstractConditionalOptimizer):
+        condition = tally(condition_row(opt, x))
+    if isinstance(opt, AbstractLyapunovOptimizer):
+        flow = LyapunovFlow(opt, f if batches is None else _first(f, batches), lr)
+        start = flow.energy(jnp.zeros((), tree.result_dtype(x)), flow.init(x))
+        inside = start < jnp.inf
+    return Run(rows, tally(rows), limit, tally(limit.rows), condition, inside)
 
 
-def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
+@eqx.filter_jit
+def _states(flow, x, states, key) -> tuple[Tally, Array]:
+    rows, found = pointwise(flow, x, states, key)
+    return tally(rows), found
+
+
+def _tied(run: Run, opt, x, origin: str) -> Verdict:
     """The verdict on the limit, which names leaves."""
-    paths = jax.tree_util.tree_leaves_with_path((x, opt.init(x)))
+    limit = run.limit
+    paths = jax.tree_util.tree_leaves_with_path((x, jax.eval_shape(opt.init, x)))
     names = ["x" + jax.tree_util.keystr(p[1:]) for p, _ in paths if p[0].idx == 0]
     names += ["state" + jax.tree_util.keystr(p[1:]) for p, _ in paths[len(names) :]]
     coarse = np.asarray(limit.coarse)[: len(tree.leaves(x))]
@@ -232,7 +256,7 @@ def _tied(limit: Limit, opt, x, origin: str) -> Verdict:
         f"{type(opt).__name__}: each leaf of the map tends to the flow at first order, "
         f"all along the run; at its own step {names[k]} is {100 * coarse[k]:.2g} % off"
     )
-    v = verdict(limit.rows, claim, origin)
+    v = verdict(run.tied, claim, origin)
     if v.violations:
         where = names[int(limit.worst[v.first])]
         return dataclasses.replace(v, claim=f"{claim}; first broken by {where}")
@@ -253,7 +277,11 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
     tree.check_match(x, minimum.x, "start", "minimum.x")
     rows = {}
     if isinstance(opt, AbstractRatedMap):
-        run = eqx.filter_jit(lambda opt, x: rate_of_map(opt, f, x, lr, minimum, steps))
+
+        @eqx.filter_jit
+        def run(opt, x):
+            return _slowest(rate_of_map(opt, f, x, lr, minimum, steps))
+
         rows["map rate"] = "V₊ ≤ ρV along the map", run(opt, x)
     if isinstance(opt, AbstractRatedFlow):
 
@@ -262,17 +290,23 @@ def _rates(system: System, minimum: Minimum, steps, states, seed) -> dict[str, V
             ys = random_states(opt, f, x, lr, states, key)
             dtype = tree.result_dtype(x)
             ts = jnp.arange(states, dtype=dtype) * tree.cast(lr, dtype)
-            return rate_of_flow(opt, f, ts, ys, lr, minimum)
+            return _slowest(rate_of_flow(opt, f, ts, ys, lr, minimum))
 
-        found = look(opt, x, jax.random.key(seed))
-        rows["flow rate"] = f"V̇ ≤ −decay at {states} random states", found
+        rows["flow rate"] = (
+            f"V̇ ≤ −decay at {states} random states",
+            look(opt, x, jax.random.key(seed)),
+        )
     verdicts = {}
-    for name, (what, ledger) in rows.items():
-        slowest = float(jnp.min(ledger.facts["measured/proved"]))
+    for name, (what, (seen, slowest)) in rows.items():
+        slowest = float(slowest)
         ratio = f", measured/proved ≥ {slowest:.4g}" if np.isfinite(slowest) else ""
         claim = f"{type(opt).__name__}: {what}{ratio}"
-        verdicts[name] = verdict(ledger, claim, "first-order rounding of V's parts")
+        verdicts[name] = verdict(seen, claim, "first-order rounding of V's parts")
     return verdicts
+
+
+def _slowest(rows: Ledger) -> tuple[Tally, Array]:
+    return tally(rows), jnp.min(rows.facts["measured/proved"])
 
 
 def _because(v: Verdict, status: Status, reason: str) -> Verdict:

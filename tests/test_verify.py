@@ -1,5 +1,6 @@
 """What `verify` may call `holds`: the map as run, each leaf, an energy that falls."""
 
+import contextlib
 import dataclasses
 
 import jax
@@ -148,3 +149,23 @@ def test_a_step_that_is_nothing_like_the_flow_is_undecided():
     assert result.verdicts["limit"].status != "holds"
     assert result.status in ("undecided", "violated")
     assert np.all(np.isfinite(result.ledger.energy))
+
+
+def test_it_compiles_a_dozen_programs():
+    """At most, though parameters of this shape are new to the process."""
+    seen = []
+    count = lambda event, duration, **_: seen.append(event)
+    start = {"w": jnp.ones((3, 3)), "b": jnp.ones(4)}
+    with _listening(count):
+        result = dx.verify(dx.System(dx.Adam(), f, start), steps=30, states=20)
+    assert result.status == "holds" and set(result.verdicts) >= {"condition", "flow"}
+    assert 3 <= seen.count("/jax/core/compile/backend_compile_duration") <= 12
+
+
+@contextlib.contextmanager
+def _listening(listener):
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)
