@@ -11,15 +11,10 @@ Examples:
     python scripts/bench.py kinematics --points 10000 --json kinematics.json
 """
 
-import argparse
-import os
-import statistics
-import time
-
 import jax
 import jax.numpy as jnp
 
-from benchmarks.common import clock, machine, write
+from benchmarks.common import built, compare, options, session
 from dynax.material.hencky import log_strain
 from dynax.material.kinematics import polar, singular_values
 
@@ -45,49 +40,22 @@ def bench(ours, F, repeats: int, gradient: bool):
     pair = [ours, jnp.linalg.svd]
     if gradient:
         pair = [jax.value_and_grad(total(f)) for f in pair]
-    compiled, seconds = [], []
-    for f in pair:
-        begun = time.process_time()
-        compiled.append(jax.jit(f).lower(F).compile())
-        seconds.append(time.process_time() - begun)
-        clock(compiled[-1], F)
-    times = [[clock(run, F) for run in compiled] for _ in range(repeats)]
-    return {
-        "ratio": sorted(b / a for a, b in times),
-        "ms": statistics.median(a for a, _ in times) * 1e3,
-        "compile": seconds,
-    }
+    (ours, mine, _), (theirs, svd, _) = (built(f, F) for f in pair)
+    facts = {"compile": f"{mine:.1f}, svd {svd:.1f}"}
+    return compare(lambda: ours(F), lambda: theirs(F), repeats, facts=facts)
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py kinematics",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("kinematics", __doc__, repeats=7)
     parser.add_argument("--points", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--repeats", type=int, default=7, help="≥ 5 (default 7)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    if args.repeats < 5:
-        parser.error(f"--repeats: given {args.repeats}; at least 5 accepted.")
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    result = {"machine": machine(), "repeats": args.repeats}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    print("  ms of dynax, speed × (median, range), compile s")
-    for points in args.points:
-        noise = jax.random.normal(jax.random.key(0), (points, 3, 3), jnp.float32)
-        F = jnp.eye(3, dtype=jnp.float32)[None] + 0.2 * noise
-        for name, f in OURS.items():
-            for what in ("forward", "gradient"):
-                row = bench(f, F, args.repeats, what == "gradient")
-                result[f"{name}, {what}, {points}"] = row
-                ratio, (mine, theirs) = row["ratio"], row["compile"]
-                print(
-                    f"  {points:>7} {name:<16} {what:<9} {row['ms']:8.2f} "
-                    f"{statistics.median(ratio):6.1f} "
-                    f"({ratio[0]:.1f} … {ratio[-1]:.1f})  "
-                    f"compile {mine:.1f}, svd {theirs:.1f}",
-                    flush=True,
-                )
-    write(args.json, result)
+    with session(parser, argv, pinned=True) as (args, result):
+        print("  ms of dynax, speed × (median, range), compile s")
+        for points in args.points:
+            noise = jax.random.normal(jax.random.key(0), (points, 3, 3), jnp.float32)
+            F = jnp.eye(3, dtype=jnp.float32)[None] + 0.2 * noise
+            for name, f in OURS.items():
+                for what in ("forward", "gradient"):
+                    label = f"{name}, {what}, {points}"
+                    row = bench(f, F, args.repeats, what == "gradient")
+                    row.show(label)
+                    result[label] = row

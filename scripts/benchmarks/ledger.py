@@ -24,7 +24,6 @@ Examples:
     python scripts/bench.py ledger --case digits --only every=10 every=100
 """
 
-import argparse
 import time
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ import numpy as np
 import optax
 
 import dynax as dx
-from benchmarks.common import machine, write
+from benchmarks.common import options, session
 
 
 LR, BETAS, DECAY = 1e-4, (0.9, 0.99), 0.1
@@ -213,30 +212,17 @@ def show(case: Case, rows: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py ledger",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("ledger", __doc__, repeats=9)
     parser.add_argument("--quick", action="store_true", help="fewer steps, 5 repeats")
-    parser.add_argument("--repeats", type=int, default=9, help="≥ 5 (default 9)")
     parser.add_argument("--case", choices=CASES, help="one case (default: all)")
-    parser.add_argument("--only", nargs="+", metavar="ROW", help="rows beside the peer")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    unknown = set(args.only or ()) - set(transformations())
-    if unknown:
-        parser.error(f"--only: {sorted(unknown)}; accepted: {list(transformations())}")
-    repeats = 5 if args.quick else args.repeats
-    if repeats < 5:
-        parser.error(f"--repeats: given {repeats}; at least 5 accepted.")
-
-    result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "cases": {}}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    for name in [args.case] if args.case else CASES:
-        build, steps, quick_steps = CASES[name]
-        case = build(quick_steps if args.quick else steps)
-        rows = bench(case, args.only, repeats)
-        show(case, rows)
-        result["cases"][name] = {"about": case.about, "steps": case.steps, "rows": rows}
-    write(args.json, result)
+    rows = list(transformations())
+    parser.add_argument("--only", nargs="+", choices=rows, help="rows beside the peer")
+    with session(parser, argv) as (args, result):
+        result["cases"] = {}
+        for name in [args.case] if args.case else CASES:
+            build, steps, quick_steps = CASES[name]
+            case = build(quick_steps if args.quick else steps)
+            found = bench(case, args.only, args.repeats)
+            show(case, found)
+            about = {"about": case.about, "steps": case.steps}
+            result["cases"][name] = {**about, "rows": found}

@@ -5,26 +5,20 @@ process pinned to one core, compilation apart, ms a step, `forward` or with the 
 by Young's modulus. The peer is a hand-written `lax.scan` of the same step (with
 `jax.checkpoint` of each where a gradient is taken); runs of the two in turn.
 
-    ratio  time(diffrax)/time(scan): 1 where diffrax costs nothing
-    MiB    XLA's own figure for temporaries of the program
+    speed ×  time(scan)/time(diffrax): 1 where diffrax costs nothing
+    MiB      XLA's own figure for temporaries of the program
 
 Examples:
     python scripts/bench.py mpm
     python scripts/bench.py mpm --cells 10 --json mpm.json
 """
 
-import argparse
-import os
-import statistics
-import time
-from typing import Any
-
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import clock, machine, write
+from benchmarks.common import built, compare, options, session
 from dynax import material as mat
 from dynax.mechanics import mpm
 
@@ -67,14 +61,6 @@ def by_scan(solver, of, y0, steps, gradient):
     return height
 
 
-def built(f, E):
-    """The program, the seconds of its compilation, MiB of its temporaries."""
-    begun = time.process_time()
-    program: Any = jax.jit(f).lower(E).compile()
-    spent = time.process_time() - begun
-    return program, spent, program.memory_analysis().temp_size_in_bytes / 2**20
-
-
 def bench(body, steps: int, repeats: int, gradient: bool):
     solver, of, y0 = body
     pair = [
@@ -84,54 +70,34 @@ def bench(body, steps: int, repeats: int, gradient: bool):
     E = jnp.float32(1e5)
     if gradient:
         pair = [jax.value_and_grad(f) for f in pair]
-    ours, theirs = (built(f, E) for f in pair)
-    values = [np.asarray(jax.tree.leaves(run(E))) for run, *_ in (ours, theirs)]
-    times = [[clock(run, E) for run, *_ in (ours, theirs)] for _ in range(repeats)]
-    return {
-        "ms": statistics.median(a for a, _ in times) * 1e3 / steps,
-        "ratio": sorted(a / b for a, b in times),
-        "compile": [ours[1], theirs[1]],
-        "MiB": [ours[2], theirs[2]],
-        "difference": float(np.max(np.abs(values[0] / values[1] - 1))),
+    (ours, mine, MiB), (theirs, scan, more) = (built(f, E) for f in pair)
+    values = [np.asarray(jax.tree.leaves(run(E))) for run in (ours, theirs)]
+    facts = {
+        "compile": f"{mine:.1f}, {scan:.1f}",
+        "MiB": f"{MiB:.1f}, {more:.1f}",
+        "difference": f"{np.max(np.abs(values[0] / values[1] - 1)):.0e}",
     }
+    return compare(lambda: ours(E), lambda: theirs(E), repeats, per=steps, facts=facts)
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py mpm",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("mpm", __doc__, repeats=5)
     parser.add_argument("--cells", type=int, nargs="+", default=[*SIDES], choices=SIDES)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=5, help="≥ 3 (default 5)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    if args.repeats < 3:
-        parser.error(f"--repeats: given {args.repeats}; at least 3 accepted.")
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    result = {"machine": machine(), "repeats": args.repeats, "steps": args.steps}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    print("  ms a step, ratio (median, range), compile s, temporaries MiB (ours, scan)")
-    for cells in args.cells:
-        body = scene(cells, SIDES[cells])
-        for what in ("forward", "gradient"):
-            row = bench(body, args.steps, args.repeats, what == "gradient")
-            result[f"{what}, {cells**3}"] = row
-            ratio, (mine, theirs) = row["ratio"], row["MiB"]
-            print(
-                f"  {cells**3:>6} {what:<9} {row['ms']:8.2f} "
-                f"{statistics.median(ratio):5.2f} ({ratio[0]:.2f} … {ratio[-1]:.2f})  "
-                f"compile {row['compile'][0]:.1f}, {row['compile'][1]:.1f}  "
-                f"MiB {mine:.1f}, {theirs:.1f}",
-                flush=True,
-            )
-    body, E = scene(10, SIDES[10]), jnp.float32(1e5)
-    for name, adjoint in {
-        "every state": None,
-        "recursive": diffrax.RecursiveCheckpointAdjoint(),
-    }.items():
-        memory = built(jax.value_and_grad(by_diffrax(*body, 200, adjoint)), E)[2]
-        result[f"gradient of 200 steps, 1000, {name}"] = memory
-        print(f"  1000 points, gradient of 200 steps, {name}: {memory:.1f} MiB")
-    write(args.json, result)
+    with session(parser, argv, pinned=True) as (args, result):
+        print("  ms a step, speed × (median, range); compile s and MiB: ours, scan")
+        for cells in args.cells:
+            body = scene(cells, SIDES[cells])
+            for what in ("forward", "gradient"):
+                label = f"{what}, {cells**3}"
+                row = bench(body, args.steps, args.repeats, what == "gradient")
+                row.show(label)
+                result[label] = row
+        body, E = scene(10, SIDES[10]), jnp.float32(1e5)
+        for name, adjoint in {
+            "every state": None,
+            "recursive": diffrax.RecursiveCheckpointAdjoint(),
+        }.items():
+            memory = built(jax.value_and_grad(by_diffrax(*body, 200, adjoint)), E)[2]
+            result[f"gradient of 200 steps, 1000, {name}"] = memory
+            print(f"  1000 points, gradient of 200 steps, {name}: {memory:.1f} MiB")

@@ -13,8 +13,7 @@ Examples:
     python scripts/bench.py optimizers --case digits --only muon --json muon.json
 """
 
-import argparse
-import statistics
+import functools
 import time
 from typing import Any
 
@@ -23,7 +22,7 @@ import optax
 import optax.contrib
 
 import dynax as dx
-from benchmarks.common import machine, write
+from benchmarks.common import compare, options, session
 from benchmarks.ledger import CASES, Case, compiled
 
 
@@ -72,54 +71,34 @@ def bench(case: Case, name: str, repeats: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for what, make in (("step", compiled), ("update", alone)):
         runs = [make(tx, case) for tx in pair]
-        carries = [jax.block_until_ready(run(carry))[0] for run, carry, _ in runs]
+        carries = [carry for _, carry, _ in runs]
 
-        def clock(k, runs=runs, carries=carries):
-            begun = time.perf_counter()
-            carries[k] = jax.block_until_ready(runs[k][0](carries[k]))[0]
-            return time.perf_counter() - begun
+        def go(k, runs=runs, carries=carries):
+            carries[k], _ = runs[k][0](carries[k])
+            return carries[k]
 
-        times = []
-        for k in range(repeats):
-            order = (0, 1) if k % 2 else (1, 0)
-            times.append([t for _, t in sorted((side, clock(side)) for side in order)])
-        found[what] = {
-            "ratio": sorted(b / a for a, b in times),
-            "ms": statistics.median(a for a, _ in times) * 1e3 / case.steps,
-            "compile": [seconds for _, _, seconds in runs],
-        }
+        compiling = "{:.1f}, optax {:.1f}".format(*(seconds for *_, seconds in runs))
+        found[what] = compare(
+            functools.partial(go, 0),
+            functools.partial(go, 1),
+            repeats,
+            per=case.steps,
+            timer=time.perf_counter,
+            facts={"compile": compiling},
+        )
     return found
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py optimizers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("optimizers", __doc__, repeats=9)
     parser.add_argument("--quick", action="store_true", help="fewer steps, 5 repeats")
-    parser.add_argument("--repeats", type=int, default=9, help="≥ 5 (default 9)")
     parser.add_argument("--case", choices=CASES, default="mlp-1m")
     parser.add_argument("--only", nargs="+", choices=PAIRS, default=QUICK)
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    repeats = 5 if args.quick else args.repeats
-    if repeats < 5:
-        parser.error(f"--repeats: given {repeats}; at least 5 accepted.")
-    build, steps, quick_steps = CASES[args.case]
-    case = build(quick_steps if args.quick else steps)
-    result: dict[str, Any] = {"machine": machine(), "repeats": repeats}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    print(f"  {case.about}; ms/step of dynax, speed × (median, range), compile s")
-    for name in args.only:
-        result[name] = rows = bench(case, name, repeats)
-        for what, row in rows.items():
-            ratio = row["ratio"]
-            ours, theirs = row["compile"]
-            print(
-                f"  {name if what == 'step' else '':<14} {what:<7} {row['ms']:8.3f} "
-                f"{statistics.median(ratio):6.2f} ({ratio[0]:.2f} … {ratio[-1]:.2f})  "
-                f"compile {ours:.1f}, optax {theirs:.1f}",
-                flush=True,
-            )
-    write(args.json, result)
+    with session(parser, argv) as (args, result):
+        build, steps, quick_steps = CASES[args.case]
+        case = build(quick_steps if args.quick else steps)
+        print(f"  {case.about}; ms/step of dynax, speed × (median, range), compile s")
+        for name in args.only:
+            for what, row in bench(case, name, args.repeats).items():
+                row.show(f"{name}, {what}")
+                result[f"{name}, {what}"] = row

@@ -25,7 +25,6 @@ Examples:
     python scripts/bench.py pinn --case race --only dynax jinns-broyden --seconds 120
 """
 
-import argparse
 import functools
 import statistics
 import time
@@ -39,7 +38,7 @@ import numpy as np
 import optax
 
 from benchmarks import pinn_peers as peers
-from benchmarks.common import machine, write
+from benchmarks.common import options, session
 from dynax import pde as equations, pinn
 from dynax.newton import LevenbergMarquardt
 
@@ -354,30 +353,18 @@ CASES = {"gradient": gradient, "step": step, "memory": memory}
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py pinn",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("pinn", __doc__, repeats=9)
     add = parser.add_argument
     add("--case", nargs="+", choices=[*CASES, "race"], default=[*CASES])
     add("--quick", action="store_true", help="fewer calls, 5 repeats")
-    add("--repeats", type=int, default=9, help="≥ 5 (default 9)")
     racers = ["dynax", *RACERS]
     add("--only", nargs="+", choices=racers, default=racers, help="of the race")
     add("--seconds", type=float, default=120.0, help="of the race, each")
-    add("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    repeats = 5 if args.quick else args.repeats
-    if repeats < 5:
-        parser.error(f"--repeats: given {repeats}; at least 5 accepted.")
-    result: dict[str, Any] = {"machine": machine() | peers.versions()}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    for said in peers.absent().values():
-        print(f"  {said}")
-    for case in args.case:
-        if case == "race":
-            result[case] = race(args.only, args.seconds)
-        else:
-            result[case] = CASES[case](repeats, args.quick)
-    write(args.json, result)
+    with session(parser, argv, facts=peers.versions()) as (args, result):
+        for said in peers.absent().values():
+            print(f"  {said}")
+        for case in args.case:
+            if case == "race":
+                result[case] = race(args.only, args.seconds)
+            else:
+                result[case] = CASES[case](args.repeats, args.quick)

@@ -40,7 +40,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.common import machine, write
+from benchmarks.common import options, session
 from dynax.sweep import Local, Worker, sweep
 from dynax.sweep.engine import chunks, work
 from dynax.sweep.executor import Executor
@@ -375,23 +375,15 @@ CASES = {
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("sweep", __doc__, repeats=5)
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--repeats", type=int, default=5, help="default 5")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=STEPS, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    if args.child:
+    if "--child" in argv:
+        args = parser.parse_args(argv)
         child(args.child, args.steps)
         return
     jax.config.update("jax_num_cpu_devices", len(usable_cores()))
-    result: dict[str, Any] = {"machine": machine(), "repeats": args.repeats}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    for name in args.case:
-        result[name] = CASES[name](args.repeats)
-    write(args.json, result)
+    with session(parser, argv) as (args, result):
+        for name in args.case:
+            result[name] = CASES[name](args.repeats)

@@ -8,7 +8,7 @@ Ours is `mpm.simulate`. Theirs is three kernels a step and, for the gradient, a
 `wp.Tape` that keeps points and grid of every step, recorded anew each time. R comes
 from six steps of Newton's iteration, as ours does: `wp.svd3` is slower.
 
-    ratio       time(warp)/time(dynax): over 1 where dynax is the faster
+    speed ×     time(warp)/time(dynax): over 1 where dynax is the faster
     difference  of mean height and of dL/dE, relative
 
 Examples:
@@ -19,11 +19,8 @@ Examples:
 # Annotations of Warp are values.
 # pyright: reportInvalidTypeForm=false
 
-import argparse
 import importlib
 import importlib.metadata
-import os
-import statistics
 import time
 from typing import Any
 
@@ -31,8 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import clock, machine, write
-from benchmarks.mpm import DT, SIDES, built, by_diffrax, scene
+from benchmarks.common import built, compare, options, session
+from benchmarks.mpm import DT, SIDES, by_diffrax, scene
 
 
 try:
@@ -234,49 +231,27 @@ def bench(body, steps: int, repeats: int, gradient: bool):
     ours, *_ = built(jax.value_and_grad(ours) if gradient else ours, E)
     theirs = Theirs(body, steps, gradient)
     values = [np.atleast_1d(jax.tree.leaves(run(E))) for run in (ours, theirs)]
-    times = [[clock(run, E) for run in (ours, theirs)] for _ in range(repeats)]
-    return {
-        "ms": [statistics.median(t) * 1e3 / steps for t in zip(*times, strict=True)],
-        "ratio": sorted(b / a for a, b in times),
-        "difference": np.abs(values[0] / values[1] - 1).tolist(),
-    }
+    apart = ", ".join(f"{a:.1e}" for a in np.abs(values[0] / values[1] - 1))
+    pair = (lambda: ours(E)), (lambda: theirs(E))
+    return compare(*pair, repeats, per=steps, facts={"difference": apart})
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.py warp",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = options("warp", __doc__, repeats=5)
     parser.add_argument("--cells", type=int, nargs="+", default=[*SIDES], choices=SIDES)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=5, help="≥ 5 (default 5)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers here too")
-    args = parser.parse_args(argv)
-    if args.repeats < 5:
-        parser.error(f"--repeats: given {args.repeats}; at least 5 accepted.")
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    wp.config.quiet = True
-    begun = time.process_time()
-    wp.load_module(device="cpu")
-    compiled = time.process_time() - begun
     versions = {p: importlib.metadata.version(p) for p in ("jaxlib", "warp-lang")}
-    result = {"machine": machine() | versions, "repeats": args.repeats}
-    result |= {"steps": args.steps, "warp compiles": compiled}
-    print("  " + ", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-    print(f"  warp compiles in {compiled:.1f} s, or finds it done")
-    print("  ms a step of dynax, of warp; ratio (median, range); difference")
-    for cells in args.cells:
-        body = scene(cells, SIDES[cells])
-        for what in ("forward", "gradient"):
-            row = bench(body, args.steps, args.repeats, what == "gradient")
-            result[f"{what}, {cells**3}"] = row
-            ratio, (mine, theirs) = row["ratio"], row["ms"]
-            apart = ", ".join(f"{a:.1e}" for a in row["difference"])
-            print(
-                f"  {cells**3:>6} {what:<9} {mine:8.2f} {theirs:8.2f} "
-                f"{statistics.median(ratio):5.2f} ({ratio[0]:.2f} … {ratio[-1]:.2f})  "
-                f"difference {apart}",
-                flush=True,
-            )
-    write(args.json, result)
+    with session(parser, argv, pinned=True, facts=versions) as (args, result):
+        wp.config.quiet = True
+        begun = time.process_time()
+        wp.load_module(device="cpu")
+        result["warp compiles"] = compiled = time.process_time() - begun
+        print(f"  warp compiles in {compiled:.1f} s, or finds it done")
+        print("  ms a step of dynax; speed × (median, range); difference")
+        for cells in args.cells:
+            body = scene(cells, SIDES[cells])
+            for what in ("forward", "gradient"):
+                label = f"{what}, {cells**3}"
+                row = bench(body, args.steps, args.repeats, what == "gradient")
+                row.show(label)
+                result[label] = row
