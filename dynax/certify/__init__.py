@@ -1,0 +1,1 @@
+"""Certificates: from "it fell on this run" to "it falls"."""

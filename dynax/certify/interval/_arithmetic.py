@@ -1,0 +1,162 @@
+"""Rules of arithmetic. Signs are exact: a zero that is known is not moved.
+
+Without that no dissipation is ever certified: D ≥ 0 is a sum of squares that touches 0.
+"""
+
+import functools
+
+import numpy as np
+
+from dynax.certify.interval._interval import Interval, down, enclosing, up, whole
+
+
+def add(a: Interval, b: Interval) -> Interval:
+    """a + b; a sum that is computed as 0, or one of whose terms is 0, is exact."""
+    lo, hi = a.lo + b.lo, a.hi + b.hi
+    exact = lambda s, p, q: (s == 0) | (p == 0) | (q == 0)
+    return enclosing(lo, hi, exact(lo, a.lo, b.lo), exact(hi, a.hi, b.hi))
+
+
+def neg(a: Interval) -> Interval:
+    return Interval(-a.hi, -a.lo)
+
+
+def sub(a: Interval, b: Interval) -> Interval:
+    if a is b:  # 0 where a is finite
+        zero = Interval(np.zeros_like(a.lo), np.zeros_like(a.hi))
+        return whole(zero, np.isinf(a.lo) | np.isinf(a.hi)) if a.inexact else zero
+    return add(a, neg(b))
+
+
+def square(a: Interval) -> Interval:
+    return integer_power(a, 2)
+
+
+def mul(a: Interval, b: Interval) -> Interval:
+    """a·b; of one value with itself the square. Its sign is that of the factors."""
+    if a.lo.dtype == bool:
+        return Interval(a.lo & b.lo, a.hi & b.hi)
+    if a is b:
+        return square(a)
+    corners = [p * q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
+    corners = [np.where(np.isnan(c), 0, c) for c in corners]  # 0·∞: any finite number
+    lo, hi = functools.reduce(np.minimum, corners), functools.reduce(np.maximum, corners)
+    if not a.inexact:
+        return Interval(lo, hi)
+    zero = ((a.lo == 0) & (a.hi == 0)) | ((b.lo == 0) & (b.hi == 0))
+    alike = ((a.lo >= 0) & (b.lo >= 0)) | ((a.hi <= 0) & (b.hi <= 0))
+    unlike = ((a.lo >= 0) & (b.hi <= 0)) | ((a.hi <= 0) & (b.lo >= 0))
+    lo, hi = down(lo), up(hi)
+    lo = np.where(zero, 0.0, np.where(alike, np.maximum(lo, 0), lo))
+    hi = np.where(zero, 0.0, np.where(unlike, np.minimum(hi, 0), hi))
+    return Interval(lo, hi)
+
+
+def reciprocal(a: Interval) -> Interval:
+    """1/a; the whole line where 0 lies inside, a half line where it is an end."""
+    lo = np.where(a.hi == 0, -np.inf, 1 / a.hi)
+    hi = np.where(a.lo == 0, np.inf, 1 / a.lo)
+    found = enclosing(lo, hi)
+    sign = np.where(a.lo >= 0, 0.0, -np.inf), np.where(a.hi <= 0, 0.0, np.inf)
+    found = Interval(np.maximum(found.lo, sign[0]), np.minimum(found.hi, sign[1]))
+    return whole(found, ((a.lo < 0) & (a.hi > 0)) | ((a.lo == 0) & (a.hi == 0)))
+
+
+def div(a: Interval, b: Interval) -> Interval:
+    """a/b, by corners where 0 is not in b, else through the reciprocal."""
+    if not a.inexact:
+        if not np.all((b.lo == b.hi) & (a.lo >= 0) & (b.lo > 0)):
+            raise NotImplementedError("integer division of what is not positive")
+        return Interval(a.lo // b.lo, a.hi // b.hi)
+    corners = [p / q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
+    lo, hi = functools.reduce(np.minimum, corners), functools.reduce(np.maximum, corners)
+    alike = ((a.lo >= 0) & (b.lo > 0)) | ((a.hi <= 0) & (b.hi < 0))
+    unlike = ((a.lo >= 0) & (b.hi < 0)) | ((a.hi <= 0) & (b.lo > 0))
+    found = enclosing(lo, hi)
+    lo = np.where(alike, np.maximum(found.lo, 0), found.lo)
+    hi = np.where(unlike, np.minimum(found.hi, 0), found.hi)
+    zero = (a.lo == 0) & (a.hi == 0)
+    inside = (b.lo <= 0) & (b.hi >= 0)
+    if not np.any(inside):
+        return Interval(np.where(zero, 0.0, lo), np.where(zero, 0.0, hi))
+    slow = mul(a, reciprocal(b))
+    lo = np.where(inside, slow.lo, np.where(zero, 0.0, lo))
+    hi = np.where(inside, slow.hi, np.where(zero, 0.0, hi))
+    return whole(Interval(lo, hi), inside & zero)
+
+
+def integer_power(a: Interval, n: int) -> Interval:
+    """aⁿ; an even power is at least 0, and is 0 where a may be."""
+    if n < 0:
+        return reciprocal(integer_power(a, -n))
+    if n == 0:
+        return Interval(np.ones_like(a.lo), np.ones_like(a.hi))
+    if n == 1:
+        return a
+    small = np.maximum(np.maximum(a.lo, -a.hi), 0)  # least |a|
+    large = np.maximum(-a.lo, a.hi)
+    if n % 2 == 0:
+        return Interval(_power(small, n, down), _power(large, n, up))
+    low = np.where(a.lo < 0, -_power(np.abs(a.lo), n, up), _power(np.abs(a.lo), n, down))
+    high = np.where(a.hi < 0, -_power(np.abs(a.hi), n, down), _power(np.abs(a.hi), n, up))
+    return Interval(low, high)
+
+
+def _power(x, n, outward):
+    """xⁿ for x ≥ 0, by n − 1 products, each rounded outward; 0 and 1 stay."""
+    if not np.issubdtype(x.dtype, np.floating):
+        return x**n
+    value = x
+    for _ in range(n - 1):
+        value = outward(value * x)
+    return np.where((x == 0) | (x == 1), x, np.maximum(value, 0))
+
+
+def total(a: Interval, axes: tuple[int, ...]) -> Interval:
+    """Σ over axes; computed in any order, it errs by at most n·ε·Σ|aᵢ|.
+
+    It is exact where at most one term is not 0, and has the sign of its terms.
+    """
+    if not axes:
+        return a
+    lo, hi = np.sum(a.lo, axis=axes), np.sum(a.hi, axis=axes)
+    if not a.inexact:
+        return Interval(lo, hi)
+    n = np.prod([a.lo.shape[k] for k in axes], dtype=int)
+    single = lambda e: np.count_nonzero(e, axis=axes) <= 1
+    slack = lambda e: n * np.finfo(float).eps * np.sum(np.abs(e), axis=axes)
+    low = np.where(single(a.lo), lo, down(lo - slack(a.lo)))
+    high = np.where(single(a.hi), hi, up(hi + slack(a.hi)))
+    low = np.where(np.all(a.lo >= 0, axis=axes), np.maximum(low, 0), low)
+    high = np.where(np.all(a.hi <= 0, axis=axes), np.minimum(high, 0), high)
+    return enclosing(low, high, True, True)
+
+
+def dot(a: Interval, b: Interval, dimension_numbers) -> Interval:
+    """Contraction and batching as `lax.dot_general`; of x with itself Σx²."""
+    (ca, cb), (ba, bb) = dimension_numbers
+    na, nb = a.lo.ndim - 1, b.lo.ndim - 1
+    free_a = [k for k in range(na) if k not in (*ca, *ba)]
+    free_b = [k for k in range(nb) if k not in (*cb, *bb)]
+
+    def arranged(x: Interval, order, shape):
+        turn = lambda e: e.transpose(*order, e.ndim - 1).reshape(*shape, e.shape[-1])
+        return Interval(turn(x.lo), turn(x.hi))
+
+    size = lambda x, ks: [x.lo.shape[k] for k in ks]
+    left = arranged(
+        a,
+        [*ba, *free_a, *ca],
+        [*size(a, ba), *size(a, free_a), *[1] * len(free_b), *size(a, ca)],
+    )
+    if a is b and not free_a and not ba and tuple(ca) == tuple(cb):
+        products = square(left)
+    else:
+        right = arranged(
+            b,
+            [*bb, *free_b, *cb],
+            [*size(b, bb), *[1] * len(free_a), *size(b, free_b), *size(b, cb)],
+        )
+        products = mul(left, right)
+    first = len(ba) + len(free_a) + len(free_b)
+    return total(products, tuple(range(first, first + len(ca))))

@@ -1,0 +1,199 @@
+"""Branch and bound: is G(z) ≤ below for every z of a region?
+
+Upper bound of a box: the natural extension, met with the mean-value form
+G(c) + ⟨∂G(box), box − c⟩ where G does not jump. Boxes that stay open are halved along
+the largest |∂G|·r. Two ends besides success: a centre whose enclosure lies above
+`below` is a counterexample, and the budget may run out.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from dynax.certify.interval import Interval, Program, point
+from dynax.certify.interval._arithmetic import add, mul, sub, total
+from dynax.certify.region import Level, Region
+
+
+BATCH = 16_384
+NARROW = 2.0**-40  # of the region: a box that is not split any more
+SAMPLES, CLIMBERS, CLIMB = 2_048, 64, 24
+
+
+class Outcome(NamedTuple):
+    """How a search ended.
+
+    Args:
+        boxes: boxes that were bounded.
+        covered: share of the region's volume on which G ≤ below is certified, or which
+            lies outside of what is asked.
+        counterexample: a state with G(z) > below, and G there; or None.
+        worst: the open box with the largest bound (lower, upper, bound); or None.
+        open: lower and upper ends (n, m) of the boxes that stay open.
+        closed: those of the boxes that are certified, if they were kept.
+    """
+
+    boxes: int
+    covered: float
+    counterexample: tuple[np.ndarray, float] | None
+    worst: tuple[np.ndarray, np.ndarray, float] | None
+    open: tuple[np.ndarray, np.ndarray]
+    closed: tuple[np.ndarray, np.ndarray] | None
+
+    @property
+    def certified(self) -> bool:
+        return self.counterexample is None and self.open[0].shape[1] == 0
+
+
+class Bounded:
+    """G and ∂G of states z ∈ ℝⁿ and parameters, traced once, on any box.
+
+    Args:
+        G: (z, *parameters) → scalar.
+        n: number of states.
+        level: V and the level of a sublevel set, if the region is cut by one.
+        parameters: arrays; others of the same shapes may be given later.
+    """
+
+    def __init__(self, G: Callable, n: int, *parameters, level: Callable | None = None):
+        z = jax.ShapeDtypeStruct((n,), np.float64)
+        specs = [jax.ShapeDtypeStruct(np.shape(p), np.float64) for p in parameters]
+        out = jax.eval_shape(G, z, *specs)
+        if getattr(out, "shape", None) != ():
+            raise ValueError(
+                f"V: given a function of shape {getattr(out, 'shape', out)}; accepted "
+                "is one that returns a scalar."
+            )
+
+        def value(z, *p):
+            return (G(z, *p), *(() if level is None else (level(z, *p),)))
+
+        self.value = Program(value, z, *specs)
+        self.slope = Program(jax.grad(G), z, *specs)
+        self.parameters = [point(np.asarray(p, float)) for p in parameters]
+
+    def at(self, z: np.ndarray) -> list[Interval]:
+        """G (and the level) at points (n, batch), enclosed."""
+        return list(self.value(Interval(z, z), *self.parameters)[0])
+
+    def over(self, box: Interval) -> tuple[np.ndarray, np.ndarray, list[Interval]]:
+        """Upper bounds of G on boxes, |∂G|·r, and G (and the level) at their centres."""
+        found, marked = self.value(box, *self.parameters)
+        slope, _ = self.slope(box, *self.parameters)
+        centre = box.lo + (box.hi - box.lo) / 2
+        middle = self.at(centre)
+        with np.errstate(all="ignore"):
+            offset = sub(box, Interval(centre, centre))
+            shift = mul(slope, offset)
+            mean = add(middle[0], total(shift, (0,)))
+            radius = np.maximum(offset.hi, -offset.lo)
+            swing = np.maximum(np.abs(slope.lo), np.abs(slope.hi)) * radius
+        bound = np.minimum(found[0].hi, np.where(marked, np.inf, mean.hi))
+        swing = np.where(np.isfinite(swing), swing, np.inf)
+        lost = ~np.isfinite(np.sum(swing, axis=0))
+        swing = np.where(lost, radius, swing)
+        return bound, swing, [found[1] if len(found) > 1 else found[0], *middle]
+
+
+def climb(G: Bounded, region: Region, below: float, level: float | None, seed: int = 0):
+    """A state where G > below, by samples and ascent; None where none is found."""
+    rng = np.random.default_rng(seed)
+    n, width = region.lower.size, region.upper - region.lower
+    z = region.lower[:, None] + width[:, None] * rng.random((n, SAMPLES))
+    pace = width[:, None] / 16
+    best = None
+    for _ in range(CLIMB):
+        values = G.at(z)
+        allowed = region.contains(z)
+        if level is not None:
+            allowed &= values[1].hi <= level
+        low = np.where(allowed, values[0].lo, -np.inf)
+        k = int(np.argmax(low))
+        if best is None or low[k] > best[1]:
+            best = z[:, k], float(low[k])
+        if best[1] > below:
+            return best
+        top = np.argsort(-low)[:CLIMBERS]
+        z = z[:, top]
+        slope, _ = G.slope(Interval(z, z), *G.parameters)
+        middle = np.nan_to_num((slope.lo + slope.hi) / 2)
+        norm = np.sqrt(np.sum((middle * width[:, None]) ** 2, axis=0)) + 1e-300
+        step = middle * width[:, None] ** 2 / norm / 16
+        tries = [z] + [z + step * s for s in (2.0, 0.5, 0.1, 0.01)]
+        tries.append(z + pace * rng.standard_normal(z.shape))
+        pace = pace * 0.7
+        z = np.clip(np.concatenate(tries, 1), region.lower[:, None], region.upper[:, None])
+    return None
+
+
+def search(
+    G: Bounded,
+    region: Region,
+    below: float = 0.0,
+    level: float | None = None,
+    budget: int = 1_000_000,
+    keep: bool = False,
+) -> Outcome:
+    """Certify G ≤ below on the region, find where it fails, or run out of boxes."""
+    none = np.empty((region.lower.size, 0))
+    found = climb(G, region, below, level)
+    lo, hi = region.lower[:, None], region.upper[:, None]
+    if found is not None:
+        return Outcome(0, 0.0, found, None, (lo, hi), (none, none) if keep else None)
+    width, total_volume = (hi - lo), float(np.prod(hi - lo))
+    boxes, covered, closed = 0, 0.0, []
+    stuck: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    worst = None
+    bounds = np.full(1, np.inf)
+    while lo.shape[1] and boxes < budget:
+        take = slice(max(0, lo.shape[1] - BATCH), None)
+        now_lo, now_hi = lo[:, take], hi[:, take]
+        lo, hi, bounds = lo[:, : take.start], hi[:, : take.start], bounds[: take.start]
+        bound, swing, (whole, *middle) = G.over(Interval(now_lo, now_hi))
+        boxes += now_lo.shape[1]
+        centre = now_lo + (now_hi - now_lo) / 2
+        asked = region.contains(centre)
+        idle = region.removes(now_lo, now_hi)
+        if level is not None:
+            asked &= middle[1].hi <= level
+            idle |= whole.lo > level
+        wrong = asked & (middle[0].lo > below)
+        if np.any(wrong):
+            k = int(np.argmax(np.where(wrong, middle[0].lo, -np.inf)))
+            found = centre[:, k], float(middle[0].lo[k])
+            break
+        done = (bound <= below) | idle
+        covered += float(np.sum(np.prod(now_hi[:, done] - now_lo[:, done], axis=0)))
+        if keep:
+            certified = done & ~idle
+            closed.append((now_lo[:, certified], now_hi[:, certified]))
+        left = ~done
+        now_lo, now_hi = now_lo[:, left], now_hi[:, left]
+        bound, swing = bound[left], swing[:, left]
+        small = np.all(now_hi - now_lo <= NARROW * width, axis=0)
+        stuck.append((now_lo[:, small], now_hi[:, small], bound[small]))
+        now_lo, now_hi = now_lo[:, ~small], now_hi[:, ~small]
+        bound, swing = bound[~small], swing[:, ~small]
+        swing = np.where(now_hi - now_lo > NARROW * width, swing, -1.0)
+        axis = np.argmax(swing, axis=0)
+        lanes = np.arange(axis.size)
+        middle_of = now_lo[axis, lanes] + (now_hi - now_lo)[axis, lanes] / 2
+        left_hi, right_lo = now_hi.copy(), now_lo.copy()
+        left_hi[axis, lanes] = right_lo[axis, lanes] = middle_of
+        lo = np.concatenate([lo, now_lo, right_lo], axis=1)
+        hi = np.concatenate([hi, left_hi, now_hi], axis=1)
+        bounds = np.concatenate([bounds, bound, bound])
+    lo = np.concatenate([lo, *(s[0] for s in stuck)], axis=1)
+    hi = np.concatenate([hi, *(s[1] for s in stuck)], axis=1)
+    bounds = np.concatenate([bounds, *(s[2] for s in stuck)])
+    if lo.shape[1]:
+        k = int(np.argmax(bounds))
+        worst = lo[:, k], hi[:, k], float(bounds[k])
+    kept = tuple(np.concatenate(c, 1) for c in zip(*closed, strict=True)) if keep and closed else None
+    covered = 1.0 if not lo.shape[1] and found is None else min(covered / total_volume, 1.0)
+    return Outcome(boxes, covered, found, worst, (lo, hi), kept)
+
+
+__all__ = ["Bounded", "Level", "Outcome", "climb", "search"]
