@@ -270,6 +270,7 @@ def merge(a: Tally, b: Tally) -> Tally:
 
 
 Status = Literal["holds", "violated", "undecided", "no certificate"]
+Evidence = Literal["run", "box", "class", "local", "sequential"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,6 +288,11 @@ class Verdict:
     below it, relative to Σ|terms|, could be seen. It is infinite if it saw nowhere, and
     None where no balance is judged. `error` is the largest |defect|/Σ|terms|, or None
     where nothing predicts the change of H. `outside` is None where H is finite.
+
+    `evidence` says what was looked at: one run, every state of a box, every function of
+    a class. `assumes` has what the certificate rests on, in sentences; `covered` is the
+    share of the region that is certified; `counterexample` a state where the claim
+    fails.
     """
 
     status: Status
@@ -303,11 +309,17 @@ class Verdict:
     resolution: float | None
     origin: str
     checks: dict[str, dict[str, Any]]
+    evidence: Evidence = "run"
+    assumes: tuple[str, ...] = ()
+    counterexample: Any = None
+    covered: float | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.status.upper()}: {self.claim}"]
         if self.reason:
             lines.append(f"  {self.reason}")
+        if self.evidence != "run":
+            return "\n".join([*lines, *self._evidence()])
         lines.append(f"  {self.audited} rows audited, {self.violations} violations")
         if self.non_finite is not None:
             lines[-1] += f"; not finite from step {self.non_finite} on"
@@ -354,6 +366,16 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return display.details(self.status, self.claim, str(self))
+
+    def _evidence(self) -> list[str]:
+        lines = [f"  evidence: {self.evidence}"]
+        if self.covered is not None:
+            lines[0] += f"; {self.covered:.2%} of the region in {self.audited} boxes"
+        if self.counterexample is not None:
+            lines.append(f"  fails at {self.counterexample}")
+        if self.worst is not None:
+            lines += [f"  {name}: {value}" for name, value in self.worst.items()]
+        return lines + [f"  assumes: {text}" for text in self.assumes]
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

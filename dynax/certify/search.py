@@ -78,6 +78,16 @@ class Bounded:
         """G (and the level) at points (n, batch), enclosed."""
         return list(self.value(Interval(z, z), *self.parameters)[0])
 
+    def stands(self, z: np.ndarray, region: Region, below: float) -> bool:
+        """Whether G > below on a whole small box about z, however G jumps at z.
+
+        What is computed at the very point of a jump is no counterexample.
+        """
+        room = (region.upper - region.lower)[:, None] * 2.0**-34
+        near = Interval(z[:, None] - room, z[:, None] + room)
+        found, _ = self.value(near, *self.parameters)
+        return bool(found[0].lo[0] > below)
+
     def over(self, box: Interval) -> tuple[np.ndarray, np.ndarray, list[Interval]]:
         """Upper bounds of G on boxes, |∂G|·r, and G (and the level) at their centres."""
         found, marked = self.value(box, *self.parameters)
@@ -103,7 +113,6 @@ def climb(G: Bounded, region: Region, below: float, level: float | None, seed: i
     n, width = region.lower.size, region.upper - region.lower
     z = region.lower[:, None] + width[:, None] * rng.random((n, SAMPLES))
     pace = width[:, None] / 16
-    best = None
     for _ in range(CLIMB):
         values = G.at(z)
         allowed = region.contains(z)
@@ -111,9 +120,8 @@ def climb(G: Bounded, region: Region, below: float, level: float | None, seed: i
             allowed &= values[1].hi <= level
         low = np.where(allowed, values[0].lo, -np.inf)
         k = int(np.argmax(low))
-        if best is None or low[k] > best[1]:
-            best = z[:, k], float(low[k])
-        if best[1] > below:
+        best = z[:, k], float(low[k])
+        if best[1] > below and G.stands(best[0], region, below):
             return best
         top = np.argsort(-low)[:CLIMBERS]
         z = z[:, top]
@@ -124,7 +132,9 @@ def climb(G: Bounded, region: Region, below: float, level: float | None, seed: i
         tries = [z] + [z + step * s for s in (2.0, 0.5, 0.1, 0.01)]
         tries.append(z + pace * rng.standard_normal(z.shape))
         pace = pace * 0.7
-        z = np.clip(np.concatenate(tries, 1), region.lower[:, None], region.upper[:, None])
+        z = np.clip(
+            np.concatenate(tries, 1), region.lower[:, None], region.upper[:, None]
+        )
     return None
 
 
@@ -162,8 +172,9 @@ def search(
         wrong = asked & (middle[0].lo > below)
         if np.any(wrong):
             k = int(np.argmax(np.where(wrong, middle[0].lo, -np.inf)))
-            found = centre[:, k], float(middle[0].lo[k])
-            break
+            if G.stands(centre[:, k], region, below):
+                found = centre[:, k], float(middle[0].lo[k])
+                break
         done = (bound <= below) | idle
         covered += float(np.sum(np.prod(now_hi[:, done] - now_lo[:, done], axis=0)))
         if keep:
@@ -191,8 +202,14 @@ def search(
     if lo.shape[1]:
         k = int(np.argmax(bounds))
         worst = lo[:, k], hi[:, k], float(bounds[k])
-    kept = tuple(np.concatenate(c, 1) for c in zip(*closed, strict=True)) if keep and closed else None
-    covered = 1.0 if not lo.shape[1] and found is None else min(covered / total_volume, 1.0)
+    kept = (
+        tuple(np.concatenate(c, 1) for c in zip(*closed, strict=True))
+        if keep and closed
+        else None
+    )
+    covered = (
+        1.0 if not lo.shape[1] and found is None else min(covered / total_volume, 1.0)
+    )
     return Outcome(boxes, covered, found, worst, (lo, hi), kept)
 
 

@@ -40,7 +40,10 @@ def mul(a: Interval, b: Interval) -> Interval:
         return square(a)
     corners = [p * q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
     corners = [np.where(np.isnan(c), 0, c) for c in corners]  # 0·∞: any finite number
-    lo, hi = functools.reduce(np.minimum, corners), functools.reduce(np.maximum, corners)
+    lo, hi = (
+        functools.reduce(np.minimum, corners),
+        functools.reduce(np.maximum, corners),
+    )
     if not a.inexact:
         return Interval(lo, hi)
     zero = ((a.lo == 0) & (a.hi == 0)) | ((b.lo == 0) & (b.hi == 0))
@@ -69,7 +72,10 @@ def div(a: Interval, b: Interval) -> Interval:
             raise NotImplementedError("integer division of what is not positive")
         return Interval(a.lo // b.lo, a.hi // b.hi)
     corners = [p / q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
-    lo, hi = functools.reduce(np.minimum, corners), functools.reduce(np.maximum, corners)
+    lo, hi = (
+        functools.reduce(np.minimum, corners),
+        functools.reduce(np.maximum, corners),
+    )
     alike = ((a.lo >= 0) & (b.lo > 0)) | ((a.hi <= 0) & (b.hi < 0))
     unlike = ((a.lo >= 0) & (b.hi < 0)) | ((a.hi <= 0) & (b.lo > 0))
     found = enclosing(lo, hi)
@@ -97,8 +103,12 @@ def integer_power(a: Interval, n: int) -> Interval:
     large = np.maximum(-a.lo, a.hi)
     if n % 2 == 0:
         return Interval(_power(small, n, down), _power(large, n, up))
-    low = np.where(a.lo < 0, -_power(np.abs(a.lo), n, up), _power(np.abs(a.lo), n, down))
-    high = np.where(a.hi < 0, -_power(np.abs(a.hi), n, down), _power(np.abs(a.hi), n, up))
+    low = np.where(
+        a.lo < 0, -_power(np.abs(a.lo), n, up), _power(np.abs(a.lo), n, down)
+    )
+    high = np.where(
+        a.hi < 0, -_power(np.abs(a.hi), n, down), _power(np.abs(a.hi), n, up)
+    )
     return Interval(low, high)
 
 

@@ -84,7 +84,9 @@ def select(mark: Mark, which: Interval, *cases: Interval) -> Interval:
         found = here if found is None else hull(found, here)
     assert found is not None
     shape = np.broadcast_shapes(lo.shape, found.lo.shape)
-    meet = np.broadcast_to(functools.reduce(_alike, cases[1:], cases[0]) is not None, shape)
+    meet = np.broadcast_to(
+        functools.reduce(_alike, cases[1:], cases[0]) is not None, shape
+    )
     undecided = np.broadcast_to(lo != hi, shape) & ~meet
     mark(np.any(undecided, axis=tuple(range(undecided.ndim - 1))))
     return found
@@ -154,7 +156,9 @@ def largest(mark: Mark, a: Interval, k: int, dtype) -> list[Interval]:
     # decided if every entry clears all that stand behind it, or ties exactly
     behind = np.flip(np.maximum.accumulate(np.flip(high, -2), axis=-2), -2)
     point = np.all(a.lo == a.hi, axis=-2)
-    clear = np.all(low[..., :-1, :][..., :k, :] > behind[..., 1:, :][..., :k, :], axis=-2)
+    clear = np.all(
+        low[..., :-1, :][..., :k, :] > behind[..., 1:, :][..., :k, :], axis=-2
+    )
     sure = (point | clear)[..., None, :]
     n = a.lo.shape[-2]
     where = order[..., :k, :]

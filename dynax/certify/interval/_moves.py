@@ -34,14 +34,20 @@ def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
     index = operands[first:last]
     data = [*operands[:first], *([] if last is None else operands[last:])]
     batch = max(x.lo.shape[-1] for x in operands)
-    flat = [np.broadcast_to(e, (*e.shape[:-1], batch)).reshape(-1, batch) for x in data for e in (x.lo, x.hi)]
+    flat = [
+        np.broadcast_to(e, (*e.shape[:-1], batch)).reshape(-1, batch)
+        for x in data
+        for e in (x.lo, x.hi)
+    ]
     lo, hi = np.concatenate(flat[::2]), np.concatenate(flat[1::2])
     shapes = tuple(x.lo.shape[:-1] for x in data)
     run = functools.partial(_positions, primitive, params, shapes, first)
     if all(x.constant for x in index):
         return [Interval(lo[p], hi[p]) for p in run(*(x.lo[..., 0] for x in index))]
     # group the boxes by the values of their indices
-    spread = [np.broadcast_to(e, (*e.shape[:-1], batch)) for x in index for e in (x.lo, x.hi)]
+    spread = [
+        np.broadcast_to(e, (*e.shape[:-1], batch)) for x in index for e in (x.lo, x.hi)
+    ]
     undecided = np.any([x.undecided | np.zeros(batch, bool) for x in index], axis=0)
     mark(undecided)
     keys = np.concatenate([e.reshape(-1, batch) for e in spread[::2]])
@@ -53,7 +59,10 @@ def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
         moved = run(*values)
         if found is None:
             found = [
-                Interval(np.empty((*p.shape, batch), lo.dtype), np.empty((*p.shape, batch), lo.dtype))
+                Interval(
+                    np.empty((*p.shape, batch), lo.dtype),
+                    np.empty((*p.shape, batch), lo.dtype),
+                )
                 for p in moved
             ]
         for out, p in zip(found, moved, strict=True):

@@ -57,7 +57,9 @@ ALIASES = frozenset({"stop_gradient", "copy", "copy_p", "optimization_barrier"})
 
 def _extreme(name):
     sign = 1 if name == "argmax" else -1
-    return lambda mark, p, a: choices.extreme(mark, a, p["axes"][0], sign, p["index_dtype"])
+    return lambda mark, p, a: choices.extreme(
+        mark, a, p["axes"][0], sign, p["index_dtype"]
+    )
 
 
 def _ends(f):
@@ -146,6 +148,7 @@ class Program:
         self._constants: dict[int, Interval] = {}
         self._known: dict[Any, Any] = {}
         self._count = 0
+        self._line = "line unknown"
         self.inputs = [self._fresh() for _ in closed.jaxpr.invars]
         self.outputs = self._inline(closed.jaxpr, closed.consts, self.inputs)
         self._prune()
@@ -204,6 +207,7 @@ class Program:
 
     def _append(self, eqn, inputs: tuple[int, ...]) -> Sequence[int]:
         name, params = eqn.primitive.name, eqn.params
+        self._line = _line(eqn) or self._line  # of a library's inside: of its call
         if name in ALIASES:
             return inputs
         if name == "cond":
@@ -219,14 +223,16 @@ class Program:
             if jax.dtypes.issubdtype(dtype, np.inexact) and dtype != np.float64:
                 raise NotImplementedError(
                     f"{name} gives {dtype}; a certificate is of float64 programs "
-                    f"({_line(eqn)})"
+                    f"({self._line})"
                 )
         several = name == "sort" and len(inputs) > 1
         if name not in KNOWN or several or name == "while":
             raise NotImplementedError(
-                f"no interval rule for the primitive {name!r} ({_line(eqn)})"
+                f"no interval rule for the primitive {name!r} ({self._line})"
             )
-        return self._operation(eqn.primitive, params, inputs, len(eqn.outvars), _line(eqn))
+        return self._operation(
+            eqn.primitive, params, inputs, len(eqn.outvars), self._line
+        )
 
     def _operation(self, primitive, params, inputs, count, line) -> tuple[int, ...]:
         key = primitive.name, inputs, str(sorted(params.items(), key=lambda i: i[0]))
@@ -240,26 +246,41 @@ class Program:
 
     def _branches(self, eqn, inputs) -> Sequence[int]:
         which, *rest = inputs
-        branches = [self._inline(b.jaxpr, b.consts, rest) for b in eqn.params["branches"]]
-        line = _line(eqn)
+        branches = [
+            self._inline(b.jaxpr, b.consts, rest) for b in eqn.params["branches"]
+        ]
+        line = self._line
         return [
             self._operation(jax.lax.select_n_p, {}, (which, *cases), 1, line)[0]
             for cases in zip(*branches, strict=True)
         ]
 
     def _unrolled(self, eqn, inputs) -> Sequence[int]:
-        p, line = eqn.params, _line(eqn)
+        p, line = eqn.params, self._line
         fixed, carried = p["num_consts"], p["num_carry"]
         consts, carry = inputs[:fixed], list(inputs[fixed : fixed + carried])
         xs, rows = inputs[fixed + carried :], []
         order = range(p["length"])
         for k in reversed(order) if p["reverse"] else order:
-            now = [self._row(x, v.aval, k, line) for x, v in zip(xs, eqn.invars[fixed + carried :], strict=True)]
-            found = self._inline(p["jaxpr"].jaxpr, p["jaxpr"].consts, [*consts, *carry, *now])
+            now = [
+                self._row(x, v.aval, k, line)
+                for x, v in zip(xs, eqn.invars[fixed + carried :], strict=True)
+            ]
+            found = self._inline(
+                p["jaxpr"].jaxpr, p["jaxpr"].consts, [*consts, *carry, *now]
+            )
             carry = found[:carried]
             rows.append(found[carried:])
         rows = rows[::-1] if p["reverse"] else rows
-        return [*carry, *(self._stacked(r, v.aval, line) for r, v in zip(zip(*rows, strict=True), eqn.outvars[carried:], strict=True))]
+        return [
+            *carry,
+            *(
+                self._stacked(r, v.aval, line)
+                for r, v in zip(
+                    zip(*rows, strict=True), eqn.outvars[carried:], strict=True
+                )
+            ),
+        ]
 
     def _row(self, place: int, aval, k: int, line: str) -> int:
         spec = jax.ShapeDtypeStruct(aval.shape, aval.dtype)
@@ -285,9 +306,10 @@ class Program:
 
 
 def _line(eqn) -> str:
-    from jax._src import source_info_util
-
+    """File and line of the user's code behind an equation, if JAX still knows it."""
     try:
+        from jax._src import source_info_util
+
         return source_info_util.summarize(eqn.source_info)
-    except Exception:
-        return "line unknown"
+    except (ImportError, AttributeError):
+        return ""

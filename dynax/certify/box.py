@@ -1,0 +1,214 @@
+"""Certificates on a region: the claim for every state of it, not of one run."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from dynax.certify._verdict import certified
+from dynax.certify.region import Level, Region
+from dynax.certify.search import Bounded, Outcome, search
+from dynax.flow import AbstractFlow, LyapunovFlow, is_continuous
+from dynax.lyapunov import Verdict, lie_derivative
+
+
+TOLERANCE = 0.01  # of the largest |V̇| sampled: equalities cannot be closed exactly
+
+
+class Map(NamedTuple):
+    """A discrete step z → step(t, z, args), in the place of a field."""
+
+    step: Callable
+
+
+def on_box(
+    system: Any,
+    *given: Any,
+    below: float | None = None,
+    decrease: Callable | None = None,
+    excluding=(),
+    level: float | None = None,
+    time: float | tuple[float, float] = 0.0,
+    budget: int = 1_000_000,
+) -> Verdict:
+    """Judges a claimed decrease for every state of a box: V̇ ≤ −D + below.
+
+    `on_box(flow, lower, upper)` takes V and D from a flow of `dynax.as_flow`.
+    `on_box(V, field, lower, upper)` takes your own V(t, y, args) and field(t, y, args);
+    `Map(step)` in the place of the field claims V(step(y)) − V(y) ≤ −D + below.
+
+    The claim is certified by interval arithmetic with outward rounding and by branch
+    and bound. It is made about the traced program in exact arithmetic.
+
+    Args:
+        system: a flow, or V.
+        given: the ends of the box (a vector with one entry a state, or a tree like y),
+            after the field where `system` is V.
+        below: a number in the units of V̇ (of V for a map). For a flow it is 1 % of the
+            largest |V̇| sampled unless said, since V̇ = −D cannot be closed exactly;
+            else 0.
+        decrease: D(t, y, args) of your own V; 0 unless said.
+        excluding: `Ball` or several: states about which nothing is claimed.
+        level: judge only the states with V ≤ level.
+        time: t, or an interval (first, last) of it that counts as one more state.
+        budget: boxes to bound before giving up.
+
+    Returns:
+        A verdict whose evidence is "box": `holds` for the whole region; `violated` with
+        a counterexample; `undecided` where the budget ran out, with the share that is
+        certified and the worst box that is open.
+
+    Raises:
+        ValueError: ends of a box that is none, more than 4 states, a V that is no
+            scalar, or that is not a number in the middle of the box.
+        NotImplementedError: a primitive without an interval rule, by its line.
+    """
+    with jax.enable_x64(True):
+        problem = _problem(system, given, decrease, time, excluding)
+    region, names = problem.region, problem.name
+    if below is None:
+        below = TOLERANCE * problem.size if problem.equality else 0.0
+    outcome = search(problem.bounded, region, below, level, budget)
+    room = f" + {below:.3g}" if below else ""
+    claim = f"{names} ≤ {problem.right}{room} on {_shown(region, level)}"
+    return certified("box", claim, outcome, problem.assumes, problem.restore)
+
+
+class Problem(NamedTuple):
+    """G = V̇ + D of a flat z, and how its claim is told."""
+
+    bounded: Bounded
+    region: Region
+    restore: Callable
+    name: str
+    right: str
+    size: float
+    equality: bool
+    assumes: tuple[str, ...]
+
+
+def _problem(system, given, decrease, time, excluding) -> Problem:
+    own = not isinstance(system, AbstractFlow)
+    if len(given) != (3 if own else 2):
+        raise TypeError(
+            f"on_box: given {1 + len(given)} arguments; accepted are (flow, lower, "
+            "upper) or (V, field, lower, upper)."
+        )
+    if not own and not isinstance(system, LyapunovFlow):
+        raise ValueError(
+            f"flow: given one of {type(system.opt).__name__}, which claims no energy; "
+            "accepted is the flow of a method that does, or your own V and field."
+        )
+    lower, upper = given[-2:]
+    like = _like(system, lower)
+    flat, restore = ravel_pytree(like)
+    lower, upper = (_vector(e, like) for e in (lower, upper))
+    moving = isinstance(time, tuple)
+    if moving:
+        lower, upper = np.append(lower, time[0]), np.append(upper, time[1])
+    region = Region.of(lower, upper, excluding)
+    n = flat.size
+    split = lambda z: (z[n] if moving else jnp.asarray(float(time)), restore(z[:n]))  # type: ignore[arg-type]
+    V, field = (system, given[0]) if own else (system.energy, system.field)
+    right, assumes, equality = "−D", (), False
+    if isinstance(field, Map):
+        name = "V(step) − V"
+
+        def change(t, y):
+            return V(t, field.step(t, y, None), None) - V(t, y, None)
+    else:
+        name, derivative = "V̇", lie_derivative(V, field)
+
+        def change(t, y):
+            return derivative(t, y)[1]
+
+    fall = (lambda t, y: decrease(t, y, None)) if decrease else lambda t, y: 0.0
+    if own:
+        right = "−D" if decrease else "0"
+    elif not is_continuous(system.opt):
+        # V̇ by a jvp would meet two signs that are one; D is what the identity leaves.
+        name, right = "−D", "0"
+        change = lambda t, y: -system.dissipation(t, y)
+        assumes = (
+            "V̇ = −D by the identity of the method",
+            "for every selection of the sign at its jumps",
+        )
+    else:
+        equality, fall = True, lambda t, y: system.dissipation(t, y)
+
+    def G(z):
+        t, y = split(z)
+        return change(t, y) + fall(t, y)
+
+    bounded = Bounded(G, region.lower.size, level=lambda z: V(*split(z), None))
+    rng = np.random.default_rng(0)
+    width = (region.upper - region.lower)[:, None]
+    z = region.lower[:, None] + width * rng.random((region.lower.size, 256))
+    middle = region.lower[:, None] + width / 2
+    if not np.all(np.isfinite(bounded.at(middle)[0].lo)):
+        raise ValueError(
+            f"{name}: not a number in the middle of the box, at "
+            f"{np.round(middle[:, 0], 6)}; accepted is a box about states where it is "
+            "defined."
+        )
+    speed = Bounded(lambda z: change(*split(z)), region.lower.size).at(z)[0].lo
+    size = float(np.max(np.abs(speed[np.isfinite(speed)]), initial=0.0))
+    kept = (lambda z: (restore(z[:n]), z[n])) if moving else restore
+    return Problem(bounded, region, kept, name, right, size, equality, assumes)
+
+
+def _like(system, lower):
+    """A tree of the shapes of y: that of the box if it is one, else found by its size."""
+    if not isinstance(system, AbstractFlow):
+        return (
+            lower if not is_flat(lower) else jnp.zeros(np.shape(np.atleast_1d(lower)))
+        )
+    if not is_flat(lower):
+        return lower
+    n = np.size(lower)
+    for shape in [(), *((d,) for d in range(1, n + 1))]:
+        try:
+            y = system.init(jnp.zeros(shape))
+            value = jax.eval_shape(system.f, y[0])
+        except Exception:
+            continue
+        if ravel_pytree(y)[0].size == n and value.shape == ():
+            return y
+    raise ValueError(
+        f"lower: given {n} numbers; no x of 1 to {n} entries has that many states in "
+        "all. Accepted is a vector with one entry a state, or a tree like (x, state)."
+    )
+
+
+def is_flat(value) -> bool:
+    return isinstance(value, list | float | int | np.ndarray | jax.Array) or (
+        isinstance(value, tuple) and all(isinstance(v, float | int) for v in value)
+    )
+
+
+def _vector(value, like) -> np.ndarray:
+    if is_flat(value):
+        return np.atleast_1d(np.asarray(value, float))
+    given, wanted = jax.tree.structure(value), jax.tree.structure(like)
+    if given != wanted:
+        raise ValueError(f"upper: given a tree {given}; accepted is one like {wanted}.")
+    return np.asarray(
+        ravel_pytree(jax.tree.map(lambda a: jnp.asarray(a, float), value))[0]
+    )
+
+
+def _shown(region: Region, level) -> str:
+    sides = zip(region.lower, region.upper, strict=True)
+    text = " × ".join(f"[{a:g}, {b:g}]" for a, b in sides)
+    if level is not None:
+        text += f" where V ≤ {level:g}"
+    for ball in region.excluding:
+        about = "0" if ball.centre is None else str(tuple(ball.centre))
+        text += f" outside the ball of radius {ball.radius:g} about {about}"
+    return text
+
+
+__all__ = ["Level", "Map", "Outcome", "on_box"]
