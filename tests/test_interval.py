@@ -132,7 +132,7 @@ def test_functions_err_by_less_than_stated():
 
 
 def test_signs_are_exact():
-    """A dissipation is a sum of squares that touches 0: its lower end is 0, not −0.0…1."""
+    """A dissipation is a sum of squares that touches 0: its lower end is 0 itself."""
     box = Interval(
         np.array([[-1.0, 0.0], [-2.0, 0.0]]), np.array([[1.0, 0.0], [2.0, 0.0]])
     )
@@ -158,7 +158,8 @@ def random_expression(rng, depth):
            lambda a: jnp.exp(-jnp.abs(a)), lambda a: jnp.sqrt(1 + a * a), jnp.sign,
            lambda a: jnp.log1p(a * a), lambda a: -0.7 * a]  # fmt: skip
     two = [jnp.add, jnp.subtract, jnp.multiply, jnp.maximum, jnp.minimum,
-           lambda a, b: a / (2 + jnp.sin(b)), lambda a, b: jnp.where(a > b, a, 2 * b)]  # fmt: skip
+           lambda a, b: a / (2 + jnp.sin(b)),
+           lambda a, b: jnp.where(a > b, a, 2 * b)]  # fmt: skip
     a = random_expression(rng, depth - 1)
     if rng.random() < 0.4:
         f = one[rng.integers(len(one))]
@@ -200,7 +201,7 @@ def test_control_a_broken_rule_is_caught(monkeypatch, place, name, wrong):
 
 
 def test_control_rounding_inwards_is_caught():
-    """1/3 of every rounded sum is off the true one; an enclosure must hold the truth."""
+    """Most rounded sums are off the true one; an enclosure must hold the truth."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 2000)) * 10.0 ** rng.integers(-8, 8, (2, 2000))
 
@@ -233,7 +234,7 @@ def test_what_has_no_rule_is_named(f, what):
 
 
 def test_a_jump_is_marked():
-    """Where a choice is undecided the mean-value form is unsound: such boxes are told."""
+    """Where a choice is undecided the mean-value form is unsound: boxes are marked."""
     box = Interval(np.array([[-1.0, 0.5]]), np.array([[1.0, 1.0]]))
     spec = jax.ShapeDtypeStruct((1,), np.float64)
     marked = lambda f: Program(f, spec)(box)[1].tolist()

@@ -78,5 +78,5 @@ def certified(
         worst=worst,
         assumes=(*assumes, ARITHMETIC),
         counterexample=state,
-        covered=outcome.covered,
+        covered=outcome.covered if outcome.boxes else None,
     )

@@ -9,8 +9,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from dynax.certify._verdict import certified
-from dynax.certify.region import Level, Region
-from dynax.certify.search import Bounded, Outcome, search
+from dynax.certify.region import Region
+from dynax.certify.search import Bounded, search
 from dynax.flow import AbstractFlow, LyapunovFlow, is_continuous
 from dynax.lyapunov import Verdict, lie_derivative
 
@@ -68,26 +68,35 @@ def on_box(
     """
     with jax.enable_x64(True):
         problem = _problem(system, given, decrease, time, excluding)
-    region, names = problem.region, problem.name
-    if below is None:
-        below = TOLERANCE * problem.size if problem.equality else 0.0
+    region, terms = problem.region, problem.terms
+    below = problem.below if below is None else below
     outcome = search(problem.bounded, region, below, level, budget)
-    room = f" + {below:.3g}" if below else ""
-    claim = f"{names} ≤ {problem.right}{room} on {_shown(region, level)}"
-    return certified("box", claim, outcome, problem.assumes, problem.restore)
+    right = f"{terms.right} + {below:.3g}" if terms.right != "0" else f"{below:.3g}"
+    right = terms.right if below == 0 else right
+    claim = f"{terms.left} ≤ {right} on {_shown(region, level)}"
+    return certified("box", claim, outcome, terms.assumes, problem.restore)
+
+
+class Terms(NamedTuple):
+    """V, V̇ (or the change over a step) and D, functions of (t, y), with names."""
+
+    V: Callable
+    change: Callable
+    fall: Callable
+    left: str
+    right: str
+    equality: bool = False
+    assumes: tuple[str, ...] = ()
 
 
 class Problem(NamedTuple):
-    """G = V̇ + D of a flat z, and how its claim is told."""
+    """G = V̇ + D of a flat z, where it is asked for, and the room that is left to it."""
 
     bounded: Bounded
     region: Region
     restore: Callable
-    name: str
-    right: str
-    size: float
-    equality: bool
-    assumes: tuple[str, ...]
+    terms: Terms
+    below: float
 
 
 def _problem(system, given, decrease, time, excluding) -> Problem:
@@ -97,71 +106,75 @@ def _problem(system, given, decrease, time, excluding) -> Problem:
             f"on_box: given {1 + len(given)} arguments; accepted are (flow, lower, "
             "upper) or (V, field, lower, upper)."
         )
-    if not own and not isinstance(system, LyapunovFlow):
-        raise ValueError(
-            f"flow: given one of {type(system.opt).__name__}, which claims no energy; "
-            "accepted is the flow of a method that does, or your own V and field."
-        )
-    lower, upper = given[-2:]
-    like = _like(system, lower)
+    like = _like(system, given[-2])
     flat, restore = ravel_pytree(like)
-    lower, upper = (_vector(e, like) for e in (lower, upper))
-    moving = isinstance(time, tuple)
-    if moving:
+    lower, upper = (_vector(e, like) for e in given[-2:])
+    n, moving = flat.size, isinstance(time, tuple)
+    if isinstance(time, tuple):
         lower, upper = np.append(lower, time[0]), np.append(upper, time[1])
     region = Region.of(lower, upper, excluding)
-    n = flat.size
-    split = lambda z: (z[n] if moving else jnp.asarray(float(time)), restore(z[:n]))  # type: ignore[arg-type]
-    V, field = (system, given[0]) if own else (system.energy, system.field)
-    right, assumes, equality = "−D", (), False
-    if isinstance(field, Map):
-        name = "V(step) − V"
 
-        def change(t, y):
-            return V(t, field.step(t, y, None), None) - V(t, y, None)
-    else:
-        name, derivative = "V̇", lie_derivative(V, field)
+    def split(z):
+        t = z[n] if moving else jnp.asarray(time, float)
+        return t, restore(z[:n])
 
-        def change(t, y):
-            return derivative(t, y)[1]
+    terms = _own(system, given[0], decrease) if own else _of_flow(system)
+    G = lambda z: terms.change(*split(z)) + terms.fall(*split(z))
+    bounded = Bounded(G, region.lower.size, level=lambda z: terms.V(*split(z)))
+    width = (region.upper - region.lower)[:, None]
+    middle = region.lower[:, None] + width / 2
+    if not np.all(np.isfinite(bounded.at(middle)[0].lo)):
+        raise ValueError(
+            f"{terms.left}: not a number in the middle of the box, at "
+            f"{np.round(middle[:, 0], 6)}; accepted is a box about states where it is "
+            "defined."
+        )
+    kept = (lambda z: (restore(z[:n]), z[n])) if moving else restore
+    below = 0.0
+    if terms.equality:
+        shares = np.random.default_rng(0).random((region.lower.size, 256))
+        speed = Bounded(lambda z: terms.change(*split(z)), region.lower.size)
+        sizes = np.abs(speed.at(region.lower[:, None] + width * shares)[0].lo)
+        below = TOLERANCE * float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+    return Problem(bounded, region, kept, terms, below)
 
+
+def _own(V, field, decrease) -> Terms:
+    """V(t, y, args) along a field, or over a step."""
+    energy = lambda t, y: V(t, y, None)
     fall = (lambda t, y: decrease(t, y, None)) if decrease else lambda t, y: 0.0
-    if own:
-        right = "−D" if decrease else "0"
-    elif not is_continuous(system.opt):
-        # V̇ by a jvp would meet two signs that are one; D is what the identity leaves.
-        name, right = "−D", "0"
-        change = lambda t, y: -system.dissipation(t, y)
+    right = "−D" if decrease else "0"
+    if isinstance(field, Map):
+        step = field.step
+        change = lambda t, y: energy(t, step(t, y, None)) - energy(t, y)
+        return Terms(energy, change, fall, "V(step) − V", right)
+    derivative = lie_derivative(V, field)
+    return Terms(energy, lambda t, y: derivative(t, y)[1], fall, "V̇", right)
+
+
+def _of_flow(flow) -> Terms:
+    """The energy that a method claims, and its D."""
+    if not isinstance(flow, LyapunovFlow):
+        raise ValueError(
+            f"flow: given one of {type(flow.opt).__name__}, which claims no energy; "
+            "accepted is the flow of a method that does, or your own V and field."
+        )
+    energy, fall = lambda t, y: flow.energy(t, y), lambda t, y: flow.dissipation(t, y)
+    if not is_continuous(flow.opt):
+        # A jvp of H would meet two signs that are one; D is what the identity leaves.
+        change, none = lambda t, y: -flow.dissipation(t, y), lambda t, y: 0.0
         assumes = (
             "V̇ = −D by the identity of the method",
             "for every selection of the sign at its jumps",
         )
-    else:
-        equality, fall = True, lambda t, y: system.dissipation(t, y)
-
-    def G(z):
-        t, y = split(z)
-        return change(t, y) + fall(t, y)
-
-    bounded = Bounded(G, region.lower.size, level=lambda z: V(*split(z), None))
-    rng = np.random.default_rng(0)
-    width = (region.upper - region.lower)[:, None]
-    z = region.lower[:, None] + width * rng.random((region.lower.size, 256))
-    middle = region.lower[:, None] + width / 2
-    if not np.all(np.isfinite(bounded.at(middle)[0].lo)):
-        raise ValueError(
-            f"{name}: not a number in the middle of the box, at "
-            f"{np.round(middle[:, 0], 6)}; accepted is a box about states where it is "
-            "defined."
-        )
-    speed = Bounded(lambda z: change(*split(z)), region.lower.size).at(z)[0].lo
-    size = float(np.max(np.abs(speed[np.isfinite(speed)]), initial=0.0))
-    kept = (lambda z: (restore(z[:n]), z[n])) if moving else restore
-    return Problem(bounded, region, kept, name, right, size, equality, assumes)
+        return Terms(energy, change, none, "−D", "0", assumes=assumes)
+    derivative = lie_derivative(flow.energy, flow.field)
+    change = lambda t, y: derivative(t, y)[1]
+    return Terms(energy, change, fall, "V̇", "−D", equality=True)
 
 
 def _like(system, lower):
-    """A tree of the shapes of y: that of the box if it is one, else found by its size."""
+    """A tree of the shapes of y: that of the box, or one with as many entries."""
     if not isinstance(system, AbstractFlow):
         return (
             lower if not is_flat(lower) else jnp.zeros(np.shape(np.atleast_1d(lower)))
@@ -211,4 +224,4 @@ def _shown(region: Region, level) -> str:
     return text
 
 
-__all__ = ["Level", "Map", "Outcome", "on_box"]
+__all__ = ["Map", "on_box"]

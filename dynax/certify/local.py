@@ -60,8 +60,8 @@ def locally(
 
     Args:
         system: a flow of `dynax.as_flow`, a field(t, y, args), or `Map(step)`.
-        at: the equilibrium z*, a vector or a tree like y. Of a flow, x alone serves: the
-            state is that of `init`.
+        at: the equilibrium z*, a vector or a tree like y. Of a flow, x alone serves:
+            the state is that of `init`.
         time: t at which the field is looked at.
         reach: a length in the units of z: the first ball tried.
         budget: boxes to bound for each level tried.
@@ -69,11 +69,12 @@ def locally(
     Raises:
         ValueError: `at` is no equilibrium.
     """
-    step = system.step if isinstance(system, Map) else None
-    field = step or (system.field if isinstance(system, AbstractFlow) else system)
+    step = isinstance(system, Map)
+    field: Callable = getattr(system, "step" if step else "field", system)  # type: ignore
     with jax.enable_x64(True):
         at = jnp.asarray(at, float) if is_flat(at) else at
-        y = system.init(at) if _is_bare(system, at) else at
+        bare = isinstance(system, AbstractFlow) and len(jax.tree.leaves(at)) == 1
+        y = system.init(at) if bare else at
         y = jax.tree.map(lambda a: jnp.asarray(a, float), y)
         centre, restore = ravel_pytree(y)
         n = centre.size
@@ -108,14 +109,18 @@ def locally(
             origin="spectrum of the linearisation",
         )
         return Local(verdict, np.full((n, n), np.nan), 0.0, 0.0, spectrum)
-    solve = scipy.linalg.solve_discrete_lyapunov if step else scipy.linalg.solve_continuous_lyapunov
+    solve = (
+        scipy.linalg.solve_discrete_lyapunov
+        if step
+        else scipy.linalg.solve_continuous_lyapunov
+    )
     P = solve((A + np.eye(n)).T, np.eye(n)) if step else solve(A.T, -np.eye(n))
     P = (P + P.T) / 2
-    radius = _ball(jacobian, z0, P, bool(step), reach)
+    radius = _ball(jacobian, z0, P, step, reach)
     level = float(np.linalg.eigvalsh(P)[0]) * radius**2 * (1 - MARGIN)
     boxes = 0
     if radius > 0 and n <= 4:
-        level, boxes = _outwards(F, z0, P, level, radius, bool(step), budget)
+        level, boxes = _outwards(F, z0, P, level, radius, step, budget)
     claim = f"V = (z − z*)ᵀP(z − z*) falls on {{V ≤ {level:.4g}}}, which z* attracts"
     verdict = judged(
         "local",
@@ -126,12 +131,6 @@ def locally(
         assumes=(f"z* is an equilibrium, to {miss:.1e}", ARITHMETIC),
     )
     return Local(verdict, P, level, radius, spectrum)
-
-
-def _is_bare(system, at) -> bool:
-    return isinstance(system, AbstractFlow) and not (
-        isinstance(at, tuple) and len(at) == 2
-    )
 
 
 def _ball(jacobian: Program, z0, P, step: bool, reach: float) -> float:

@@ -1,6 +1,6 @@
 """Regions of states: a box, cut down to a sublevel set, with balls taken out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +34,6 @@ class Ball(NamedTuple):
         return np.sqrt(np.sum((z - centre) ** 2, axis=0)) <= self.radius * (1 + 1e-12)
 
 
-class Level(NamedTuple):
-    """The sublevel set {z: V(z) ≤ most}."""
-
-    V: Callable
-    most: float
-
-
 class Region(NamedTuple):
     """The box lower ≤ z ≤ upper of n numbers, without the balls `excluding`."""
 
@@ -69,8 +62,8 @@ class Region(NamedTuple):
         if not np.all(lower < upper):
             k = int(np.flatnonzero(~(lower < upper))[0])
             raise ValueError(
-                f"lower[{k}], upper[{k}]: given {lower[k]:g} and {upper[k]:g}; accepted "
-                "is lower < upper."
+                f"lower[{k}], upper[{k}]: given {lower[k]:g} and {upper[k]:g}; "
+                "accepted is lower < upper."
             )
         if lower.size > most:
             raise ValueError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from dynax.certify.interval import Interval, Program, point
 from dynax.certify.interval._arithmetic import add, mul, sub, total
-from dynax.certify.region import Level, Region
+from dynax.certify.region import Region
 
 
 BATCH = 16_384
@@ -89,7 +89,7 @@ class Bounded:
         return bool(found[0].lo[0] > below)
 
     def over(self, box: Interval) -> tuple[np.ndarray, np.ndarray, list[Interval]]:
-        """Upper bounds of G on boxes, |∂G|·r, and G (and the level) at their centres."""
+        """Upper bounds of G on boxes, |∂G|·r, and G and the level at their centres."""
         found, marked = self.value(box, *self.parameters)
         slope, _ = self.slope(box, *self.parameters)
         centre = box.lo + (box.hi - box.lo) / 2
@@ -202,15 +202,15 @@ def search(
     if lo.shape[1]:
         k = int(np.argmax(bounds))
         worst = lo[:, k], hi[:, k], float(bounds[k])
-    kept = (
-        tuple(np.concatenate(c, 1) for c in zip(*closed, strict=True))
-        if keep and closed
-        else None
-    )
-    covered = (
-        1.0 if not lo.shape[1] and found is None else min(covered / total_volume, 1.0)
-    )
-    return Outcome(boxes, covered, found, worst, (lo, hi), kept)
+    if not lo.shape[1] and found is None:
+        covered = total_volume
+    kept = None
+    if keep:
+        kept = tuple(
+            np.concatenate([none, *side], 1) for side in zip(*closed, strict=True)
+        )
+    share = min(covered / total_volume, 1.0)
+    return Outcome(boxes, share, found, worst, (lo, hi), kept)  # type: ignore[arg-type]
 
 
-__all__ = ["Bounded", "Level", "Outcome", "climb", "search"]
+__all__ = ["Bounded", "Outcome", "climb", "search"]

@@ -115,7 +115,7 @@ def convert(mark: Mark, a: Interval, new_dtype) -> Interval:
         raise NotImplementedError(f"conversion to {new}; a certificate is of float64")
     if new == a.lo.dtype:
         return a
-    if new == bool:
+    if new.kind == "b":
         zero = (a.lo == 0) & (a.hi == 0)
         found = Interval((a.lo > 0) | (a.hi < 0), ~zero)
     elif a.inexact:
@@ -159,7 +159,7 @@ def largest(mark: Mark, a: Interval, k: int, dtype) -> list[Interval]:
     clear = np.all(
         low[..., :-1, :][..., :k, :] > behind[..., 1:, :][..., :k, :], axis=-2
     )
-    sure = (point | clear)[..., None, :]
+    sure = np.asarray(point | clear)[..., None, :]
     n = a.lo.shape[-2]
     where = order[..., :k, :]
     found = Interval(

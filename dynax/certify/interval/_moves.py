@@ -13,9 +13,26 @@ from dynax.certify.interval._interval import Interval
 
 
 MOVES = frozenset(
-    "reshape transpose broadcast_in_dim squeeze expand_dims slice rev concatenate pad "
-    "stack unstack split gather dynamic_slice dynamic_update_slice scatter copy "
-    "copy_p".split()
+    [
+        "reshape",
+        "transpose",
+        "broadcast_in_dim",
+        "squeeze",
+        "expand_dims",
+        "slice",
+        "rev",
+        "concatenate",
+        "pad",
+        "stack",
+        "unstack",
+        "split",
+        "gather",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "scatter",
+        "copy",
+        "copy_p",
+    ]
 )
 INDEXED = {  # the first operand that is an index
     "gather": (1, 2),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -220,7 +221,7 @@ class Program:
             return self._inline(jaxpr, getattr(inner, "consts", ()), inputs)
         for v in eqn.outvars:
             dtype = v.aval.dtype
-            if jax.dtypes.issubdtype(dtype, np.inexact) and dtype != np.float64:
+            if jnp.issubdtype(dtype, np.inexact) and dtype != np.float64:
                 raise NotImplementedError(
                     f"{name} gives {dtype}; a certificate is of float64 programs "
                     f"({self._line})"
@@ -288,7 +289,7 @@ class Program:
 
     def _stacked(self, places, aval, line: str) -> int:
         spec = jax.ShapeDtypeStruct(aval.shape[1:], aval.dtype)
-        stack = lambda *rows: jax.numpy.stack(rows)
+        stack = lambda *rows: jnp.stack(rows)
         return self._traced(stack, [spec] * len(places), list(places), line)
 
     def _traced(self, f, specs, places, line: str) -> int:

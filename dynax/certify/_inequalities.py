@@ -1,0 +1,166 @@
+"""The matrix inequalities behind a rate over a class, posed and proved in fractions.
+
+Unknowns: P (its upper triangle), p, a multiplier λ for each of the six interpolation
+inequalities among x, x₊ and x*, and a multiplier ν for each of the two without x₊:
+
+    ρ²V − V₊ = Σ λ·(an inequality) + [z; g; g₊]ᵀ F [z; g; g₊],   F ⪰ 0
+    V − (f − f*) = Σ ν·(an inequality) + [z; g]ᵀ G [z; g],       G ⪰ 0
+"""
+
+import importlib
+import itertools
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+
+STRICT = 1e-9  # the margin by which F and G must be positive in floating point
+fractions = np.vectorize(Fraction, otypes=[object])
+
+
+class Inequalities:
+    """Those of z₊ = Az + Bg for F(μ, L), in units where L = 1.
+
+    Args:
+        A, B: the step.
+        ratio: μ/L.
+    """
+
+    def __init__(self, A: np.ndarray, B: np.ndarray, ratio: float):
+        n = B.size
+        unit = fractions(np.eye(n + 2, dtype=int))
+        z, g, g_next = unit[:n], unit[n], unit[n + 1]
+        z_next = fractions(A) @ z + np.outer(fractions(B), g)
+        self.now, self.next = np.vstack([z, g]), np.vstack([z_next, g_next])
+        zero = unit[0] * 0
+        self.points = {"0": (z[0], g), "1": (z_next[0], g_next), "*": (zero, zero)}
+        self.ratio = Fraction(ratio)
+        self.pairs = list(itertools.permutations("01*", 2))
+        self.short = [pair for pair in self.pairs if "1" not in pair]
+        self.triangle = [(i, j) for i in range(n + 1) for j in range(i, n + 1)]
+        self.free = len(self.triangle)
+        self.count = self.free + 1 + len(self.pairs) + len(self.short)
+        self.place = {pair: self.free + 1 + k for k, pair in enumerate(self.pairs)}
+        after = self.free + 1 + len(self.pairs)
+        self.place_short = {pair: after + k for k, pair in enumerate(self.short)}
+
+    def form(self, pair) -> np.ndarray:
+        """Q of the inequality f_i − f_j ≥ [z; g; g₊]ᵀQ[z; g; g₊]."""
+        (yi, gi), (yj, gj) = (self.points[name] for name in pair)
+        y, g, r = yi - yj, gi - gj, np.asarray(self.ratio, object)
+        both = lambda a, b: (np.outer(a, b) + np.outer(b, a)) / 2
+        rest = both(g, g) + r * both(y, y) - 2 * r * both(g, y)
+        return both(gj, y) + rest / (2 * (1 - r))
+
+    def matrices(self, rho2: Fraction) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The share of each unknown in F and in G."""
+
+        def quadratic(frame, i, j):
+            matrix = np.outer(frame[i], frame[j])
+            return matrix if i == j else matrix + matrix.T
+
+        forms = {pair: self.form(pair) for pair in self.pairs}
+        blank, cut = forms["0", "*"] * 0, slice(0, len(self.now))
+        fall = [
+            rho2 * quadratic(self.now, i, j) - quadratic(self.next, i, j)
+            for i, j in self.triangle
+        ]
+        fall += [blank, *forms.values(), *[blank] * len(self.short)]
+        above = [quadratic(self.now, i, j)[cut, cut] for i, j in self.triangle]
+        above += [blank[cut, cut]] * (1 + len(self.pairs))
+        above += [forms[pair][cut, cut] for pair in self.short]
+        return fall, above
+
+    def balance(self, rho2: Fraction) -> tuple[np.ndarray, np.ndarray]:
+        """The equalities: f and f₊ vanish in the first line, f in the second."""
+        rows = np.full((3, self.count), Fraction(0), dtype=object)
+        rows[:, self.free] = rho2, Fraction(-1), Fraction(1)
+        for places, at in ((self.place, (0, 1)), (self.place_short, (2,))):
+            for pair, k in places.items():
+                for row, name in zip(at, "01", strict=False):
+                    rows[row, k] = Fraction((pair[1] == name) - (pair[0] == name))
+        return rows, fractions(np.array([0, 0, 1]))
+
+    def solve(self, rho: float) -> tuple[np.ndarray, float, bool] | None:
+        """P, p and whether they are proved at this ρ; None where nothing was found.
+
+        The margin by which F and G are positive is maximised, up to 1.
+
+        Raises:
+            ImportError: the extra `certify` is missing.
+        """
+        try:
+            clarabel: Any = importlib.import_module("clarabel")
+        except ImportError as missing:
+            raise ImportError(
+                "over_class needs the extra `certify`: pip install dynax-lab[certify]"
+            ) from missing
+
+        rho2, n = Fraction(rho) ** 2, self.count
+        families, (rows, right) = self.matrices(rho2), self.balance(rho2)
+        bounds = np.vstack([-np.eye(n + 1)[self.free : n], np.eye(n + 1)[n:]])
+        blocks = [np.hstack([rows.astype(float), np.zeros((3, 1))]), bounds]
+        sides = [right.astype(float), np.zeros(n - self.free), np.ones(1)]
+        cones: list[Any] = [
+            clarabel.ZeroConeT(3),
+            clarabel.NonnegativeConeT(len(bounds)),
+        ]
+        for family in families:
+            size = len(family[0])
+            columns = [_packed(m.astype(float)) for m in (*family, -np.eye(size))]
+            blocks.append(-np.stack(columns, axis=1))
+            sides.append(np.zeros(len(blocks[-1])))
+            cones.append(clarabel.PSDTriangleConeT(size))
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        found = clarabel.DefaultSolver(
+            scipy.sparse.csc_matrix((n + 1, n + 1)),
+            -np.eye(n + 1)[n],
+            scipy.sparse.csc_matrix(np.vstack(blocks)),
+            np.concatenate(sides),
+            cones,
+            settings,
+        ).solve()
+        x = np.asarray(found.x)
+        if str(found.status) not in ("Solved", "AlmostSolved") or not x[n] > STRICT:
+            return None
+        P = np.zeros((len(self.now), len(self.now)))
+        for value, (i, j) in zip(x, self.triangle, strict=False):
+            P[i, j] = P[j, i] = value
+        return P, float(x[self.free]), self.proved(x[:n], rho2, families)
+
+    def proved(self, x, rho2: Fraction, families) -> bool:
+        """Whether the numbers, as fractions, satisfy all of it exactly.
+
+        Multipliers of (*, x) and (*, x₊) take up what rounding left of the equalities.
+        """
+        v, place = fractions(x), self.place
+        v[self.free + 1 :] = [max(e, Fraction(0)) for e in v[self.free + 1 :]]
+        rows, right = self.balance(rho2)
+        spare = [place["*", "0"], place["*", "1"], self.place_short["*", "0"]]
+        v[spare] = Fraction(0)
+        for row, side, k in zip(rows, right, spare, strict=True):
+            v[k] = (side - row @ v) / row[k]
+        if any(e < 0 for e in v[self.free :]) or any(rows @ v != right):
+            return False
+        total = lambda family: sum(c * m for c, m in zip(v, family, strict=True))
+        return all(_is_positive(total(family)) for family in families)
+
+
+def _packed(matrix: np.ndarray) -> np.ndarray:
+    """The upper triangle, column by column, off-diagonal entries times √2."""
+    columns = [(i, j) for j in range(len(matrix)) for i in range(j + 1)]
+    return np.array([matrix[i, j] * (1.0 if i == j else 2**0.5) for i, j in columns])
+
+
+def _is_positive(matrix) -> bool:
+    """Whether a symmetric matrix of fractions is positive definite, by elimination."""
+    m = np.array(matrix)
+    for k in range(len(m)):
+        if m[k, k] <= 0:
+            return False
+        for i in range(k + 1, len(m)):
+            m[i, k:] = m[i, k:] - m[i, k] / m[k, k] * m[k, k:]
+    return True
