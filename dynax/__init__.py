@@ -113,6 +113,7 @@ from dynax.verify import (
 
 if TYPE_CHECKING:
     from dynax import (
+        certify as certify,
         checkpoint as checkpoint,
         identify as identify,
         landscape as landscape,
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
 tree = _tree
 # imported when first asked for, so that `import dynax` stays quick
 _LATER = (
+    "certify",
     "checkpoint",
     "identify",
     "landscape",

@@ -362,6 +362,7 @@ class Verdict:
 
     def __repr__(self) -> str:
         count = f"{self.audited} rows, {self.violations} violations"
+        count = count if self.evidence == "run" else f"evidence: {self.evidence}"
         return f"<Verdict {self.status}: {self.claim!r}; {count}>"
 
     def _repr_html_(self) -> str:

@@ -12,7 +12,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim optax landscape pde newton material checkpoint identify pinn "
+    f"{BASE} optim optax landscape certify pde newton material checkpoint identify "
+    "pinn "
     "mechanics verify sweep claim study"
 )
 
@@ -33,6 +34,7 @@ LAYERS = {
     "optim": BASE,
     "optax": f"{BASE} optim",
     "landscape": BASE,
+    "certify": BASE,
     "pde": f"{BASE} _digest",
     "newton": "_types _tree _check",
     "material": BASE,
@@ -54,6 +56,7 @@ LAYERS = {
 CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
     "landscape": f"{CORE} matfree",
+    "certify": f"{CORE} scipy clarabel",
     "newton": f"{CORE} lineax optimistix",
     "pinn": f"{CORE} lineax optimistix",
     "sweep": "jax numpy scipy xarray optuna ray submitit",

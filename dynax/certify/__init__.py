@@ -1,11 +1,23 @@
 """Certificates: from "it fell on this run" to "it falls".
 
-The same claim, V̇ ≤ −D or V₊ ≤ V − D, with stronger evidence than one trajectory: a
-*box* certificate is about every state of a region.
+The same claim, V̇ ≤ −D or V₊ ≤ V − D, with stronger evidence than one trajectory. A
+*box* certificate is about every state of a region, a *local* one about every state near
+an equilibrium, a *class* certificate about every f of a function class.
 """
 
 from dynax.certify.box import Map, on_box
+from dynax.certify.class_ import ClassCertificate, Potential, over_class
+from dynax.certify.local import Local, locally
 from dynax.certify.region import Ball
 
 
-__all__ = ["Ball", "Map", "on_box"]
+__all__ = [
+    "Ball",
+    "ClassCertificate",
+    "Local",
+    "Map",
+    "Potential",
+    "locally",
+    "on_box",
+    "over_class",
+]

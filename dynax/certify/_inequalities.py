@@ -17,6 +17,7 @@ import scipy.sparse
 
 
 STRICT = 1e-9  # the margin by which F and G must be positive in floating point
+LARGE = 100.0  # the most that p may be: V ≥ f − f* fixes its scale from below
 fractions = np.vectorize(Fraction, otypes=[object])
 
 
@@ -86,7 +87,7 @@ class Inequalities:
     def solve(self, rho: float) -> tuple[np.ndarray, float, bool] | None:
         """P, p and whether they are proved at this ρ; None where nothing was found.
 
-        The margin by which F and G are positive is maximised, up to 1.
+        The margin by which F and G are positive is maximised, up to 1, for p ≤ 100.
 
         Raises:
             ImportError: the extra `certify` is missing.
@@ -100,9 +101,10 @@ class Inequalities:
 
         rho2, n = Fraction(rho) ** 2, self.count
         families, (rows, right) = self.matrices(rho2), self.balance(rho2)
-        bounds = np.vstack([-np.eye(n + 1)[self.free : n], np.eye(n + 1)[n:]])
+        last = [self.free, n]  # p and the margin, which have upper bounds
+        bounds = np.vstack([-np.eye(n + 1)[self.free : n], np.eye(n + 1)[last]])
         blocks = [np.hstack([rows.astype(float), np.zeros((3, 1))]), bounds]
-        sides = [right.astype(float), np.zeros(n - self.free), np.ones(1)]
+        sides = [right.astype(float), np.zeros(n - self.free), np.array([LARGE, 1.0])]
         cones: list[Any] = [
             clarabel.ZeroConeT(3),
             clarabel.NonnegativeConeT(len(bounds)),

@@ -123,9 +123,9 @@ def _problem(system, given, decrease, time, excluding) -> Problem:
     bounded = Bounded(G, region.lower.size, level=lambda z: terms.V(*split(z)))
     width = (region.upper - region.lower)[:, None]
     middle = region.lower[:, None] + width / 2
-    if not np.all(np.isfinite(bounded.at(middle)[0].lo)):
+    if not all(np.all(np.isfinite(e.lo)) for e in bounded.at(middle)):
         raise ValueError(
-            f"{terms.left}: not a number in the middle of the box, at "
+            f"V or {terms.left}: not a number in the middle of the box, at "
             f"{np.round(middle[:, 0], 6)}; accepted is a box about states where it is "
             "defined."
         )

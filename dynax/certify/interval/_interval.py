@@ -33,6 +33,14 @@ class Interval:
         """The boxes on which some entry is not one value."""
         return np.any(self.lo != self.hi, axis=tuple(range(self.lo.ndim - 1)))
 
+    @property
+    def infinite(self) -> np.ndarray:
+        """The boxes on which some entry is not bounded."""
+        if not self.inexact:
+            return np.zeros(self.lo.shape[-1], bool)
+        lost = ~np.isfinite(self.lo + self.hi)
+        return np.any(lost, axis=tuple(range(lost.ndim - 1)))
+
 
 def point(value) -> Interval:
     """The interval of one value, in every box."""

@@ -169,11 +169,12 @@ class Program:
         with np.errstate(all="ignore"):
             for op in self._operations:
                 xs = [values[k] for k in op.inputs]
+                known = ~np.any(
+                    [x.infinite | np.zeros(batch, bool) for x in xs], axis=0
+                )
                 for place, found in zip(op.outputs, op(mark, *xs), strict=True):
                     values[place] = found
-                    if found.inexact and not np.all(np.isfinite(found.lo + found.hi)):
-                        lost = ~np.isfinite(found.lo + found.hi)  # a pole: no smooth f
-                        mark(np.any(lost, axis=tuple(range(lost.ndim - 1))))
+                    mark(found.infinite & known)  # a pole: f is not smooth there
         found = [values[k] for k in self.outputs]
         return jax.tree.unflatten(self.structure, found), marked
 
