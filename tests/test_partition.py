@@ -143,6 +143,9 @@ def test_bad_input():
     f, x = laws.problem()
     with pytest.raises(TypeError, match="opt: given AdamW"):
         parted(LION, dx.AdamW())
+    bold = dx.ThresholdedCautious(dx.GradientDescent(), 2.0)
+    with pytest.raises(TypeError, match="ThresholdedCautious for rest, whose ledger"):
+        jax.eval_shape(lambda: dx.iterate(parted(LION, bold), f, x, 1e-2, steps=1))
     with pytest.raises(ValueError, match=r"rates: given \['v'\]"):
         parted(LION, dx.Adam(), LABELS, {"v": 3.0})
     with pytest.raises(ValueError, match=r"labels: given \['c'\]"):

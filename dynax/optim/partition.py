@@ -138,6 +138,12 @@ class Partition(
                 value_next=zero,
             )
             row = _sized(self.optimizers[k].balance(part))
+            if row.predicted is None:
+                raise TypeError(
+                    f"optimizers: given {type(self.optimizers[k]).__name__} for {k}, "
+                    "whose ledger predicts no change of H; accepted is one with a "
+                    "balance."
+                )
             rows[k] = _at_rest(row, part) if k in self.rates else row
         each = [tree.map(lambda a: _as(a, dtype), row) for row in rows.values()]
         total = lambda entry: sum(map(entry, each[1:]), entry(each[0]))
