@@ -45,17 +45,26 @@ class Bound(NamedTuple):
 
 
 def at_most(value: float, why: str, loose: str = "") -> Bound:
-    """measured ≤ value."""
+    """Ask that the measured number is at most a value.
+
+    measured ≤ value.
+    """
     return Bound("at most", _number(value), why, loose)
 
 
 def at_least(value: float, why: str, loose: str = "") -> Bound:
-    """measured ≥ value."""
+    """Ask that the measured number is at least a value.
+
+    measured ≥ value.
+    """
     return Bound("at least", _number(value), why, loose)
 
 
 def equals(value: float, why: str) -> Bound:
-    """measured = value, exactly: for counts and for what has no rounding."""
+    """Ask that the measured number is exactly a value.
+
+    measured = value, exactly: for counts and for what has no rounding.
+    """
     return Bound("equals", _number(value), why)
 
 

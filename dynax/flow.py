@@ -47,7 +47,10 @@ class AbstractOptimizer(eqx.Module):
 
 
 class AbstractLyapunovOptimizer(AbstractOptimizer):
-    """An optimizer whose flow has a Lyapunov function H with Ḣ = −D, D ≥ 0."""
+    """Be an optimizer whose flow has a Lyapunov function.
+
+    An optimizer whose flow has a Lyapunov function H with Ḣ = −D, D ≥ 0.
+    """
 
     @abc.abstractmethod
     def energy(
@@ -107,7 +110,10 @@ class AbstractBalancedOptimizer(AbstractLyapunovOptimizer):
 
 
 class Minimum(NamedTuple):
-    """A minimiser x* and f* = f(x*): what a rate of convergence is measured against."""
+    """Hold where f is smallest, and how small it is there.
+
+    A minimiser x* and f* = f(x*): what a rate of convergence is measured against.
+    """
 
     x: Params
     value: Scalar
@@ -229,7 +235,10 @@ class Flow(AbstractFlow):
 
 
 class LyapunovFlow(AbstractFlow):
-    """A flow with an energy H(t, y, args) that claims Ḣ = −dissipation(t, y, args)."""
+    """Hold a flow, its energy, and the claimed dissipation.
+
+    A flow with an energy H(t, y, args) that claims Ḣ = −dissipation(t, y, args).
+    """
 
     opt: AbstractLyapunovOptimizer
     f: Callable[[Params], Scalar]

@@ -29,7 +29,9 @@ SHARE = 0.5  # and has judged a run if it saw on half of the rows to which it ap
 
 
 def lie_derivative(energy: Energy, field: Field) -> Callable:
-    r"""V and V̇ = ∂ₜV + ⟨∇V, F⟩ along ẏ = F(t, y), exactly, by one jvp.
+    r"""Return a function that gives an energy and its exact slope along a flow.
+
+    V and V̇ = ∂ₜV + ⟨∇V, F⟩ along ẏ = F(t, y), exactly, by one jvp.
 
     Args:
         energy: V(t, y, args) → scalar.
@@ -48,7 +50,10 @@ def lie_derivative(energy: Energy, field: Field) -> Callable:
 
 
 def along(energy: Energy, field: Field) -> Callable:
-    """`diffrax.SaveAt(ts=…, fn=along(H, field))` saves {"V": V, "dV": V̇}."""
+    """Return a function that saves an energy and its slope along a diffrax solve.
+
+    `diffrax.SaveAt(ts=…, fn=along(H, field))` saves {"V": V, "dV": V̇}.
+    """
     derivative = lie_derivative(energy, field)
 
     def fn(t, y, args):
@@ -71,7 +76,9 @@ class Check(NamedTuple):
 
 
 class Ledger(NamedTuple):
-    """One row of accounts for the step (x, s) → (x₊, s₊); stacked rows lead by time.
+    """Hold one row of accounts for each audited step.
+
+    One row of accounts for the step (x, s) → (x₊, s₊); stacked rows lead by time.
 
     Every family of systems fills the same columns; `ledger_row` derives some of them.
 

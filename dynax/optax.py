@@ -64,7 +64,7 @@ def lion(
     *,
     every: int = 0,
 ) -> Transformation:
-    """Return `optax.lion`, audited as `dynax.LionKappa` with κ = ‖·‖₁.
+    """Return `optax.lion`, audited as `dynax.LionKappa` for the ℓ₁ norm.
 
     Args:
         learning_rate, b1, b2, mu_dtype, weight_decay, mask: as in `optax.lion`.
@@ -216,7 +216,7 @@ def muon(
     adam_b2: ScalarLike = 0.999,
     every: int = 0,
 ) -> Transformation:
-    """Return `dynax.PracticalMuon`: the map of `optax.contrib.muon`, to round-off.
+    """Return `dynax.PracticalMuon`, which is `optax.contrib.muon` to round-off.
 
     The ledger records the loss: no certificate is known. `dynax.Muon` has one.
 

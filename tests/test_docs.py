@@ -4,6 +4,8 @@ The blocks of one file run in order in one namespace, in a process of their own 
 jax as it comes, in an empty folder. A block opened by ```python no-run is skipped.
 """
 
+import importlib
+import inspect
 import os
 import pathlib
 import re
@@ -104,3 +106,42 @@ def test_every_optimizer_stands_in_its_page():
     assert len(names) > 30
     missing = {n for n in names | {"cautious_decay"} if f"`{n}" not in page}
     assert not missing
+
+
+PACKAGES = (
+    "kappa optim monitor pde pinn newton material mechanics mechanics.mpm "
+    "mechanics.learn landscape sweep report checkpoint identify optax"
+)
+
+
+def exported():
+    """Every public class and function, once."""
+    modules = [
+        dynax,
+        *(importlib.import_module(f"dynax.{p}") for p in PACKAGES.split()),
+    ]
+    named = {
+        id(thing): (f"{module.__name__}.{name}", thing)
+        for module in modules
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(thing) or inspect.isfunction(thing))
+        and thing.__module__.startswith("dynax")
+    }
+    return named.values()
+
+
+def summary(thing):
+    """The first sentence of a docstring."""
+    text = inspect.cleandoc(thing.__doc__ or "")
+    return " ".join(re.split(r"(?<=[.:])\s|\n\n", text)[0].split())
+
+
+def test_docstrings_begin_with_words():
+    """Their first sentence is short, and no formula."""
+    told = {name: summary(thing) for name, thing in exported()}
+    assert len(told) > 300
+    formula = re.compile(r" = |₊|^[^\w`(]")
+    long = [n for n, text in told.items() if not 2 < len(text.split()) <= 25]
+    assert not long, long
+    assert not [n for n, text in told.items() if formula.search(text)]

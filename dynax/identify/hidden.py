@@ -13,7 +13,9 @@ from dynax.pde.wrapped import AbstractWrapped, of_known
 
 
 class WithHidden(AbstractWrapped):
-    """F(t, x, u, uₜ, uₓ, …) − h(z) = 0, z some of u, uₓ, …, and h not known.
+    """Add an unknown term to an equation.
+
+    F(t, x, u, uₜ, uₓ, …) − h(z) = 0, z some of u, uₓ, …, and h not known.
 
     Args:
         known: F.

@@ -64,7 +64,9 @@ def monomials(quantities: str | Sequence[str], degree: int, constant=False) -> L
 
 
 class Polynomial(eqx.Module):
-    """h(z) = Σ ξₖ θₖ(z): a hidden term as a formula, ξ trained.
+    """Sum monomials with coefficients.
+
+    h(z) = Σ ξₖ θₖ(z): a hidden term as a formula, ξ trained.
 
     Args:
         library: θ.

@@ -14,7 +14,9 @@ BLOCKS = 20  # of points next to one another in time; a draw takes as many, at r
 
 
 class Regression(NamedTuple):
-    """h = Θ(z)ξ, sparse; all arrays, for vmap.
+    """Hold a sparse regression, in arrays only.
+
+    h = Θ(z)ξ, sparse; all arrays, for vmap.
 
     Args:
         coefficients: ξ.

@@ -65,7 +65,9 @@ def sweep(table: Float[Array, "q q"], k) -> Float[Array, "q q"]:
 
 
 def collinear(columns: Float[Array, "n p"]) -> tuple[Array, Array]:
-    """Condition indices of the columns, each scaled to length 1, ascending, and the
+    """Tell which columns are nearly collinear, and how nearly.
+
+    Condition indices of the columns, each scaled to length 1, ascending, and the
     variance proportions (index, column) that tell which columns a large one is about.
 
     With Θ = U Σ Vᵀ: ηₖ = σ₁/σₖ,  πₖⱼ = (vⱼₖ/σₖ)²/Σₗ(vⱼₗ/σₗ)².

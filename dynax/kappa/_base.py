@@ -131,7 +131,9 @@ class AbstractNorm(AbstractArrayKappa):
 
 
 class AbstractSeparable(AbstractArrayKappa):
-    """κ(m) = Σᵢ φ(mᵢ), κ*(y) = Σᵢ φ*(yᵢ): a class shows φ, entry by entry.
+    """Sum a function of one variable over the entries.
+
+    κ(m) = Σᵢ φ(mᵢ), κ*(y) = Σᵢ φ*(yᵢ): a class shows φ, entry by entry.
 
     `_excess` is how far each entry is from dom φ*; distance = the largest. Being a sum,
     κ can be accounted for in one pass over memory. `flat`: φ* is 0 on its domain.

@@ -37,7 +37,9 @@ class HalfSquared(AbstractSeparable):
 
 
 class Quartic(AbstractSeparable):
-    """κ(m) = Σm⁴/4,  ∇κ(m) = m³,  κ*(y) = ¾Σ|y|^{4/3},  ∇κ*(y) = ∛y.
+    """Sum the fourth powers of the entries: momentum enters cubed.
+
+    κ(m) = Σm⁴/4,  ∇κ(m) = m³,  κ*(y) = ¾Σ|y|^{4/3},  ∇κ*(y) = ∛y.
 
     Lion-κ: ¾λ^{1/3}Σ|x|^{4/3}. Distance: 0, dom κ* is everything.
     Source: Maddison et al., arXiv 1809.05042 (kinetic energies of Hamiltonian descent).
@@ -62,7 +64,9 @@ class Quartic(AbstractSeparable):
 
 
 class HalfSquaredLp(AbstractCoercive):
-    """The scaled (not normalised) Lion-ℓ_p, 1 < p < ∞, 1/p + 1/q = 1.
+    """Take half the squared ℓ_p norm: a scaled, not normalised, Lion-ℓ_p.
+
+    The scaled (not normalised) Lion-ℓ_p, 1 < p < ∞, 1/p + 1/q = 1.
 
         κ(m) = ½‖m‖_p²    ∇κ(m) = ‖m‖_p∇‖m‖_p    κ*(y) = ½‖y‖_q²    ∇κ*(y) = ‖y‖_q∇‖y‖_q
 

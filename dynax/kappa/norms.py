@@ -17,7 +17,9 @@ from ._base import AbstractArrayKappa, AbstractNorm, Scope
 
 
 class Lp(AbstractNorm):
-    """Lion-ℓ_p, 1 < p < ∞ (p = 1 is `L1`, p = ∞ is `LInf`), 1/p + 1/q = 1.
+    """Take the ℓ_p norm: Lion-ℓ_p.
+
+    Lion-ℓ_p, 1 < p < ∞ (p = 1 is `L1`, p = ∞ is `LInf`), 1/p + 1/q = 1.
 
         κ(m) = ‖m‖_p      ∇κ(m) = sign(m)(|m|/‖m‖_p)^{p−1}      κ*(y) = δ(‖y‖_q ≤ 1)
 

@@ -17,7 +17,9 @@ from ._base import AbstractBoxed
 
 
 class L1(AbstractBoxed):
-    """Lion: the sign of the momentum.
+    """Take the ℓ₁ norm: Lion.
+
+    Lion: the sign of the momentum.
 
         κ(m) = ‖m‖₁        ∇κ(m) = sign m        κ*(y) = δ(‖y‖_∞ ≤ 1)
 

@@ -14,7 +14,9 @@ from .separable import L1
 
 
 class OrthogonallyInvariant(AbstractArrayKappa):
-    """κ(M) = φ(σ(M)) for a vector potential φ symmetric in order and signs.
+    """Apply a vector potential to the singular values of a matrix.
+
+    κ(M) = φ(σ(M)) for a vector potential φ symmetric in order and signs.
 
         M = U diag(σ) Vᵀ      ∇κ(M) = U diag(∇φ(σ)) Vᵀ
         κ*(Y) = φ*(σ(Y))      dom κ* = {σ(Y) ∈ dom φ*}
@@ -72,18 +74,26 @@ class OrthogonallyInvariant(AbstractArrayKappa):
 
 
 def nuclear() -> OrthogonallyInvariant:
-    """‖M‖_* = Σσᵢ: Muon with the exact orthogonal factor."""
+    """Return the nuclear norm: the sum of all singular values.
+
+    ‖M‖_* = Σσᵢ: Muon with the exact orthogonal factor.
+    """
     return OrthogonallyInvariant(L1())
 
 
 def spectral() -> OrthogonallyInvariant:
-    """‖M‖_op = σ₁: rank-one steps u₁v₁ᵀ. (A 16-bit u₁v₁ᵀ has ‖·‖_* > 1 by a few eps
+    """Return the spectral norm: the largest singular value.
+
+    ‖M‖_op = σ₁: rank-one steps u₁v₁ᵀ. (A 16-bit u₁v₁ᵀ has ‖·‖_* > 1 by a few eps
     of its dtype: it is called outside. Keep this one in 32 bits.)"""
     return OrthogonallyInvariant(LInf())
 
 
 def ky_fan(k: int) -> OrthogonallyInvariant:
-    """σ₁ + … + σ_k: steps of rank k, between `spectral` and `nuclear`."""
+    """Return the Ky Fan norm: the sum of the k largest singular values.
+
+    σ₁ + … + σ_k: steps of rank k, between `spectral` and `nuclear`.
+    """
     return OrthogonallyInvariant(TopK(k))
 
 

@@ -54,7 +54,9 @@ def sharpness(
     matvecs: int = 32,
     precondition: Params | None = None,
 ) -> Ritz:
-    """The largest eigenvalue of H = ∇²f(x), or of P⁻¹H, by Lanczos' method.
+    """Estimate the largest eigenvalue of the Hessian by Lanczos' method.
+
+    The largest eigenvalue of H = ∇²f(x), or of P⁻¹H, by Lanczos' method.
 
     Args:
         f: x → scalar loss; close over the data.
@@ -89,7 +91,9 @@ def trace(
     *,
     samples: int = 64,
 ) -> Estimate:
-    """tr ∇²f(x): exactly without a key, else Hutchinson's mean of zᵀHz, z = ±1.
+    """Estimate the trace of the Hessian.
+
+    tr ∇²f(x): exactly without a key, else Hutchinson's mean of zᵀHz, z = ±1.
 
     Args:
         f, x: as in `sharpness`.

@@ -153,7 +153,10 @@ def _run(step, y, key, steps, discard, separation):
 def training_map(
     opt: AbstractOptimizer, f: Callable[[Params], Scalar], lr: ScalarLike
 ) -> Callable[[PyTree], PyTree]:
-    """(x, state) ↦ (x₊, state₊), one step of `opt` on the loss f."""
+    """Return one training step as a map of parameters and state.
+
+    (x, state) ↦ (x₊, state₊), one step of `opt` on the loss f.
+    """
 
     def step(y):
         x, state = y

@@ -34,7 +34,9 @@ Hessians = Float[Array, "n d d"]
 
 
 def mixture(n: int, batch: ScalarLike) -> ScalarLike:
-    """p = (n−B)/(B(n−1)): SGD has the threshold of single samples with probability p,
+    """Return how often SGD with batches acts as with single samples.
+
+    p = (n−B)/(B(n−1)): SGD has the threshold of single samples with probability p,
     full batches with 1 − p; p = 0 of one sample. B from 1 to n, checked if known."""
     if tree.is_concrete(batch) and not bool(1 <= batch <= n):
         raise ValueError(f"batch: given {batch}; from 1 to n = {n} accepted.")
@@ -82,7 +84,10 @@ def stability_threshold(hessians: Hessians, batch: ScalarLike) -> Scalar:
 
 
 def trace_bound(lr: ScalarLike) -> ScalarLike:
-    """2/η: the largest tr H with SGD stable at B = 1, where all Hᵢ are of rank one."""
+    """Return the bound of the Hessian's trace for stability.
+
+    2/η: the largest tr H with SGD stable at B = 1, where all Hᵢ are of rank one.
+    """
     return 2 / lr
 
 

@@ -67,7 +67,9 @@ def adam(lr: Numbers, beta1: Numbers) -> Numbers:
 
 
 def companion(opt: AbstractOptimizer, lr: ScalarLike) -> Matrix:
-    """h ↦ the Jacobian at x = 0 of one step of `opt` on f = ½hx², x a number.
+    """Return the Jacobian of one step of an optimizer on a quadratic.
+
+    h ↦ the Jacobian at x = 0 of one step of `opt` on f = ½hx², x a number.
 
     Every floating-point number of the state is a coordinate; counters are held at their
     first value. A method that is not linear (Lion, Adam) is linearised, which at x = 0

@@ -21,7 +21,9 @@ Internal = PyTree[Float[Array, "..."]]
 
 
 class AbstractLaw(eqx.Module):
-    """The law of one material point, d = 2 (plane strain) or 3; `jax.vmap` for many.
+    """Give the law of one material point.
+
+    The law of one material point, d = 2 (plane strain) or 3; `jax.vmap` for many.
 
     F is the deformation gradient of shape (d, d), of the elastic part where there is a
     plastic one. Units are SI: stresses in Pa, energies in J per m³ of the undeformed
@@ -136,7 +138,9 @@ class AbstractPlastic(AbstractLaw):
 
 
 class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
-    """F = FᵉFᵖ: energy and stress of Fᵉ, which a return map keeps within yield.
+    """Split the deformation into an elastic and a plastic part.
+
+    F = FᵉFᵖ: energy and stress of Fᵉ, which a return map keeps within yield.
 
     F here is Fᵉ throughout. The heat of a step is ψ(F_trial) − ψ(F), which is ≥ 0 with
     a `HenckyReturn`; of a return of your own, that is your claim.
@@ -214,7 +218,10 @@ class StressAndReturn(AbstractPlastic):
 
 
 def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:
-    """λ = Eν/((1+ν)(1−2ν)) and μ = E/2(1+ν)."""
+    """Convert Young's modulus and Poisson's ratio to Lamé's constants.
+
+    λ = Eν/((1+ν)(1−2ν)) and μ = E/2(1+ν).
+    """
     young, poisson = jnp.asarray(young), jnp.asarray(poisson)
     mu = young / (2 * (1 + poisson))
     return 2 * mu * poisson / (1 - 2 * poisson), mu

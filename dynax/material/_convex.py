@@ -9,7 +9,9 @@ from dynax import _tree as tree
 
 
 class Convex(eqx.Module):
-    r"""N(z): h₁ = s(A₀z + b₀), h₂ = s(⟦W⟧h₁ + A₁z + b₁), N = ⟦w⟧·h₂.
+    r"""Compute a convex function by a network.
+
+    N(z): h₁ = s(A₀z + b₀), h₂ = s(⟦W⟧h₁ + A₁z + b₁), N = ⟦w⟧·h₂.
 
     s(z) = ½(z + √(z² + 4)) rises and is convex, ⟦·⟧ = softplus entry by entry, so that
     weights of any sign give a convex N. Columns of A that belong to the first `rising`

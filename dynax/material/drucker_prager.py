@@ -11,7 +11,9 @@ from dynax.material.hencky import HenckyReturn, deviator, radial_return
 
 
 class DruckerPrager(HenckyReturn):
-    r"""Dry sand: ‖dev τ‖ ≤ −α·tr τ, α = √(2/3)·2 sin φ/(3 − sin φ), no tension.
+    r"""Give the plastic part of dry sand by the Drucker–Prager cone.
+
+    Dry sand: ‖dev τ‖ ≤ −α·tr τ, α = √(2/3)·2 sin φ/(3 − sin φ), no tension.
 
         tr ε ≥ 0:  ε ← 0
         else:      ε ← ε − max(‖ε̂‖ + α (3λ + 2μ)/2μ · tr ε, 0) ε̂/‖ε̂‖

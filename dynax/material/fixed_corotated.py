@@ -16,7 +16,9 @@ from dynax.material.kinematics import (
 
 
 class FixedCorotated(AbstractClassical):
-    r"""ψ = μ‖F − R‖² + ½λ(J − 1)²,  τ = 2μ(F − R)Fᵀ + λJ(J − 1)I,  F = RS.
+    r"""Give the energy of fixed corotated elasticity.
+
+    ψ = μ‖F − R‖² + ½λ(J − 1)²,  τ = 2μ(F − R)Fᵀ + λJ(J − 1)I,  F = RS.
 
     Finite for every F, inverted ones too; a valid model for moderate compression.
 
@@ -48,5 +50,8 @@ class FixedCorotated(AbstractClassical):
 
 
 def jelly() -> FixedCorotated:
-    """E = 10⁵ Pa, ν = 0.2 (Ma et al. 2023)."""
+    """Return the elastic law of NCLaw's jelly.
+
+    E = 10⁵ Pa, ν = 0.2 (Ma et al. 2023).
+    """
     return FixedCorotated(1e5, 0.2)

@@ -24,7 +24,9 @@ from dynax.material.kinematics import (
 
 
 class GSM(AbstractViscous):
-    r"""ψ(F, α) = ψ∞(F) + s[N(q(E − α)) − N(0)],  α̇ = ∂φ*/∂A,  A = −∂ψ/∂α,
+    r"""Give a generalised standard material: a free energy and a dissipation potential.
+
+    ψ(F, α) = ψ∞(F) + s[N(q(E − α)) − N(0)],  α̇ = ∂φ*/∂A,  A = −∂ψ/∂α,
 
         φ*(A) = (s/t_r)[M(q(A/s)) − M(0)],   q(X) = (‖dev X‖², tr²X/d)
 

@@ -18,7 +18,9 @@ from dynax.material.kinematics import (
 
 
 class Hencky(AbstractClassical):
-    r"""ψ = μ‖ε‖² + ½λ tr²ε,  τ = 2με + λ tr ε I,  ε = ½ log FFᵀ (½ log FᵀF in ψ).
+    r"""Give the energy that is quadratic in the logarithmic strain.
+
+    ψ = μ‖ε‖² + ½λ tr²ε,  τ = 2με + λ tr ε I,  ε = ½ log FFᵀ (½ log FᵀF in ψ).
 
     tr ε = log J: volume and shape part, which is what makes return maps radial. An
     inverted F has the energy of its mirror image; a singular one an infinite energy.

@@ -20,7 +20,9 @@ from dynax.material.kinematics import (
 
 
 class ICNN(AbstractHyperelastic):
-    r"""ψ = s[N(z) − N(0) − ∇N(0)·z + ¼⟦m⟧·(Ī − 3) + ½⟦k⟧(J − 1)²],
+    r"""Give an energy by a network that is convex in invariants of F.
+
+    ψ = s[N(z) − N(0) − ∇N(0)·z + ¼⟦m⟧·(Ī − 3) + ½⟦k⟧(J − 1)²],
 
     z = (Ī₁ − 3, Ī₂ − 3, J − 1), Ī₁ = tr C J^{−2/3}, Ī₂ = I₂ J^{−4/3}, C = FᵀF; N is
     convex (`Convex`), ⟦·⟧ = softplus. In the plane F₃₃ = 1.

@@ -26,7 +26,9 @@ from dynax.material.kinematics import (
 
 
 class Maxwell(AbstractViscous):
-    r"""ψ = ψ∞(F) + μ‖ε̂‖²,  τ = τ∞(F) + 2με̂,  ε̂ = dev ½ log FᵉFᵉᵀ,  Fᵉ = Fα.
+    r"""Put a viscous branch beside an elastic law.
+
+    ψ = ψ∞(F) + μ‖ε̂‖²,  τ = τ∞(F) + 2με̂,  ε̂ = dev ½ log FᵉFᵉᵀ,  Fᵉ = Fα.
 
     α = Fᵛ⁻¹ is the internal variable, (3, 3) in the plane too, where F₃₃ = 1 though the
     branch flows along the third axis. While F rests the branch flows by

@@ -11,7 +11,9 @@ from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
 
 
 class MohrCoulomb(HenckyReturn):
-    r"""Dry sand: τ₁ − τ₃ ≤ −(τ₁ + τ₃) sin φ of the largest and the least stress.
+    r"""Give the plastic part of dry sand by the Mohr–Coulomb criterion.
+
+    Dry sand: τ₁ − τ₃ ≤ −(τ₁ + τ₃) sin φ of the largest and the least stress.
 
         tr ε ≥ 0:  ε ← 0
         else:      ε ← ε − max(‖ε̂‖ + α (3λ + 2μ)/2μ · tr ε, 0) ε̂/‖ε̂‖,
@@ -53,7 +55,9 @@ class MohrCoulomb(HenckyReturn):
 
 
 def sand() -> Elastoplastic:
-    """E = 10⁶ Pa, ν = 0.2, φ = 25°: the constants of Ma et al. 2023.
+    """Return the elastoplastic law of NCLaw's sand.
+
+    E = 10⁶ Pa, ν = 0.2, φ = 25°: the constants of Ma et al. 2023.
 
     They have a `DruckerPrager` of the same φ, which agrees in triaxial compression.
     """

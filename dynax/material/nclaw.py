@@ -18,7 +18,9 @@ from dynax.material.kinematics import (
 
 
 class NCElastic(AbstractLaw):
-    r"""τ = R X Fᵀ,  X = sym N(σ − 1, FᵀF − I, J − 1),  F = RS.
+    r"""Give the stress of NCLaw's elastic network, which has no energy.
+
+    τ = R X Fᵀ,  X = sym N(σ − 1, FᵀF − I, J − 1),  F = RS.
 
     N is 13 → 64 → 64 → 9 in three dimensions (7 → 64 → 64 → 4 in two, where it is a
     two-dimensional material, not one in plane strain), GELU, no biases.

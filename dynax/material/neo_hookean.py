@@ -14,7 +14,9 @@ from dynax.material.kinematics import (
 
 
 class NeoHookean(AbstractClassical):
-    r"""ψ = ½μ(tr FᵀF − d − 2 log J) + ½λ log²J,  τ = μ(FFᵀ − I) + λ log J I.
+    r"""Give the compressible neo-Hookean energy.
+
+    ψ = ½μ(tr FᵀF − d − 2 log J) + ½λ log²J,  τ = μ(FFᵀ − I) + λ log J I.
 
     Infinite for det F → 0, NaN for an inverted F.
 

@@ -23,7 +23,9 @@ POWERS: tuple[Powers, ...] = (
 
 
 class Polynomial(AbstractHyperelastic):
-    r"""ψ = Σ c (Ī₁ − 3)ⁱ (Ī₂ − 3)ʲ (J − 1)ᵏ,  invariants as in `ICNN`.
+    r"""Give an energy that is a polynomial of invariants of F.
+
+    ψ = Σ c (Ī₁ − 3)ⁱ (Ī₂ − 3)ʲ (J − 1)ᵏ,  invariants as in `ICNN`.
 
     For any c: objective, isotropic, a symmetric Cauchy stress, ψ(I) = 0 and no stress
     at F = I. Nothing says that I is a minimum, or that waves are real. Linear in c, so

@@ -12,7 +12,9 @@ from dynax.material.kinematics import (
 
 
 class StVenantKirchhoff(AbstractClassical):
-    r"""ψ = μ‖E‖² + ½λ tr²E,  τ = F(2μE + λ tr E I)Fᵀ,  E = ½(FᵀF − I).
+    r"""Give the energy that is quadratic in the Green–Lagrange strain.
+
+    ψ = μ‖E‖² + ½λ tr²E,  τ = F(2μE + λ tr E I)Fᵀ,  E = ½(FᵀF − I).
 
     For large rotations and small strains: under compression it softens, and a crushed
     point (F → 0) is free of stress.

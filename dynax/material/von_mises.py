@@ -37,5 +37,8 @@ class VonMises(HenckyReturn):
 
 
 def plasticine() -> Elastoplastic:
-    """E = 3·10⁵ Pa, ν = 0.25, σ_y = 5·10³ Pa (Ma et al. 2023)."""
+    """Return the elastoplastic law of NCLaw's plasticine.
+
+    E = 3·10⁵ Pa, ν = 0.25, σ_y = 5·10³ Pa (Ma et al. 2023).
+    """
     return Elastoplastic(Hencky(3e5, 0.25), VonMises(5e3))

@@ -9,7 +9,9 @@ from dynax.material.kinematics import log_volume, spherical, volume_change
 
 
 class WeaklyCompressible(AbstractHyperelastic):
-    r"""ψ = ½λ(J − 1)²,  τ = λJ(J − 1)I,  F ← J^{1/d} I after each step.
+    r"""Give a fluid that resists changes of volume only.
+
+    ψ = ½λ(J − 1)²,  τ = λJ(J − 1)I,  F ← J^{1/d} I after each step.
 
     No viscosity, no resistance to shear: of F only the volume is kept. det F ≤ 0 gives
     NaN in the update.
@@ -46,5 +48,8 @@ class WeaklyCompressible(AbstractHyperelastic):
 
 
 def water() -> WeaklyCompressible:
-    """λ of E = 10⁵ Pa, ν = 0.3 (Ma et al. 2023)."""
+    """Return the law of NCLaw's water.
+
+    λ of E = 10⁵ Pa, ν = 0.3 (Ma et al. 2023).
+    """
     return WeaklyCompressible(1e5 * 0.3 / (1.3 * 0.4))

@@ -25,7 +25,9 @@ State = tuple[tuple[Vectors, History], Vectors]
 
 
 class AbstractBody(eqx.Module):
-    r"""ρ₀ ẍ = ∇·P + ρ₀ g on the body at rest, by linear finite elements:
+    r"""Discretise a body by linear finite elements.
+
+    ρ₀ ẍ = ∇·P + ρ₀ g on the body at rest, by linear finite elements:
 
         mₐ v̇ₐ = fₐ − Σₑ V₀ P ∇Nₐ,   F = Σₐ xₐ ⊗ ∇Nₐ,   P = τ F⁻ᵀ.
 

@@ -20,7 +20,9 @@ ITERATIONS = 10  # of Newton's method, quadratic: enough for stretches of ½ to 
 
 
 class Bar(AbstractBody):
-    r"""ρ₀ ẍ = ∂P₁₁/∂X + ρ₀ g in uniaxial stress: F = diag(a, b, b) with τ₂₂ = τ₃₃ = 0.
+    r"""Discretise a bar in uniaxial stress.
+
+    ρ₀ ẍ = ∂P₁₁/∂X + ρ₀ g in uniaxial stress: F = diag(a, b, b) with τ₂₂ = τ₃₃ = 0.
 
     The same three-dimensional law as everywhere; b solves τ₂₂(diag(a, b, b)) = 0 in
     each element and is differentiated as the implicit function it is. Small waves run

@@ -13,7 +13,9 @@ from dynax.mechanics.mesh import Mesh
 
 
 class Solid(AbstractBody):
-    r"""mₐ v̇ₐ = fₐ − Σₑ V₀ P ∇Nₐ with P1 elements (F constant in each), d = 2 or 3.
+    r"""Discretise a solid by triangles or tetrahedra.
+
+    mₐ v̇ₐ = fₐ − Σₑ V₀ P ∇Nₐ with P1 elements (F constant in each), d = 2 or 3.
 
     Total Lagrangian: V₀ and ∇N are those of the body at rest, computed once. Momentum
     is conserved to round-off in free flight, angular momentum where τ is symmetric.

@@ -76,7 +76,9 @@ class Point(NamedTuple):
 
 
 def observe_flow(flow: LyapunovFlow, t, y, field=None) -> Point:
-    """Everything the monitor needs to know, along the flow or another ẏ = `field`.
+    """Compute everything that the monitor needs to know of a flow at one state.
+
+    Everything the monitor needs to know, along the flow or another ẏ = `field`.
 
     V̇ = ∂ₜV + ⟨∇V, ẏ⟩ by automatic differentiation of the energy; `power` is
     (|∂V/∂f|‖∇f‖ + ‖∂V/∂y‖)·‖ẏ‖, what cancels in V̇ and so the scale of its round-off.

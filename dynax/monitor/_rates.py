@@ -26,7 +26,9 @@ def rate_of_map(
     minimum: Minimum,
     steps: int,
 ) -> Ledger:
-    """Rows of V₊ ≤ ρV along a run; `facts` has ln(V₊/V)/ln ρ, measured over proved.
+    """Draw up rows for the proved rate of a map along a run.
+
+    Rows of V₊ ≤ ρV along a run; `facts` has ln(V₊/V)/ln ρ, measured over proved.
 
     The ratio is +∞ where ρ = 1 or V is not above its rounding.
     """
@@ -61,7 +63,9 @@ def rate_of_flow(
     lr: ScalarLike,
     minimum: Minimum,
 ) -> Ledger:
-    """Rows of V̇ ≤ −δ at stacked states `ys` = (x, state); `facts` has −V̇/δ.
+    """Draw up rows for the proved rate of a flow at many states.
+
+    Rows of V̇ ≤ −δ at stacked states `ys` = (x, state); `facts` has −V̇/δ.
 
     V̇ is exact, by one jvp. The ratio is +∞ where δ is 0 or not above its rounding.
     """

@@ -44,7 +44,9 @@ class LevenbergMarquardtState(NamedTuple):
 class LevenbergMarquardt(
     optx.AbstractLeastSquaresSolver[Any, Any, Any, LevenbergMarquardtState]
 ):
-    r"""min ½‖r(y)‖² by steps p = −(JᵀJ + λI)⁻¹Jᵀr,  λ = μ‖J‖²_F/n.
+    r"""Minimize a sum of squares by damped Gauss–Newton steps.
+
+    min ½‖r(y)‖² by steps p = −(JᵀJ + λI)⁻¹Jᵀr,  λ = μ‖J‖²_F/n.
 
     n is the number of parameters, so λ is μ times the mean eigenvalue of JᵀJ: neither
     units of r nor weights of its rows change what μ means. A trial p is taken if the

@@ -20,7 +20,9 @@ from dynax.optim._common import (
 
 
 class AcceleratedMirror(AbstractRatedFlow, AbstractRatedMap):
-    r"""Flow, a the clock, r ≥ 2: ẋ = (r/a)(∇ψ*(z) − x),  ż = −(a/r)∇f(x),  ȧ = 1.
+    r"""Descend with momentum in the geometry of a mirror map.
+
+    Flow, a the clock, r ≥ 2: ẋ = (r/a)(∇ψ*(z) − x),  ż = −(a/r)∇f(x),  ȧ = 1.
 
     Map. h = learning_rate is the time step, so the gradient step is h². The parameters
     are the points y at which gradients are taken; u = ∇ψ*(z), a₊ = max(a + h, rh):

@@ -8,7 +8,9 @@ from dynax.optim._squares import AbstractSquares
 
 
 class AdaGrad(AbstractSquares):
-    r"""AdaGrad: v₊ = v + g²,    x₊ = x − ε g/√(v₊ + e_r).
+    r"""Divide each gradient entry by the root of the sum of its squares so far.
+
+    AdaGrad: v₊ = v + g²,    x₊ = x − ε g/√(v₊ + e_r).
 
     Flow at ε: v̇ = g²/ε,  ẋ = −g/√(ṽ + e_r), with the ṽ = v + εv̇ that the map looks
     ahead to.

@@ -46,7 +46,9 @@ class AdamState(NamedTuple):
 class Adam(
     AbstractBalancedOptimizer, AbstractConditionalOptimizer, AbstractRefinableOptimizer
 ):
-    r"""Adam: m₊ = β₁m + (1−β₁)g,  v₊ = β₂v + (1−β₂)g²,  w₊ = βw + (1−β) for both w,
+    r"""Divide an average of gradients by the root of an average of their squares.
+
+    Adam: m₊ = β₁m + (1−β₁)g,  v₊ = β₂v + (1−β₂)g²,  w₊ = βw + (1−β) for both w,
 
         x₊ = x − ε m̂₊/(√(v̂₊ + e_r) + e),     m̂ = m/w_m,  v̂ = v/w_v
 

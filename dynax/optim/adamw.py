@@ -14,7 +14,9 @@ from dynax.optim.adam import Adam, AdamState
 
 
 class AdamW(AbstractRefinableOptimizer):
-    """AdamW: the averages m̂₊, v̂₊ of Adam, and
+    """Run Adam with a weight decay that is not divided by the root.
+
+    AdamW: the averages m̂₊, v̂₊ of Adam, and
 
         x₊ = x − ε[m̂₊/(√(v̂₊ + e_r) + e) + λx]
 

@@ -18,7 +18,9 @@ from dynax.optim._common import (
 
 
 class BregmanLagrangian(AbstractRatedFlow):
-    r"""Flow, a the clock: ẍ + ((p+1)/a)ẋ + Cp²a^{p−2}∇f(x) = 0, that is
+    r"""Follow the flow of the Bregman Lagrangian, discretised at a polynomial rate.
+
+    Flow, a the clock: ẍ + ((p+1)/a)ẋ + Cp²a^{p−2}∇f(x) = 0, that is
 
         ẋ = (p/a)(z − x),   ż = −Cpa^{p−1}∇f(x),   ȧ = 1
 

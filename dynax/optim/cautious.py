@@ -29,7 +29,9 @@ from dynax.optim._relatives import (
 class Cautious(
     AbstractLyapunovOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
 ):
-    """x₊ − x = φ∘δ,  φ = 1(g∘δ < 0)·n/(nnz + 1),  δ = −εu the step of any optimizer.
+    """Mask the entries of an optimizer's step that point uphill.
+
+    x₊ − x = φ∘δ,  φ = 1(g∘δ < 0)·n/(nnz + 1),  δ = −εu the step of any optimizer.
 
     n and nnz count a leaf's entries and those kept, as in the authors' code. All of δ
     is masked, decay too: give `opt` none and wrap the result in `cautious_decay`.
@@ -79,7 +81,9 @@ class Cautious(
 class CautiousHamiltonian(
     AbstractConditionalOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
 ):
-    """The mask φ = 1(g∘δ < 0) on an optimizer with H = w·f(x) + K(state), and its H.
+    """Mask the step of an optimizer that has a Hamiltonian, and keep its energy.
+
+    The mask φ = 1(g∘δ < 0) on an optimizer with H = w·f(x) + K(state), and its H.
 
     Both fall along the flow, H at least as fast as without the mask:
         ḟ = −Σ(−g∘ẋ_opt)₊,   Ḣ = −D_opt − wΣ(g∘ẋ_opt)₊
@@ -133,7 +137,9 @@ class CautiousHamiltonian(
 class ThresholdedCautious(
     AbstractBalancedOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
 ):
-    """x₊ − x = φ∘δ,  φ = 1(−g∘δ ≥ (L/2)δ∘δ): f falls at every step, of any length.
+    """Mask the entries of a step that do not lower the quadratic bound of f.
+
+    x₊ − x = φ∘δ,  φ = 1(−g∘δ ≥ (L/2)δ∘δ): f falls at every step, of any length.
 
     δ = −εu, so φ = 1(g∘u ≥ (Lε/2)u∘u). Certificate for an L-smooth f and g = ∇f(x):
         map   f₊ − f ≤ −Σφ(−g∘δ − (L/2)δ∘δ) ≤ 0

@@ -34,7 +34,9 @@ SIGNED = L1, Huber, SoftAbs, LogCosh, HalfSquared, Quartic
 
 
 def cautious_decay(opt: AbstractOptimizer, weight_decay: ScalarLike):
-    """x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x around any optimizer, with what is known of it.
+    """Put cautious weight decay around any optimizer, with what is known of it.
+
+    x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x around any optimizer, with what is known of it.
 
     Returns:
         `CautiousDecayAdam` around Adam and `CautiousDecayLyapunov` around
@@ -50,7 +52,9 @@ def cautious_decay(opt: AbstractOptimizer, weight_decay: ScalarLike):
 
 
 class CautiousDecay(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
-    """x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x,  δ = −εu of any optimizer. No certificate known.
+    """Decay only the entries whose step does not move away from zero.
+
+    x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x,  δ = −εu of any optimizer. No certificate known.
 
     λ pulls an entry to 0 only where u does too, so a stationary point of f stays one,
     and among them small |x| is sought; ordinary decay minimises another function.
@@ -157,7 +161,9 @@ class AbstractCertifiedDecay(AbstractLyapunovOptimizer, AbstractSwitchedOptimize
 
 
 class CautiousDecayLyapunov(AbstractCertifiedDecay):
-    """Cautious decay around GradientDescent, SignSGD, Momentum, HeavyBall, LionKappa.
+    """Put cautious weight decay around an optimizer that has an energy.
+
+    Cautious decay around GradientDescent, SignSGD, Momentum, HeavyBall, LionKappa.
 
     V and V̇ in the table of `AbstractCertifiedDecay`; LionKappa has λ = 0 and an
     elementwise κ with sgn ∇κ(m) = sgn m, Momentum is Polyak's.
@@ -195,7 +201,9 @@ class CautiousDecayLyapunov(AbstractCertifiedDecay):
 class CautiousDecayAdam(
     AbstractCertifiedDecay, AbstractConditionalOptimizer, AbstractRefinableOptimizer
 ):
-    """Cautious decay around Adam: V, V̇ in `AbstractCertifiedDecay`, if b ≤ 4a.
+    """Put cautious weight decay around Adam.
+
+    Cautious decay around Adam: V, V̇ in `AbstractCertifiedDecay`, if b ≤ 4a.
 
     AdamW, the same with plain decay, has no known Lyapunov function.
     """

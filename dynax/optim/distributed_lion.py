@@ -16,7 +16,9 @@ from dynax.optim.lion_kappa import LionState
 
 
 class DistributedLion(AbstractRatedFlow, AbstractRatedMap):
-    """Worker i: mᵢ₊ = β₂mᵢ − (1−β₂)gᵢ,  m̃ᵢ = β₁mᵢ − (1−β₁)gᵢ, sends sign m̃ᵢ. All:
+    """Run Lion on several workers that vote on the sign of each entry.
+
+    Worker i: mᵢ₊ = β₂mᵢ − (1−β₂)gᵢ,  m̃ᵢ = β₁mᵢ − (1−β₁)gᵢ, sends sign m̃ᵢ. All:
 
         x₊ = x + ε(Δ − λx),   Δ = sign Σ sign m̃ᵢ ("majority") or mean sign m̃ᵢ ("mean")
 

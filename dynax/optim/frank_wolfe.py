@@ -19,14 +19,19 @@ from dynax.optim.lion_kappa import LionKappa
 
 
 def open_loop(k):
-    """The step size 2/(k+2), k = 0, 1, …: a schedule for `learning_rate`."""
+    """Return the step size of Frank–Wolfe that needs no search.
+
+    The step size 2/(k+2), k = 0, 1, …: a schedule for `learning_rate`.
+    """
     return 2 / (jnp.asarray(k, float) + 2)
 
 
 class FrankWolfe(
     AbstractBalancedOptimizer, AbstractRatedFlow, AbstractSwitchedOptimizer
 ):
-    """x₊ = x + γ(s − x),  s = argmin_{s∈C} ⟨g, s⟩ = ρ∇κ(−g),  C = ρ·dom κ*.
+    """Move towards the point of a convex set at which the linear model is smallest.
+
+    x₊ = x + γ(s − x),  s = argmin_{s∈C} ⟨g, s⟩ = ρ∇κ(−g),  C = ρ·dom κ*.
 
     γ is the learning rate; κ is the support function of C/ρ. From a start in C, x stays
     in C while γ ≤ 1. (With a κ* that is finite on C it solves min f + ρκ*(x/ρ).)
@@ -151,7 +156,9 @@ class FrankWolfe(
 
 
 class StochasticFrankWolfe(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
-    """m₊ = βm − (1−β)g,  x₊ = x + γ(s − x),  s = ρ∇κ(m₊): gradients are averaged.
+    """Run Frank–Wolfe on an average of noisy gradients.
+
+    m₊ = βm − (1−β)g,  x₊ = x + γ(s − x),  s = ρ∇κ(m₊): gradients are averaged.
 
     Lion-κ with β₁ = β₂ = β, λ = 1/ρ and ε = γρ, and its H, Ḣ and exact balance for any
     g (time runs ρ times as fast), for γ < 1; β = 0 is `FrankWolfe`. m is *minus* the

@@ -12,7 +12,9 @@ from dynax.optim._common import NoState, check_lr, combine, gap, scalars, square
 
 
 class GradientDescent(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
-    r"""x₊ = x − εg, bit for bit `optax.sgd(ε)`.      Flow: ẋ = −∇f(x).
+    r"""Step against the gradient.
+
+    x₊ = x − εg, bit for bit `optax.sgd(ε)`.      Flow: ẋ = −∇f(x).
 
     Certificates, any f:
         H = f:   flow  Ḣ = −‖∇f‖²

@@ -21,7 +21,9 @@ class HamiltonianState(NamedTuple):
 
 
 class HamiltonianDescent(AbstractBalancedOptimizer, AbstractRatedFlow):
-    r"""Flow: ẋ = ∇k(p),  ṗ = −∇f(x) − γp, k a smooth even κ: the kinetic energy.
+    r"""Descend with a friction and any convex kinetic energy.
+
+    Flow: ẋ = ∇k(p),  ṗ = −∇f(x) − γp, k a smooth even κ: the kinetic energy.
 
     Map, h = learning_rate the time step: x₊ = x + h∇k(p₊) with
         p₊ = (p − hg)/(1 + γh)      scheme="first", the first explicit method

@@ -11,7 +11,9 @@ from dynax.optim._common import VelocityState, check_lr, combine, gap, scalars, 
 
 
 class HeavyBall(AbstractBalancedOptimizer, AbstractRatedFlow, AbstractRatedMap):
-    r"""Flow: ẋ = v,  v̇ = −γv − ∇f(x).   Map, h = learning_rate is the time step:
+    r"""Roll with friction: Polyak's heavy ball with a time step and a damping.
+
+    Flow: ẋ = v,  v̇ = −γv − ∇f(x).   Map, h = learning_rate is the time step:
 
         v₊ = (v − hg)/(1 + γh),   x₊ = x + hv₊
 

@@ -28,7 +28,9 @@ from dynax.optim._common import (
 
 
 class HighResolutionSC(AbstractRatedFlow, AbstractRatedMap):
-    r"""The map of `NesterovSC` seen through ẍ + 2√μẋ + h∇²f(x)ẋ + (1 + √μh)∇f(x) = 0:
+    r"""See Nesterov's method for strongly convex f through its high-resolution flow.
+
+    The map of `NesterovSC` seen through ẍ + 2√μẋ + h∇²f(x)ẋ + (1 + √μh)∇f(x) = 0:
 
         ẋ = √μ(z − x) − h∇f(x),   ż = √μ(x − z) − ∇f(x)/√μ
 
@@ -88,7 +90,9 @@ class HighResolutionSC(AbstractRatedFlow, AbstractRatedMap):
 
 
 class HighResolutionC(AbstractRatedFlow, AbstractRatedMap):
-    r"""The map of `NesterovC` seen through its high-resolution flow, a the clock:
+    r"""See Nesterov's method for convex f through its high-resolution flow.
+
+    The map of `NesterovC` seen through its high-resolution flow, a the clock:
 
         ẍ + (3/a)ẋ + h∇²f(x)ẋ + (1 + 3h/2a)∇f(x) = 0
         ẋ = (2/a)(z − x) − h∇f(x),   ż = −½(a + h/2)∇f(x),   ȧ = 1
@@ -133,7 +137,9 @@ class HighResolutionC(AbstractRatedFlow, AbstractRatedMap):
 
 
 class HighResolutionHeavyBall(AbstractRatedFlow):
-    r"""Polyak's heavy ball, x₊ = x + β(x − x₋) − h²g with β = (1−√q)/(1+√q), q = μh²,
+    r"""See Polyak's heavy ball through its high-resolution flow.
+
+    Polyak's heavy ball, x₊ = x + β(x − x₋) − h²g with β = (1−√q)/(1+√q), q = μh²,
     kept as v = (x − x₋)/h, seen through the high-resolution flow, which has no ∇²f:
 
         ẋ = v,   v̇ = −2√μv − (1 + √μh)∇f(x)

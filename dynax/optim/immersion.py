@@ -18,7 +18,9 @@ class ImmersionState(NamedTuple):
 
 
 class Immersion(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
-    r"""Flow: ẍ = −ρψ − k∇²f(x)ẋ with ψ = ẋ + k∇f(x), that is
+    r"""Contract second-order dynamics onto the gradient flow.
+
+    Flow: ẍ = −ρψ − k∇²f(x)ẋ with ψ = ẋ + k∇f(x), that is
 
         ẍ + ρẋ + k∇²f(x)ẋ + ρk∇f(x) = 0,      or without ∇²f:   ẋ = ψ − k∇f(x),  ψ̇ = −ρψ
 

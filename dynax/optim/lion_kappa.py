@@ -37,7 +37,9 @@ class LionState(NamedTuple):
 
 
 class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
-    r"""Lion-κ: m₊ = β₂m − (1−β₂)g,  m̃ = β₁m − (1−β₁)g, and
+    r"""Step along ∇κ of an average of gradients and decay: Lion for κ = ‖·‖₁.
+
+    Lion-κ: m₊ = β₂m − (1−β₂)g,  m̃ = β₁m − (1−β₁)g, and
 
         x₊ = x + ε(∇κ(m̃) − λx)        decay="explicit" (optax, PyTorch)
         x₊ = x + ε(∇κ(m̃) − λx₊)       decay="implicit" (the discrete theorem)

@@ -19,7 +19,9 @@ from dynax.optim._common import (
 
 
 class MirrorDescent(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
-    r"""z₊ = z − εg,  x₊ = ∇ψ*(z₊).      Flow: ż = −∇f(x),  x = ∇ψ*(z).
+    r"""Descend in the dual variable of a mirror map.
+
+    z₊ = z − εg,  x₊ = ∇ψ*(z₊).      Flow: ż = −∇f(x),  x = ∇ψ*(z).
 
     The mirror map is given by ψ*, a smooth κ; its conjugate generates distances:
 

@@ -29,7 +29,9 @@ class MomentumState(NamedTuple):
 
 
 class Momentum(AbstractBalancedOptimizer):
-    r"""m₊ = βm + g,  x₊ = x − εu,   u = m₊,  or u = g + βm₊ with nesterov=True.
+    r"""Step along a decaying sum of gradients, in optax's units.
+
+    m₊ = βm + g,  x₊ = x − εu,   u = m₊,  or u = g + βm₊ with nesterov=True.
 
     Bit for bit `optax.sgd(ε, momentum=β, nesterov=…)`.
 

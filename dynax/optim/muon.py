@@ -20,7 +20,9 @@ FACTORS = {"svd": polar_svd, "newton-schulz": polar_newton_schulz}
 
 
 class Muon(AbstractLion):
-    """m₊ = βm − (1−β)g,  m̃ = βm₊ − (1−β)g,  x₊ = x + ε(UVᵀ − λx),  m̃ = UΣVᵀ.
+    """Step along the orthogonal factor of the momentum of a matrix.
+
+    m₊ = βm − (1−β)g,  m̃ = βm₊ − (1−β)g,  x₊ = x + ε(UVᵀ − λx),  m̃ = UΣVᵀ.
 
     Lion-κ with κ = ‖·‖_*, β₂ = β and β₁ = β² (`nesterov`) or β; m is *minus* optax's
     `mu`. It solves min f on ‖X‖_op ≤ 1/λ for every matrix leaf. Certificate: H, Ḣ and

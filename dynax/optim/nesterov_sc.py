@@ -19,7 +19,9 @@ from dynax.optim._common import (
 
 
 class NesterovSC(AbstractLyapunovOptimizer, AbstractRatedFlow, AbstractRatedMap):
-    r"""NAG-SC. h = learning_rate is the time step, so the gradient step is h² (≤ 1/L);
+    r"""Run Nesterov's accelerated gradient for strongly convex f.
+
+    NAG-SC. h = learning_rate is the time step, so the gradient step is h² (≤ 1/L);
     q = μh². The parameters are the points y at which gradients are taken:
 
         x₊ = y − h²g,   z₊ = (1−√q)z + √q(y − g/μ),   y₊ = (x₊ + √q z₊)/(1 + √q)

@@ -35,7 +35,9 @@ class SubspaceState(NamedTuple):
 class OnlineSubspaceDescent(
     AbstractConditionalOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
 ):
-    """x₊ − x = P_t·δ̂,  δ̂ the step of `opt` on the gradient P_tᵀg: its state is small.
+    """Run an optimizer in a subspace that is updated as it goes.
+
+    x₊ − x = P_t·δ̂,  δ̂ the step of `opt` on the gradient P_tᵀg: its state is small.
 
     Flow, with H(x, s) = w·f(x) + K(s) of `opt`:
         ẋ = P_t·a(s, P_tᵀg),  ṡ = b(s, P_tᵀg),  ṫ = 1      (a, b the flow of `opt`)

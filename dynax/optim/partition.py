@@ -35,7 +35,9 @@ class Partition(
     AbstractRefinableOptimizer,
     AbstractSwitchedOptimizer,
 ):
-    r"""x = (x₁, x₂, …), each part with an optimizer and a learning rate εᵢ = ρᵢε.
+    r"""Give each part of the parameters an optimizer and a learning rate of its own.
+
+    x = (x₁, x₂, …), each part with an optimizer and a learning rate εᵢ = ρᵢε.
 
     Certificate: with Hᵢ = f + Kᵢ of the parts, H = f + Σ Kᵢ,
         flow  Ḣ = −Σ ρᵢDᵢ,     ẋᵢ = ρᵢ·(the flow of part i at ρᵢε)

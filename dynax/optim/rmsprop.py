@@ -8,7 +8,9 @@ from dynax.optim._squares import AbstractSquares
 
 
 class RMSprop(AbstractSquares):
-    r"""RMSprop: v₊ = βv + (1−β)g²,
+    r"""Divide each gradient entry by the root of an average of its squares.
+
+    RMSprop: v₊ = βv + (1−β)g²,
 
         x₊ = x − ε g/(√(v₊ + e_r) + e)
 

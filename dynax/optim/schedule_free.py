@@ -21,7 +21,9 @@ class ScheduleFreeState(NamedTuple):
 
 
 class ScheduleFree(AbstractRatedFlow, AbstractRatedMap, AbstractRefinableOptimizer):
-    r"""Schedule-Free SGD: gradients are taken at the parameters y = (1−β)z + βx,
+    r"""Take gradients between the iterate and its average, without a schedule.
+
+    Schedule-Free SGD: gradients are taken at the parameters y = (1−β)z + βx,
 
         z₊ = z − εg(y),   x₊ = (1−c)x + cz₊,   c = w/(w + Σ of earlier w)
 

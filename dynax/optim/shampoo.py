@@ -40,7 +40,9 @@ class ShampooState(NamedTuple):
 
 
 class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
-    r"""Shampoo: L₊ = βL + wGGᵀ,  R₊ = βR + wGᵀG,  w = 1 − β, or 1 for the sum β = 1,
+    r"""Precondition the gradient of a matrix from its left and its right.
+
+    Shampoo: L₊ = βL + wGGᵀ,  R₊ = βR + wGᵀG,  w = 1 − β, or 1 for the sum β = 1,
 
         X₊ = X − ε (L₊ + eI)^{−1/4} G (R₊ + eI)^{−1/4}
 

@@ -13,7 +13,9 @@ from dynax.optim.lion_kappa import LionKappa, LionState
 
 
 class SignSGD(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
-    """x₊ = x − ε(sign g + λx): Lion without momentum (β₁ = β₂ = 0), and without state.
+    """Step along the sign of the gradient.
+
+    x₊ = x − ε(sign g + λx): Lion without momentum (β₁ = β₂ = 0), and without state.
 
     Flow: ẋ = −sign g − λx.   Certificate, H = f(x) + δ(‖x‖_∞ ≤ 1/λ):
         flow  Ḣ = −‖g‖₁ − λ⟨x, g⟩ ≤ 0 in the box; λ = 0: ḟ = −‖g‖₁
@@ -72,7 +74,9 @@ class SignSGD(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
 
 
 class Signum(AbstractLion):
-    """m₊ = βm − (1−β)g,  x₊ = x + ε(sign m₊ − λx): Lion with β₁ = β₂ = β.
+    """Step along the sign of an average of gradients.
+
+    m₊ = βm − (1−β)g,  x₊ = x + ε(sign m₊ − λx): Lion with β₁ = β₂ = β.
 
     The momentum is the paper's of Lion, *minus* the average of gradients.
 

@@ -46,7 +46,9 @@ class SOAPState(NamedTuple):
 class SOAP(
     AbstractBalancedOptimizer, AbstractConditionalOptimizer, AbstractRefinableOptimizer
 ):
-    r"""SOAP: Adam in the eigenbases of Shampoo. With Ĝ = Q_Lᵀ G Q_R
+    r"""Run Adam in the eigenbasis of Shampoo's preconditioner.
+
+    SOAP: Adam in the eigenbases of Shampoo. With Ĝ = Q_Lᵀ G Q_R
 
         m₊, v₊, δ̂ = Adam's of Ĝ,    X₊ = X + Q_L δ̂ Q_Rᵀ
         L₊ = β₃L + (1−β₃)GGᵀ,  R₊ = β₃R + (1−β₃)GᵀG

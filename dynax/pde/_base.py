@@ -22,14 +22,19 @@ Kind = Literal["falls", "conserved", "balances"]
 
 
 class Points(NamedTuple):
-    """Collocation points: ascending times, and at each its own points in space."""
+    """Hold collocation points in time, space and at the walls.
+
+    Collocation points: ascending times, and at each its own points in space.
+    """
 
     t: Float[Array, " times"]
     x: Float[Array, "times points d"]
 
 
 class Functional(NamedTuple):
-    """E(t) = ∫ density dx, and what the equation makes of it.
+    """Hold an integral over space, and what the equation makes of it.
+
+    E(t) = ∫ density dx, and what the equation makes of it.
 
     Along *any* smooth u that meets the boundary condition, a solution or not, with r
     the residual,
@@ -55,7 +60,9 @@ class Functional(NamedTuple):
 
 
 class AbstractPDE(eqx.Module):
-    """F(t, x, u, uₜ, uₓ, …) = 0 on a box, t ∈ [0, horizon], with u(0, x) given.
+    """State an equation on a box, with an initial state.
+
+    F(t, x, u, uₜ, uₓ, …) = 0 on a box, t ∈ [0, horizon], with u(0, x) given.
 
     A function u maps (t, x), of shapes () and (d,), to its fields, of shape (c,). An
     ordinary differential equation has d = 0. Coefficients are dataclass fields, traced,
@@ -201,7 +208,10 @@ class AbstractExact(AbstractPDE):
 
 
 class AbstractODE(AbstractPDE):
-    """u̇ = field(u): no space, d = 0, and functions u(t, x) get an x of shape (0,)."""
+    """State a system of ordinary differential equations.
+
+    u̇ = field(u): no space, d = 0, and functions u(t, x) get an x of shape (0,).
+    """
 
     needs: ClassVar = "u t"
 
@@ -214,7 +224,9 @@ class AbstractODE(AbstractPDE):
 
 
 class AbstractSemilinear(AbstractPDE):
-    """uₜ = L u + N(u) on a periodic box, L diagonal in Fourier space.
+    """State a semilinear equation on a periodic box.
+
+    uₜ = L u + N(u) on a periodic box, L diagonal in Fourier space.
 
     This is what a spectral solver needs: û ↦ L û + N̂(û) for the fields that evolve,
     c' of them, usually all. The first c' residuals of `equation` are theirs,

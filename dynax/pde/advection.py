@@ -10,7 +10,9 @@ from dynax.pde._functionals import half_square, mass
 
 
 class Advection(AbstractSemilinear, AbstractExact):
-    """uₜ + c uₓ = 0 on [0, 2π], periodic; u(t, x) = sin(x − ct).
+    """State the advection of a sine wave, with its closed form.
+
+    uₜ + c uₓ = 0 on [0, 2π], periodic; u(t, x) = sin(x − ct).
 
     ∫ u dx and ∫ ½u² dx are conserved.
 

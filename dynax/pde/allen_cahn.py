@@ -10,7 +10,9 @@ from dynax.pde._fourier import real
 
 
 class AllenCahn(AbstractSemilinear):
-    r"""uₜ = ν uₓₓ − γ(u³ − u) on [−1, 1], periodic; u(0, x) = x² cos πx.
+    r"""State the Allen–Cahn equation of phase separation.
+
+    uₜ = ν uₓₓ − γ(u³ − u) on [−1, 1], periodic; u(0, x) = x² cos πx.
 
     E = ∫ ½ν uₓ² + ¼γ(u² − 1)² dx,  Ė = −∫ (ν uₓₓ − γ(u³ − u))² dx.
 

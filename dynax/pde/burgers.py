@@ -11,7 +11,9 @@ from dynax.pde._functionals import half_square
 
 
 class Burgers(AbstractSemilinear):
-    """uₜ + u uₓ = ν uₓₓ on [−1, 1], u = 0 at both walls; u(0, x) = −sin πx.
+    """State the viscous Burgers equation, which forms a shock.
+
+    uₜ + u uₓ = ν uₓₓ on [−1, 1], u = 0 at both walls; u(0, x) = −sin πx.
 
     M = ∫ u dx,    Ṁ = ∫ ν uₓₓ dx, the flux through the walls;
     E = ∫ ½u² dx,  Ė = −∫ ν uₓ² dx.

@@ -44,7 +44,10 @@ def taylor(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
 
 
 def derivatives(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """The default: `nested_jvp` up to fourth order, `taylor` from the fifth on."""
+    """Compute derivatives by the method that is fastest for each order.
+
+    The default: `nested_jvp` up to fourth order, `taylor` from the fifth on.
+    """
     return _by_chains(u, t, x, needs, taylor_from=5)
 
 

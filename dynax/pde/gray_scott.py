@@ -14,7 +14,9 @@ WIDTH = 0.1
 
 
 class GrayScott(AbstractSemilinear):
-    """uₜ = Dᵤ Δu − uv² + F(1 − u),  vₜ = Dᵥ Δv + uv² − (F + κ)v on [0, 2.5]², periodic.
+    """State the Gray–Scott reaction and diffusion of two substances.
+
+    uₜ = Dᵤ Δu − uv² + F(1 − u),  vₜ = Dᵥ Δv + uv² − (F + κ)v on [0, 2.5]², periodic.
 
     M = ∫ u + v dx,  Ṁ = ∫ F(1 − u) − (F + κ)v dx: fed and drained, not made.
 

@@ -11,7 +11,9 @@ from dynax.pde._functionals import half_square, mass
 
 
 class Heat(AbstractSemilinear, AbstractExact):
-    """uₜ = ν uₓₓ on [−1, 1], periodic; u(t, x) = e^{−νπ²t} sin πx.
+    """State the heat equation, with its closed form.
+
+    uₜ = ν uₓₓ on [−1, 1], periodic; u(t, x) = e^{−νπ²t} sin πx.
 
     ∫ u dx is conserved;
     E = ∫ ½u² dx,   Ė = −∫ ν uₓ² dx;

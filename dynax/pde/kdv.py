@@ -10,7 +10,9 @@ from dynax.pde._functionals import half_square, mass, nothing
 
 
 class KdV(AbstractSemilinear):
-    """uₜ + u uₓ + δ² uₓₓₓ = 0 on [−1, 1], periodic; u(0, x) = cos πx.
+    """State the Korteweg–de Vries equation, whose solitons keep their shape.
+
+    uₜ + u uₓ + δ² uₓₓₓ = 0 on [−1, 1], periodic; u(0, x) = cos πx.
 
     Conserved: ∫ u dx, the momentum ∫ ½u² dx and the energy
 

@@ -12,7 +12,9 @@ from dynax.pde._functionals import half_square, mass
 
 
 class AbstractKuramotoSivashinsky(AbstractSemilinear):
-    """uₜ + α u uₓ + β uₓₓ + γ uₓₓₓₓ = 0, periodic.
+    """State the Kuramoto–Sivashinsky equation with any coefficients.
+
+    uₜ + α u uₓ + β uₓₓ + γ uₓₓₓₓ = 0, periodic.
 
     ∫ u dx is conserved;  E = ∫ ½u² dx,  Ė = ∫ β uₓ² − γ uₓₓ² dx, of either sign: waves
     with k² < β/γ feed on the equation.

@@ -8,7 +8,9 @@ from dynax.pde._base import AbstractODE, Functional
 
 
 class Lorenz(AbstractODE):
-    """ẋ = σ(y − x),  ẏ = x(ρ − z) − y,  ż = xy − βz,  from (1, 1, 1).
+    """State the Lorenz system, which is chaotic.
+
+    ẋ = σ(y − x),  ẏ = x(ρ − z) − y,  ż = xy − βz,  from (1, 1, 1).
 
     E = ½(x² + y² + (z − s)²), s = σ + ρ:   Ė = −σx² − y² − βz(z − s),
     negative outside an ellipsoid, so every solution stays bounded.

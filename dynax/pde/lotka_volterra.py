@@ -9,7 +9,9 @@ from dynax.pde._functionals import nothing
 
 
 class LotkaVolterra(AbstractODE):
-    """ẋ = x(α − βy),  ẏ = y(δx − γ),  from (2, 2): x prey, y predators.
+    """State the Lotka–Volterra equations of predator and prey.
+
+    ẋ = x(α − βy),  ẏ = y(δx − γ),  from (2, 2): x prey, y predators.
 
     V = δx − γ log x + βy − α log y is conserved where x, y > 0.
 

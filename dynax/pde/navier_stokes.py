@@ -13,7 +13,9 @@ from dynax.pde._fourier import imaginary, real
 
 
 class AbstractNavierStokes(AbstractSemilinear):
-    """ωₜ + ψ_y ω_x − ψ_x ω_y = ν Δω,  Δψ + ω = 0 on [0, 2π]², periodic.
+    """State the Navier–Stokes equation of the vorticity in the plane.
+
+    ωₜ + ψ_y ω_x − ψ_x ω_y = ν Δω,  Δψ + ω = 0 on [0, 2π]², periodic.
 
     The velocity is (ψ_y, −ψ_x), free of divergence whatever ψ is; a constant added to ψ
     changes nothing. Two energies fall:
@@ -97,7 +99,9 @@ class AbstractNavierStokes(AbstractSemilinear):
 
 
 class NavierStokes(AbstractNavierStokes):
-    """Decaying turbulence: ωₜ + ψ_y ω_x − ψ_x ω_y = ν Δω, Δψ + ω = 0 on [0, 2π]².
+    """State the decay of two-dimensional turbulence from a random start.
+
+    Decaying turbulence: ωₜ + ψ_y ω_x − ψ_x ω_y = ν Δω, Δψ + ω = 0 on [0, 2π]².
 
     It starts from a sum of all waves with 1 ≤ |k| ≤ 4, each of the same expected
     energy, with random phases.

@@ -9,7 +9,9 @@ from dynax.pde._functionals import nothing
 
 
 class Pendulum(AbstractODE):
-    """q̇ = p,  ṗ = −ω² sin q,  from (2, 0): q is the angle, p its velocity.
+    """State the pendulum without friction.
+
+    q̇ = p,  ṗ = −ω² sin q,  from (2, 0): q is the angle, p its velocity.
 
     H = ½p² + ω²(1 − cos q) is conserved.
 

@@ -9,7 +9,9 @@ from dynax.pde._functionals import nothing
 
 
 class Wave(AbstractExact):
-    """uₜ = v,  vₜ = c² uₓₓ on [−1, 1], periodic, from
+    """State the wave equation as a system of first order.
+
+    uₜ = v,  vₜ = c² uₓₓ on [−1, 1], periodic, from
 
         u = sin πx + ½ sin 4πx,  v = 0:
         u(t, x) = cos πct sin πx + ½ cos 4πct sin 4πx.

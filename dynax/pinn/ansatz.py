@@ -39,7 +39,9 @@ class Start(AbstractFixed):
 
 
 class ExactInitial(eqx.Module):
-    """u(t, x) = u₀(x) + (t − t₀)/Δt · g(x) · N(t, x):  u(t₀, ·) = u₀ exactly.
+    """Build the initial state into the network exactly.
+
+    u(t, x) = u₀(x) + (t − t₀)/Δt · g(x) · N(t, x):  u(t₀, ·) = u₀ exactly.
 
     Where the boundary is "zero", g vanishes on it, so that u = u₀ there (0 if u₀ is);
     else g = 1. Source: Lagaris, Likas, Fotiadis, IEEE Trans. Neural Netw. 9 (1998).
@@ -67,7 +69,9 @@ class ExactInitial(eqx.Module):
 
 
 def exact_initial(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
-    """u₀ + (t − t₀)/Δt · g(x) · S · N(t, x): it meets the initial state and walls
+    """Return an ansatz that has the initial state exactly.
+
+    u₀ + (t − t₀)/Δt · g(x) · S · N(t, x): it meets the initial state and walls
     exactly; S are the fields' sizes, and the network is moved to the window's time."""
     network = sized(pde, network, window)
     length = window.t1 - window.t0
@@ -98,7 +102,9 @@ def sized(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
 
 @dataclasses.dataclass(frozen=True)
 class HeatKernelInitial:
-    """An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · g(x) · S · N, of the window's start
+    """Build the initial state in through the heat kernel.
+
+    An ansatz: e^{ν(t−t₀)Δ}u₀(x) + (t − t₀)/Δt · g(x) · S · N, of the window's start
     (`pinn.interpolate` of it, whose modes say how much is kept).
 
     Meets start and walls as `exact_initial` does, but lets a kink of u₀ melt at the

@@ -53,14 +53,19 @@ class AbstractScheme(eqx.Module):
 
 
 class Uniform(AbstractScheme):
-    """wᵢ = 1: an ordinary physics-informed network."""
+    """Weight all chunks of time equally.
+
+    wᵢ = 1: an ordinary physics-informed network.
+    """
 
     def log_weights(self, accumulated_loss, causality):
         return jnp.zeros_like(accumulated_loss)
 
 
 class Causal(AbstractScheme):
-    """wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)).
+    """Weight each chunk of time by how well all before it are solved.
+
+    wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)).
 
     Source: Wang, Sankaran, Perdikaris, arXiv:2203.07404, eq. 3.7 and Algorithm 1.
     """
@@ -70,7 +75,9 @@ class Causal(AbstractScheme):
 
 
 class Marching(AbstractScheme):
-    """wᵢ = 1 where ε(L₀ + Σ_{k<i} L_k) ≤ 1, else 0: a front that moves on as the past
+    """Weight a chunk of time by 1 once all before it are solved, else by 0.
+
+    wᵢ = 1 where ε(L₀ + Σ_{k<i} L_k) ≤ 1, else 0: a front that moves on as the past
     is solved."""
 
     def log_weights(self, accumulated_loss, causality):
@@ -83,7 +90,9 @@ class Marching(AbstractScheme):
 def causal_weights(
     losses: Chunks, causality: ScalarLike, initial: ScalarLike = 0.0
 ) -> Chunks:
-    """wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)), under stop-gradient; w₁ = 1 where L₀ = 0.
+    """Return the causal weights of chunks of time from their losses.
+
+    wᵢ = exp(−ε(L₀ + Σ_{k<i} L_k)), under stop-gradient; w₁ = 1 where L₀ = 0.
 
     Args:
         losses: L₁ … L_n, means over their chunks, by ascending time.

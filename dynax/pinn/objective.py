@@ -63,7 +63,9 @@ class Losses(NamedTuple):
 
 
 class Objective(eqx.Module):
-    """(1/n) Σᵢ wᵢ Lᵢ + λ₀ L₀ + λ_d L_d  on a window [t0, t1].
+    """Sum the weighted residuals, the initial and the data loss of a window.
+
+    (1/n) Σᵢ wᵢ Lᵢ + λ₀ L₀ + λ_d L_d  on a window [t0, t1].
 
     Lᵢ is the mean square of the equation's relative residual (`dynax.pinn.window`) over
     the i-th chunk of ascending times, L₀ that of (u(t0, x) − u₀(x))/S, L_d that of

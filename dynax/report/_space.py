@@ -84,11 +84,11 @@ def trajectory_figure(
 def histogram_figure(
     weights, bound: float, *, title: str = "", bins: int = 81
 ) -> Figure:
-    """Draw all weights against the box ±bound that the theory predicts, bound = 1/λ.
+    """Draw all weights against the box that the theory predicts.
 
     Args:
         weights: an array, or name → array for several in one figure.
-        bound: the half-width of the box.
+        bound: the half-width 1/λ of the box.
         bins: over [−1.15, 1.15]·bound, or further where weights lie further out.
     """
     named = weights if isinstance(weights, Mapping) else {"": weights}

@@ -185,20 +185,29 @@ class Search:
 
 
 def random(count: int, *, seed: int = 0, **ranges: Range) -> Table:
-    """`count` independent draws from the ranges."""
+    """Draw independent points from the ranges.
+
+    `count` independent draws from the ranges.
+    """
     u = np.random.default_rng(_seed(seed)).random((count, len(ranges)))
     return _drawn(u, ranges)
 
 
 def halton(count: int, *, seed: int = 0, **ranges: Range) -> Table:
-    """`count` points of a scrambled Halton sequence over the ranges."""
+    """Draw points of a scrambled Halton sequence over the ranges.
+
+    `count` points of a scrambled Halton sequence over the ranges.
+    """
     from scipy.stats import qmc
 
     return _drawn(qmc.Halton(len(ranges), rng=_seed(seed)).random(count), ranges)
 
 
 def sobol(count: int, *, seed: int = 0, **ranges: Range) -> Table:
-    """`count` points, a power of two, of a scrambled Sobol' sequence."""
+    """Draw points of a scrambled Sobol' sequence over the ranges.
+
+    `count` points, a power of two, of a scrambled Sobol' sequence.
+    """
     from scipy.stats import qmc
 
     if count < 1 or count & (count - 1):

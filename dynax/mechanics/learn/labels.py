@@ -13,7 +13,9 @@ from dynax.material import AbstractLaw
 
 
 class Labels(eqx.Module):
-    """The mean of |τ(F) − τ*|²/unit², and of |update(F₋) − F₊|²/strain² if given.
+    """Compare the stress of a law with given stresses.
+
+    The mean of |τ(F) − τ*|²/unit², and of |update(F₋) − F₊|²/strain² if given.
 
     Internal variables are at rest.
 

@@ -17,7 +17,9 @@ from dynax.mechanics.mpm.solver import MPM, Stress
 
 
 class Balance(eqx.Module):
-    r"""r = v₊ − v̂₊, v̂₊ of one step from what was seen; its mean square is the loss.
+    r"""Compare each seen velocity with that of one step from what was seen before.
+
+    r = v₊ − v̂₊, v̂₊ of one step from what was seen; its mean square is the loss.
 
     The step is momentum balance tested with the B-splines N of the grid, the weak form
 

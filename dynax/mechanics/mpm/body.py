@@ -21,7 +21,9 @@ Matrices = Float[Array, "N d d"]
 
 
 class Body(NamedTuple):
-    """The state of N material points in d = 2 or 3 dimensions.
+    """Hold the state of material points.
+
+    The state of N material points in d = 2 or 3 dimensions.
 
     Args:
         x: (N, d), places in m.
@@ -102,7 +104,10 @@ def volumes(args: Materials, dtype) -> Float[Array, " N"]:
 
 
 def masses(args: Materials, dtype) -> Float[Array, " N"]:
-    """m = ρ₀V₀ of each point, kg."""
+    """Return the mass of each point.
+
+    m = ρ₀V₀ of each point, kg.
+    """
     return densities(args, dtype) * volumes(args, dtype)
 
 
@@ -180,7 +185,10 @@ def at_rest(
 
 
 def wave_speed(args: Materials, y: Body) -> Scalar:
-    """c = √(M/ρ₀), the fastest of all points, m/s."""
+    """Return the largest wave speed of all points.
+
+    c = √(M/ρ₀), the fastest of all points, m/s.
+    """
     stiffness = lambda law, F, alpha: law.stiffness(F, alpha)
     M = jnp.concatenate(by_law(stiffness, args, y.F, y.alpha))
     return jnp.sqrt(jnp.max(M / densities(args, M.dtype)))

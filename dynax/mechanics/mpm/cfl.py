@@ -12,7 +12,9 @@ from dynax.mechanics.mpm.body import Body, Materials, wave_speed
 
 
 class CFL(diffrax.AbstractStepSizeController):
-    """dt = fraction·dx/(c + |v|), c = √(M/ρ₀) by each law's `stiffness`, at each step.
+    """Choose the time step from the wave speed and the fastest point.
+
+    dt = fraction·dx/(c + |v|), c = √(M/ρ₀) by each law's `stiffness`, at each step.
 
     No step is rejected, nothing is estimated: an error estimate would spoil what a
     symplectic step keeps. Gradients take the steps as given.

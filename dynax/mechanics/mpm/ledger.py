@@ -16,7 +16,9 @@ from dynax.mechanics.mpm.solver import MPM, Stress
 
 
 def energies(solver: MPM, args: Materials, y: Body) -> dict[str, Float[Array, " N"]]:
-    """Of each point, in J, with D = ¼dx²:
+    """Return the parts of the energy of each point, in J.
+
+    Of each point, in J, with D = ¼dx²:
 
     motion    ½m|v|²
     affine    ½mD|C|², what the grid carries and v does not
@@ -38,17 +40,26 @@ def energies(solver: MPM, args: Materials, y: Body) -> dict[str, Float[Array, " 
 
 
 def energy(solver: MPM, args: Materials, y: Body) -> Scalar:
-    """E = Σ m(½|v|² + ⅛dx²|C|² − g·x) + Σ V₀ψ, in J."""
+    """Return the total energy of a body.
+
+    E = Σ m(½|v|² + ⅛dx²|C|² − g·x) + Σ V₀ψ, in J.
+    """
     return jnp.sum(jnp.stack([*energies(solver, args, y).values()]))
 
 
 def momentum(args: Materials, y: Body) -> Float[Array, " d"]:
-    """Σ m v."""
+    """Return the total momentum of a body.
+
+    Σ m v.
+    """
     return jnp.sum(masses(args, y.x.dtype)[:, None] * y.v, 0)
 
 
 def angular_momentum(solver: MPM, args: Materials, y: Body) -> Array:
-    """Σ m (x × v + ¼dx² axl(C − Cᵀ)) about the origin: (3,), or () in the plane."""
+    """Return the total angular momentum about the origin.
+
+    Σ m (x × v + ¼dx² axl(C − Cᵀ)) about the origin: (3,), or () in the plane.
+    """
     m = masses(args, y.x.dtype)[:, None, None]
     L = y.x[:, :, None] * y.v[:, None] + _spread(solver, y) * jnp.swapaxes(y.C, 1, 2)
     return axial(jnp.sum(m * L, 0))

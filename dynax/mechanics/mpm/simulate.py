@@ -43,7 +43,9 @@ def simulate(
     throw: bool = True,
     observe: Callable[[Body], Any] = lambda y: y,
 ) -> Motion:
-    """`steps` steps of dt from t = 0, in the dtype of y0, y0 itself saved first.
+    """Run a simulation of material points with equal steps.
+
+    `steps` steps of dt from t = 0, in the dtype of y0, y0 itself saved first.
 
     Args:
         solver: the method.

@@ -51,7 +51,9 @@ class Stress(diffrax.AbstractTerm):
 
 
 class MPM(diffrax.AbstractSolver):
-    r"""One step from τ(F) of the state, with w of `transfer` and D = ¼dx²:
+    r"""Take one step of the moving-least-squares material point method.
+
+    One step from τ(F) of the state, with w of `transfer` and D = ¼dx²:
 
         P2G    mᵢ = Σ w m,   mᵢvᵢ = Σ w [m v + (m C − dt V₀τ/D)(xᵢ − x)]
         grid   vᵢ ← vᵢ + dt g, then the walls

@@ -22,7 +22,9 @@ from dynax.mechanics.mpm.body import Matrices, Vectors
 
 
 class Grid(eqx.Module):
-    """Nodes at i·dx, i = 0 … n − 1 along each axis.
+    """Hold the nodes of a regular grid.
+
+    Nodes at i·dx, i = 0 … n − 1 along each axis.
 
     Points may lie from ½dx to (n − 3/2)dx.
 
