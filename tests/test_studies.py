@@ -6,9 +6,11 @@ import pathlib
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dynax as dx
 from dynax.claim import (
     Claim,
     Control,
@@ -20,7 +22,9 @@ from dynax.claim import (
     largest,
     smallest,
 )
+from dynax.lyapunov import Check, ledger_row
 from dynax.study import Results, Study, studies
+from experiments.pinn import _study
 
 
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
@@ -93,6 +97,18 @@ def test_a_module_has_a_study_or_says_so(tmp_path):
     module.STUDY = [example([]), "no study"]
     with pytest.raises(TypeError, match="STUDY: given list"):
         studies(module)
+
+
+def test_a_ledger_that_cannot_be_judged_is_a_check_that_fails():
+    """A march that never got there has a ledger of NaN: nothing is violated in it."""
+
+    def judged(energy):
+        checks = {"conserved": Check(1 + 0 * energy, 1e-6 + 0 * energy)}
+        rows = ledger_row(jnp.arange(3), energy, 0 * energy, checks)
+        return {"E, network": dx.verdict(rows, "E is conserved")}
+
+    assert _study.failing(judged(jnp.ones(3)), "network").value == 0
+    assert _study.failing(judged(jnp.full(3, jnp.nan)), "network").value == 1
 
 
 CODE = """
