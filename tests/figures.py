@@ -1,5 +1,7 @@
 """What a reader cannot see or read in a figure, found by comparing boxes."""
 
+import re
+
 import numpy as np
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -7,6 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 
 
+NUMBER = re.compile(r"(\$\\mathdefault\{)?[−-]?\d")  # as matplotlib writes a tick
 NEAR = 0.5  # pixels: what is closer than this touches
 
 
@@ -54,7 +57,8 @@ def _covered(ax):
                 yield f"the legend covers the markers {dots.get_label()!r}"
     for bar in ax.patches:
         whole = isinstance(bar, Rectangle) and bar.get_height() == 1  # a band
-        if not whole and box.overlaps(_box(bar)):
+        seen = Bbox.intersection(_box(bar), ax.bbox)
+        if not whole and seen is not None and box.overlaps(seen):
             yield f"the legend covers the bar {bar.get_label()!r}"
 
 
@@ -63,13 +67,9 @@ def _unlabelled(ax):
     above = ax.figure.get_supxlabel(), ax.figure.get_supylabel()
     for name, axis, common in zip("xy", (ax.xaxis, ax.yaxis), above, strict=True):
         shown = [t.get_text() for t in axis.get_ticklabels() if t.get_visible()]
-        numbers = [t for t in shown if t and _number(t)]
+        numbers = [t for t in shown if NUMBER.match(t)]
         if numbers and axis.get_visible() and not (axis.get_label_text() or common):
             yield f"the {name} axis has numbers ({', '.join(numbers[:3])}) and no label"
-
-
-def _number(text):
-    return any(c.isdigit() for c in text)
 
 
 def _cut(ax):

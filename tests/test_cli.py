@@ -539,15 +539,41 @@ def test_version_and_bare_command(capsys):
     assert "dynax verify lion-kappa" in capsys.readouterr().out
 
 
-def test_a_broken_record_is_left_alone(here, capsys):
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[]", "is not a record; accepted is"),
+        (
+            '{"runs": [{"size": "quick"}]}',
+            "another version of dynax, without 'machine'",
+        ),
+    ],
+)
+def test_a_broken_or_old_record_is_left_alone(here, capsys, text, words):
     add(here / "lab", "good")
-    (here / "lab" / "record.json").write_text("[]")
+    (here / "lab" / "record.json").write_text(text)
     assert claims(here, "--record")[0] == 2
-    assert "is not a record; accepted is" in sentence(capsys)
-    assert (here / "lab" / "record.json").read_text() == "[]"
+    assert words in sentence(capsys)
+    assert (here / "lab" / "record.json").read_text() == text
 
 
 # ------------------------------------------------------------------------- report
+
+
+def test_an_old_report_is_kept(here, capsys, monkeypatch):
+    """A new report beside it, and one sentence where it would be overwritten."""
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TERM", "dumb")  # no colour either
+    add(here / "lab", "good")
+    old = here / "reports" / "old.html"
+    old.parent.mkdir()
+    old.write_text("old")
+    assert main(["report", "--dir", "lab"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and old.read_text() == "old"
+    assert pathlib.Path(out.splitlines()[-1].removeprefix("Report: ")).is_file()
+    assert main(["report", "--dir", "lab", "--out", str(old)]) == 2
+    assert "which exists" in sentence(capsys)
 
 
 def test_report(here, capsys):

@@ -18,6 +18,8 @@ from dynax import report
 from dynax.cli import _experiments
 from dynax.study import Results
 
+from .figures import faults
+
 
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 FILES = {p.stem: p for p in _experiments.files(FOLDER)}
@@ -104,8 +106,9 @@ def judge(experiment, **tiny):
 
         assert figures
         for caption, figure in figures.items():  # figures, or animations
+            assert caption[0].isupper() and caption.endswith("."), caption
             if isinstance(figure, Figure):
-                assert figure.axes
+                assert figure.axes and not faults(figure), caption
             else:
                 assert isinstance(figure, Animation)
                 assert len(report.figure_html(figure, caption, "f")) < 2.5e6

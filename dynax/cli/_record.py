@@ -12,6 +12,8 @@ from dynax.report import Outcome, arrange, number
 BEGIN = re.compile(r"<!-- results:begin(?P<ids>[^>]*) -->")
 END = "<!-- results:end -->"
 SIZES = ("quick", "long", "full")
+RUN = "size", "machine", "versions", "commit", "date", "seconds", "claims"
+CLAIM = "experiment", "id", "control", "statement", "threshold", "measured", "spread"
 FAMILIES = {
     "Lion-κ": "lion",
     "Optimizers": "optim/",
@@ -249,5 +251,13 @@ def read(folder: pathlib.Path):
         raise UsageError(
             f"--record: {path} is not a record; accepted is a JSON object with a list "
             '"runs", or no such file.'
+        )
+    missing = [k for run in record["runs"] for k in RUN if k not in run]
+    claims = [claim for run in record["runs"] for claim in run.get("claims", [])]
+    missing += [k for claim in claims for k in CLAIM if k not in claim]
+    if missing:
+        raise UsageError(
+            f"--record: {path} is of another version of dynax, without {missing[0]!r}; "
+            "accepted is one that this version wrote, or no such file."
         )
     return record

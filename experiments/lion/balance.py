@@ -324,7 +324,7 @@ def figures(results) -> dict:
     ax.set_title("The balance is exact for every κ")
     legend_below(ax, 3)
 
-    alarm, axes = new_figure(1, 2, size=(7.6, 3.2), sharex=True)
+    alarm, axes = new_figure(1, 2, size=(7.6, 4.2), sharex=True)
     edges = np.linspace(-1.5, 1.5, 121)
     last = ("(0.9, 0.99)", "(0.99, 0.9)")
     groups = ((axes[0, 0], (0, 1, 2)), (axes[0, 1], (3,)))
