@@ -27,12 +27,14 @@ class Member(NamedTuple):
             the state of `opt`.
         energy_lr: the step at which the H of the map is the `energy` of the flow.
         group: members of one group compile one program.
+        noisy: whether its balance is claimed of noisy gradients too.
     """
 
     opt: dx.AbstractOptimizer
     sweeps: tuple[tuple[Callable, tuple[float, float]], ...] = ()
     energy_lr: float = LR
     group: str = ""
+    noisy: bool = True
 
 
 def swept(make, *values, **options) -> Member:
@@ -165,6 +167,7 @@ RELATIVES = {
     "thresholded": Member(
         dx.ThresholdedCautious(BALL, 5.0),
         ((lambda L: dx.ThresholdedCautious(BALL, L), (1.0, 90.0)),),
+        noisy=False,  # f falls along its own gradient
     ),
     "cwd-unknown": Member(dx.cautious_decay(dx.DistributedLion(), 0.5)),
     "cwd-sgd": Member(dx.cautious_decay(dx.GradientDescent(), 0.5)),
