@@ -336,12 +336,7 @@ def wrappers(opt, every=0):
         "injected schedule": inject(learning_rate=FALLING),
         "multi-steps": optax.MultiSteps(ours(1e-2), 2),
         "chain": optax.chain(clip, dx.as_optax(opt, 1e-2)),
-        "all": optax.chain(
-            clip,
-            optax.MultiSteps(
-                inject(learning_rate=FALLING), 2
-            ).gradient_transformation(),
-        ),
+        "all": optax.MultiSteps(optax.chain(clip, inject(learning_rate=FALLING)), 2),
     }
 
 
