@@ -453,7 +453,7 @@ def test_rows_are_the_loss_and_their_derivatives():
     seen = np.delete(np.asarray(data.value[:, 0]), 3), np.delete(TIMES, 3)
     misfit = np.mean(((np.exp(-1.1 * seen[1]) - seen[0]) / NOISE) ** 2)
     # Series follows the exponential to 1e-9 of 1, that is 5e-8 σ
-    np.testing.assert_allclose(losses.data, misfit, rtol=1e-6)
+    np.testing.assert_allclose(losses.others["data"], misfit, rtol=1e-6)
     linearised = jax.jit(lambda p: goal.linearised(p, static, WINDOW, batch, log_w))
     r, J = linearised(params)
     # the same sums in another order

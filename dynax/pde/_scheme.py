@@ -165,24 +165,41 @@ def _against_field(pde: AbstractODE, t) -> str | None:
 def _against_symbol(pde: AbstractSemilinear, t) -> str | None:
     if pde.boundary is None:
         return "whose boundary is None, known to nobody"
-    d, walls, upper = len(pde.lower), pde.boundary == "zero", pde.upper
-    if walls:
-        upper = tuple(2 * b - a for a, b in zip(pde.lower, upper, strict=True))
-    box = Torus(pde.lower, upper, (CHECKED,) * d)
-    size = np.sqrt(np.mean(_starts(pde, _inside(pde, 64)) ** 2, 0))
-    size = np.where(size > 0, size, max(size.max(), 1e-300))
-    off, even = map(float, misfit(pde, box, jnp.asarray(t), jnp.asarray(size)))
+    starts = _starts(pde, _inside(pde, 64))
+    return against_symbol(pde, periodic_box(pde), t, root_mean_square(starts))
+
+
+def periodic_box(pde: AbstractSemilinear) -> Torus:
+    """The box on which the equation is periodic: doubled along each axis beyond walls.
+
+    Its grid is that of `against_symbol`.
+    """
+    lower, upper = (tuple(map(float, ends)) for ends in (pde.lower, pde.upper))
+    if pde.boundary == "zero":
+        upper = tuple(2 * b - a for a, b in zip(lower, upper, strict=True))
+    return Torus(lower, upper, (CHECKED,) * len(lower))
+
+
+def root_mean_square(u: np.ndarray) -> np.ndarray:
+    """The size of each field of states (n, c); of all fields where one is zero."""
+    size = np.sqrt(np.mean(u**2, 0))
+    return np.where(size > 0, size, max(size.max(), 1e-300))
+
+
+def against_symbol(pde: AbstractSemilinear, box: Torus, t, size) -> str | None:
+    """Why `equation` is not uₜ − L u − N(u) for states of this size; None if it is."""
+    off, even = map(float, _misfit(pde, box, jnp.asarray(t), jnp.asarray(size)))
     if not off < 1e-5:
         return (
             f"whose equation is not that of its symbol and nonlinear, off by {off:.1e}"
         )
-    if walls and not even < 1e-9:
+    if pde.boundary == "zero" and not even < 1e-9:
         return "which has walls and does not keep odd states odd"
     return None
 
 
 @eqx.filter_jit
-def misfit(pde, torus, t, size):
+def _misfit(pde, torus, t, size):
     """How far `equation` is from uₜ − L u − N(u), and L u + N(u) of an odd state from
     odd, each as a share of the terms."""
     d = len(torus.n)

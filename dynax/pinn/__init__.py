@@ -27,10 +27,11 @@ from dynax.pinn.objective import (
     Model as Model,
     Objective as Objective,
 )
-from dynax.pinn.train import (
-    Trainer as Trainer,
+from dynax.pinn.state import (
+    CycleInfo as CycleInfo,
     TrainResult as TrainResult,
-    solve as solve,
-    train as train,
+    TrainState as TrainState,
 )
+from dynax.pinn.train import solve as solve, train as train
+from dynax.pinn.trainer import Trainer as Trainer
 from dynax.pinn.window import Window as Window

@@ -15,7 +15,7 @@ from jaxtyping import Array
 from dynax._types import Scalar
 from dynax.pde import AbstractPDE, Points
 from dynax.pinn.interpolant import AbstractInterpolant
-from dynax.pinn.objective import Batch, Blocks, Model, Objective, over
+from dynax.pinn.objective import Batch, Model, Objective, Rows, over
 from dynax.pinn.window import Scale, Window
 
 
@@ -48,7 +48,7 @@ def account(
     model: Model,
     window: Window,
     batch: Batch,
-    blocks: Blocks,
+    blocks: Rows,
     at_walls: bool = True,
 ) -> Account:
     """Of a model at points, given its residuals there (`objective.blocks`).
@@ -62,10 +62,13 @@ def account(
     u = objective.ansatz(pde, model.network, window)
     sizes = scale.own(over(u, points))
     rows = scale.per_row(sizes)
-    residual = blocks.equation * (scale.rows[None] / rows)[:, None]
+    residual = blocks["equation"].reshape(*points.x.shape[:2], -1)
+    residual = residual * (scale.rows[None] / rows)[:, None]
     first = sizes[0]
-    missed = blocks.initial * (scale.sizes / first)[None]
-    start = jnp.sum(missed**2) / max(len(missed), 1)
+    start = jnp.zeros((), residual.dtype)
+    if "initial" in blocks:
+        missed = blocks["initial"] * (scale.sizes / first)[None]
+        start = jnp.sum(missed**2) / len(missed)
     if isinstance(window.initial, AbstractInterpolant):
         start = start + jnp.sum((window.initial.error / first) ** 2)
     data = jnp.zeros_like(start)

@@ -15,7 +15,8 @@ from dynax import _tree as tree
 from dynax._types import Scalar
 from dynax.pde import Reference, relative_l2
 from dynax.pinn.causal import Chunks
-from dynax.pinn.objective import Batch, Model, Objective, Window
+from dynax.pinn.objective import Batch, Model, Window
+from dynax.pinn.trainer import Trainer
 from dynax.pinn.weighting import ntk_traces
 
 
@@ -41,19 +42,18 @@ class Diagnosis(NamedTuple):
     cosines: Float[Array, "chunks chunks"]
 
 
-def diagnose(training, model: Model, window: Window, batch: Batch, causality):
+def diagnose(trainer: Trainer, model: Model, window: Window, batch: Batch, causality):
     """A `Diagnosis`; source of the alignment: Wang, Bhartari, Li, Perdikaris,
     arXiv:2502.00604.
 
     Args:
-        training: the `Trainer`.
-        model, window: what is looked at.
-        batch: `training.objective.sample(key, model.pde, window)`.
+        trainer, model, window: what is looked at.
+        batch: `trainer.objective.sample(key, model.pde, window)`.
         causality: ε.
     """
-    objective: Objective = training.objective
+    objective = trainer.objective
     window = window.measured(model.pde, batch.points.t.dtype)
-    params, static = training.split(model)
+    params, static = trainer.split(model)
     blocks = objective.blocks(model, window, batch)
     losses = objective.losses(blocks)
     weights = jnp.exp(objective.log_weights(losses, blocks, batch, causality))

@@ -22,7 +22,7 @@ from dynax.pde import Derivatives, Points
 from dynax.pinn.networks import MLP
 from dynax.pinn.networks._fixed import AbstractFixed
 from dynax.pinn.objective import Batch, Model, Window
-from dynax.pinn.train import Trainer
+from dynax.pinn.trainer import Trainer
 
 
 class Scales(AbstractFixed):
@@ -56,10 +56,10 @@ class Hidden(eqx.Module):
 
 
 def look(
-    training: Trainer, model: Model, window: Window, points: Points
+    trainer: Trainer, model: Model, window: Window, points: Points
 ) -> tuple[Float[Array, "n k"], Float[Array, "n r"]]:
     """(z, h) of a trained `WithHidden` at all points, in order of time."""
-    objective, pde = training.objective, model.pde
+    objective, pde = trainer.objective, model.pde
     term: Any = pde
     u = objective.ansatz(pde, model.network, window)
 
@@ -91,7 +91,7 @@ class Estimate(NamedTuple):
 
 
 def standard_errors(
-    training: Trainer, model: Model, window: Window, batch: Batch
+    trainer: Trainer, model: Model, window: Window, batch: Batch
 ) -> Estimate:
     """From the curvature of the loss, with the network's freedom taken out:
 
@@ -104,8 +104,8 @@ def standard_errors(
 
     Source: Seber, Wild, Nonlinear Regression (1989), §2.1; θ eliminated by blocks.
     """
-    objective = training.objective
-    params, static = training.split(model)
+    objective = trainer.objective
+    params, static = trainer.split(model)
     unweighted = jnp.zeros(objective.chunks, batch.points.t.dtype)
     _, J = objective.linearised(params, static, window, batch, unweighted)
     values, _ = ravel_pytree(params.pde)

@@ -17,18 +17,14 @@ from dynax import _digest, _tree as tree
 from dynax._types import Scalar
 from dynax.checkpoint import Checkpoints
 from dynax.pinn.certificate import Certificate
+from dynax.pinn.cycle import Cycle
 from dynax.pinn.interpolant import interpolate
-from dynax.pinn.objective import Model, Window
-from dynax.pinn.train import (
-    Trainer,
-    TrainResult,
-    begin,
-    go_on,
-    identity,
-    measured,
-    warn_if_cut,
-    warn_if_hopeless,
-)
+from dynax.pinn.objective import Model
+from dynax.pinn.state import TrainResult
+from dynax.pinn.train import begin, go_on, identity
+from dynax.pinn.trainer import Trainer
+from dynax.pinn.warn import warn_if_cut, warn_if_hopeless
+from dynax.pinn.window import Window, measured
 
 
 class Solution(eqx.Module):
@@ -91,7 +87,7 @@ class Marched:
 
 
 def march(
-    training: Trainer,
+    trainer: Trainer,
     model: Model,
     key,
     edges: ArrayLike,
@@ -110,7 +106,7 @@ def march(
     wrong problem. So no window is begun after one without a certificate.
 
     Args:
-        training: of each window.
+        trainer: of each window.
         model: the first window's start; each later one starts from the trained one.
         edges: ascending times; window k is [edges[k], edges[k+1]].
         cycles: at most so many a window.
@@ -129,11 +125,11 @@ def march(
     given, edges = edges, np.asarray(edges, float)
     if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
         raise ValueError(f"edges: given {given}; accepted are ascending times.")
-    params, _ = training.split(model)
+    params, _ = trainer.split(model)
     dtype = tree.leaves(params)[0].dtype
     warn_if_hopeless(model.pde, dtype, float(edges[-1] - edges[0]))
     windows, models, trained, certificates, spent = [], [], [], [], []
-    ansatz, count = training.objective.ansatz, len(edges) - 1
+    ansatz, count = trainer.objective.ansatz, len(edges) - 1
     state, true = _start(handover, model.pde, dtype), model.pde.initial
     for k in range(count):
         t0, t1 = (jnp.asarray(e, dtype) for e in edges[k : k + 2])
@@ -144,22 +140,22 @@ def march(
             progress((k + share) / count, f"window {k + 1} of {count}, {text}")
 
         key_k = jax.random.fold_in(key, k)
-        now, checkpoints = begin(training, model, window, key_k), None
+        cycle, params = Cycle.of(trainer, model, window)
+        now, checkpoints = begin(cycle, params, key_k), None
         if folder is not None:
             if k == 0:
-                run = identity(training, model, window, now)
+                run = identity(cycle, model, now)
                 run |= _handing(handover, ansatz, model, window)
             run["edges"] = f"{edges[: k + 2].tolist()}"
             checkpoints = Checkpoints(pathlib.Path(folder) / f"{k + 1}", run=run)
-        warn_if_cut(training, window)
-        _, static = training.split(model)
+        warn_if_cut(trainer, window)
         blocks = block, seconds, tell, checkpoints
-        found = go_on(training, static, window, now, cycles, *blocks)
+        found = go_on(cycle, now, cycles, *blocks)
         model = found.model
         windows.append(window)
         models.append(model)
         trained.append(found)
-        certificates.append(training.certificate(found, window, true))
+        certificates.append(trainer.certificate(found, window, true))
         estimate = certificates[-1].estimate
         true = None if estimate is None else estimate.end
         spent.append(time.process_time() - began)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -46,20 +46,30 @@ class Batch(NamedTuple):
     initial: Float[Array, "n d"]
 
 
-class Blocks(NamedTuple):
-    """Residuals by block, unweighted: of the equation, the initial state, the data."""
+Rows = dict[str, Float[Array, "n r"]]
 
-    equation: Float[Array, "times points r"]
-    initial: Float[Array, "n c"]
-    data: Float[Array, "m c"]
+
+class Block(NamedTuple):
+    """One kind of residual in the loss: a row of `Objective.table`.
+
+    Args:
+        weight: λ.
+        points: batch → the arguments of a residual, arrays of the same length.
+        residual: (model, window) → a function of one point, to (r,).
+        count: rows → what their sum of squares is divided by.
+    """
+
+    weight: ScalarLike
+    points: Callable[[Batch], tuple[Array, ...]]
+    residual: Callable[[Model, Window], Callable]
+    count: Callable[[Array], ScalarLike] = len
 
 
 class Losses(NamedTuple):
     """Mean squares of the blocks, the equation's by chunks of time."""
 
     chunks: Chunks
-    initial: Scalar
-    data: Scalar
+    others: dict[str, Scalar]
 
 
 class Objective(eqx.Module):
@@ -123,14 +133,17 @@ class Objective(eqx.Module):
         start = pde.sample(again, 2, self.initial_points, dtype=points.x.dtype)
         return Batch(points, start.x[0])
 
-    def blocks(self, model: Model, window: Window, batch: Batch) -> Blocks:
-        """All residuals."""
-        points = batch.points
-        window = window.measured(model.pde, points.t.dtype)
-        u = self.ansatz(model.pde, model.network, window)
-        equation = over(self.relative(model, window), points)
-        start = jax.vmap(lambda x: self.late(u, window, x))(batch.initial)
-        return Blocks(equation, start, self.misfit(u, points.x.dtype))
+    def table(self) -> dict[str, Block]:
+        """The blocks of the loss, by name."""
+        table = {"equation": Block(1.0, lambda b: flat(b.points), self.relative)}
+        if self.initial_weight is not None:
+            start = lambda b: (b.initial,)
+            table["initial"] = Block(self.initial_weight, start, self.late)
+        if (data := self.data) is not None:
+            seen = lambda b: (data.t, data.x, data.value, self.noise())
+            count = lambda rows: self.observed()
+            table["data"] = Block(self.data_weight, seen, self.misfit, count)
+        return table
 
     def relative(self, model: Model, window: Window) -> Callable:
         """(t, x) → ρ, the equation's relative residual."""
@@ -143,33 +156,29 @@ class Objective(eqx.Module):
 
         return residual
 
-    def late(self, u, window: Window, x):
-        """(u(t₀, x) − u₀(x))/S."""
-        t0 = tree.cast(window.t0, x.dtype)
-        off = u(t0, x) - window.initial(x)
-        return off / tree.cast(window.scale.sizes, off.dtype)
+    def late(self, model: Model, window: Window) -> Callable:
+        """x → (u(t₀, x) − u₀(x))/S."""
+        u = self.ansatz(model.pde, model.network, window)
 
-    def misfit(self, u, dtype):
-        if self.data is None:
-            return jnp.zeros((0, 1), dtype)
-        t, x, value, _ = self.data
-        found = (jax.vmap(u)(t, x) - value) / self.noise()
-        return jnp.where(jnp.isnan(value), 0, found)
+        def residual(x):
+            off = u(tree.cast(window.t0, x.dtype), x) - window.initial(x)
+            return off / tree.cast(window.scale.sizes, off.dtype)
+
+        return residual
+
+    def misfit(self, model: Model, window: Window) -> Callable:
+        """(t, x, value, σ) → (u(t, x) − value)/σ, 0 where nothing was observed."""
+        u = self.ansatz(model.pde, model.network, window)
+
+        def residual(t, x, value, noise):
+            return jnp.where(jnp.isnan(value), 0, (u(t, x) - value) / noise)
+
+        return residual
 
     def noise(self):
         assert self.data is not None
         value, noise = self.data.value, self.data.noise
         return jnp.broadcast_to(tree.cast(noise, value.dtype), value.shape)
-
-    def losses(self, blocks: Blocks) -> Losses:
-        """Mean squares."""
-        chunked = blocks.equation.reshape(self.chunks, -1)
-        # a chunk's loss sums over residuals (fields), and is a mean over points
-        fields = blocks.equation.shape[-1]
-        chunks = jnp.mean(chunked**2, 1) * fields
-        seen = 1 if self.data is None else self.observed()
-        initial = jnp.sum(blocks.initial**2) / max(len(blocks.initial), 1)
-        return Losses(chunks, initial, jnp.sum(blocks.data**2) / seen)
 
     def observed(self):
         assert self.data is not None
@@ -177,15 +186,35 @@ class Objective(eqx.Module):
             self.data.value.dtype
         )
 
+    def blocks(self, model: Model, window: Window, batch: Batch) -> Rows:
+        """All residuals by block, unweighted."""
+        window = window.measured(model.pde, batch.points.t.dtype)
+        return {
+            name: jax.vmap(block.residual(model, window))(*block.points(batch))
+            for name, block in self.table().items()
+        }
+
+    def losses(self, rows: Rows) -> Losses:
+        """Mean squares."""
+        chunked = rows["equation"].reshape(self.chunks, -1)
+        # a chunk's loss sums over residuals (fields), and is a mean over points
+        chunks = jnp.mean(chunked**2, 1) * rows["equation"].shape[-1]
+        others = {
+            name: jnp.sum(rows[name] ** 2) / block.count(rows[name])
+            for name, block in self.table().items()
+            if name != "equation"
+        }
+        return Losses(chunks, others)
+
     def log_weights(
-        self, losses: Losses, blocks: Blocks, batch: Batch, causality: ScalarLike
+        self, losses: Losses, blocks: Rows, batch: Batch, causality: ScalarLike
     ) -> Chunks:
         """log wᵢ, under stop-gradient."""
         gating = self.gating_losses(losses, blocks, batch)
         return log_weights(self.scheme, *gating, causality)
 
     def log_min(
-        self, losses: Losses, blocks: Blocks, batch: Batch, causality: ScalarLike
+        self, losses: Losses, blocks: Rows, batch: Batch, causality: ScalarLike
     ) -> Scalar:
         """−ε(L₀ + Σ_{k≤n} L_k), whatever the scheme: what the stop test asks. It is the
         causal weight that a chunk after the last one would have."""
@@ -195,10 +224,10 @@ class Objective(eqx.Module):
 
     def gating_losses(self, losses, blocks, batch) -> tuple[Chunks, Scalar]:
         """Returns the losses that later chunks wait for: by chunks, and λ₀L₀."""
-        chunks = losses.chunks
-        start = jnp.zeros_like(losses.initial)
+        chunks, start = losses.chunks, jnp.zeros((), losses.chunks.dtype)
         if self.initial_weight is not None:
-            start = tree.cast(self.initial_weight, start.dtype) * losses.initial
+            start = tree.cast(self.initial_weight, start.dtype)
+            start = start * losses.others["initial"]
         if self.data is not None:
             chunks = chunks + self.unexplained(blocks, batch)
         return chunks, start
@@ -214,108 +243,82 @@ class Objective(eqx.Module):
         chunk = jnp.clip(jnp.searchsorted(first, self.data.t) - 1, 0)
         seen = ~jnp.isnan(self.data.value)
         upto = lambda a: jax.ops.segment_sum(a, chunk, self.chunks).sum(1).cumsum()
-        count = jnp.maximum(upto(seen.astype(blocks.data.dtype)), 1)
+        count = jnp.maximum(upto(seen.astype(blocks["data"].dtype)), 1)
         spread = 2 / (9 * count)
         noise = (1 - spread + 3.09 * jnp.sqrt(spread)) ** 3
-        excess = jnp.maximum(upto(blocks.data**2) / count - noise, 0)
+        excess = jnp.maximum(upto(blocks["data"] ** 2) / count - noise, 0)
         steps = jnp.diff(jax.lax.cummax(excess), prepend=0)
         return tree.cast(self.data_weight, steps.dtype) * steps
 
     def total(self, losses: Losses, log_w: Chunks) -> Scalar:
         """The loss with weights given."""
         loss = jnp.mean(_weighed(jnp.exp(log_w), losses.chunks))
-        if self.initial_weight is not None:
-            loss = loss + tree.cast(self.initial_weight, loss.dtype) * losses.initial
-        if self.data is not None:
-            loss = loss + tree.cast(self.data_weight, loss.dtype) * losses.data
+        for name, block in self.table().items():
+            if name != "equation":
+                weight = tree.cast(block.weight, loss.dtype)
+                loss = loss + weight * losses.others[name]
         return loss
 
-    def parts(self, blocks: Blocks, log_w: Chunks) -> dict[str, Array]:
+    def parts(self, blocks: Rows, log_w: Chunks) -> Rows:
         """Rows by block: each block's sum of squares is its loss, without its λ."""
-        times, points, _ = blocks.equation.shape
-        root = jnp.exp(jnp.repeat(log_w, times // self.chunks) / 2)
-        rows = _weighed(root[:, None, None], blocks.equation) / (times * points) ** 0.5
-        parts = {"equation": rows}
-        if self.initial_weight is not None:
-            parts["initial"] = blocks.initial / len(blocks.initial) ** 0.5
-        if self.data is not None:
-            parts["data"] = blocks.data / jnp.sqrt(self.observed())
-        return {name: jnp.ravel(rows) for name, rows in parts.items()}
+        root = jnp.exp(jnp.repeat(log_w, len(blocks["equation"]) // self.chunks) / 2)
+        rows = blocks | {"equation": _weighed(root[:, None], blocks["equation"])}
+        return {
+            name: jnp.ravel(rows[name] / jnp.sqrt(block.count(rows[name])))
+            for name, block in self.table().items()
+        }
 
-    def rows(self, blocks: Blocks, log_w: Chunks) -> Float[Array, " rows"]:
+    def rows(self, blocks: Rows, log_w: Chunks) -> Float[Array, " rows"]:
         """Rows whose sum of squares is the loss with weights given."""
-        parts, weights = self.parts(blocks, log_w), self.weights()
-        root = lambda name, a: jnp.sqrt(tree.cast(weights[name], a.dtype))
-        return jnp.concatenate([root(k, a) * a for k, a in parts.items()])
+        parts = self.parts(blocks, log_w)
+        root = lambda block, a: jnp.sqrt(tree.cast(block.weight, a.dtype)) * a
+        return jnp.concatenate([root(b, parts[k]) for k, b in self.table().items()])
 
     def weights(self) -> dict[str, Array]:
-        """1, λ₀ and λ_d of the blocks there are."""
-        given: dict[str, Any] = {"equation": 1.0}
-        if self.initial_weight is not None:
-            given["initial"] = self.initial_weight
-        if self.data is not None:
-            given["data"] = self.data_weight
-        return {k: jnp.asarray(v, jnp.result_type(float)) for k, v in given.items()}
+        """λ of each block: 1, λ₀, λ_d."""
+        dtype = jnp.result_type(float)
+        return {k: jnp.asarray(b.weight, dtype) for k, b in self.table().items()}
 
     def weighed(self, weights: dict[str, Array]) -> "Objective":
         """The same objective with other λ, the equation's being 1."""
-        names = {"initial": "initial_weight", "data": "data_weight"}
-        new = {
-            names[k]: w / weights["equation"] for k, w in weights.items() if k in names
-        }
+        one = weights["equation"]
+        others = (k for k in weights if k != "equation")
+        new = {f"{k}_weight": weights[k] / one for k in others}
         return dataclasses.replace(self, **new)
 
     def linearised(self, params, static, window, batch, log_w):
         """(rows, J) for Gauss–Newton: each point's own gradient, O(points)."""
-        flat, unravel = ravel_pytree(params)
-        window = window.measured(eqx.combine(params, static).pde, flat.dtype)
+        start, unravel = ravel_pytree(params)
+        window = window.measured(eqx.combine(params, static).pde, start.dtype)
 
-        def of(part):
-            def row(flat):
-                return part(eqx.combine(unravel(flat), static))
+        def at(block: Block):
+            def residual(params, *point):
+                model = eqx.combine(unravel(params), static)
+                return block.residual(model, window)(*point)
 
-            return row(flat), jax.jacrev(row)(flat)
+            def both(*point):
+                return residual(start, *point), jax.jacrev(residual)(start, *point)
 
-        def model_u(model):
-            return self.ansatz(model.pde, model.network, window)
+            return jax.vmap(both)(*block.points(batch))
 
-        def equation(t, x):
-            return of(lambda m: self.relative(m, window)(t, x))
+        found = {name: at(block) for name, block in self.table().items()}
+        values, slopes = ({k: v[i] for k, v in found.items()} for i in (0, 1))
+        rows = lambda blocks: self.rows(blocks, log_w)
+        return rows(values), jax.vmap(rows, in_axes=-1, out_axes=-1)(slopes)
 
-        def start(x):
-            return of(lambda m: self.late(model_u(m), window, x))
 
-        def datum(t, x, value, noise):
-            def miss(m):
-                found = (model_u(m)(t, x) - value) / noise
-                return jnp.where(jnp.isnan(value), 0, found)
-
-            return of(miss)
-
-        points = batch.points
-        found = [over(equation, points)]
-        found += [jax.vmap(start)(batch.initial)]
-        if self.data is None:
-            c = found[1][0].shape[-1]
-            empty = jnp.zeros((0, c), flat.dtype), jnp.zeros((0, c, len(flat)))
-            found += [tree.map(lambda a: a.astype(flat.dtype), empty)]
-        else:
-            t, x, value, _ = self.data
-            found += [jax.vmap(datum)(t, x, value, self.noise())]
-        rows = self.rows(Blocks(*(r for r, _ in found)), log_w)
-        columns = jax.vmap(
-            lambda *js: self.rows(Blocks(*js), log_w), in_axes=-1, out_axes=-1
-        )
-        return rows, columns(*(j for _, j in found))
+def flat(points: Points) -> tuple[Array, Array]:
+    """(t, x) of each point, for one vmap: one inside the other costs XLA half as much
+    again in transposes."""
+    times, places, d = points.x.shape
+    return jnp.repeat(points.t, places), points.x.reshape(times * places, d)
 
 
 def over(function: Callable, points: Points):
-    """function(t, x) at all points, (times, points, …): one vmap, since one inside the
-    other costs XLA half as much again in transposes."""
-    times, places, d = points.x.shape
-    flat = jnp.repeat(points.t, places), points.x.reshape(times * places, d)
-    found = jax.vmap(function)(*flat)
-    return tree.map(lambda a: a.reshape(times, places, *a.shape[1:]), found)
+    """function(t, x) at all points, (times, points, …)."""
+    found = jax.vmap(function)(*flat(points))
+    shape = points.x.shape[:2]
+    return tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), found)
 
 
 def _weighed(weight, value):

@@ -13,6 +13,7 @@ of the equation, changes ρ.
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -101,6 +102,12 @@ class Window(NamedTuple):
         if self.scale is not None:
             return self.scale.sizes
         return _sizes(pde, _start(pde, self, _points(pde, self).x))
+
+
+@eqx.filter_jit
+def measured(pde: AbstractPDE, window: Window, dtype) -> Window:
+    """The window with its scale, compiled."""
+    return window.measured(pde, dtype)
 
 
 def _points(pde, window):

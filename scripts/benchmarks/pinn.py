@@ -41,6 +41,8 @@ from benchmarks import pinn_peers as peers
 from benchmarks.common import options, session
 from dynax import pde as equations, pinn
 from dynax.newton import LevenbergMarquardt
+from dynax.pinn.cycle import Cycle
+from dynax.pinn.train import begin
 
 
 TARGET = 1e-3
@@ -115,7 +117,7 @@ def _gradient(repeats, seconds, *case):
 
     def blocks(params):
         found = objective.blocks(eqx.combine(params, static), window, batch)
-        return jnp.mean(found.equation**2)
+        return jnp.mean(found["equation"] ** 2)
 
     def direct(engine):
         def loss(params):
@@ -214,12 +216,10 @@ def memory(repeats: int, quick: bool) -> dict[str, Any]:
             for form in ("primal", "dual", "free"):
                 method = LevenbergMarquardt(form=form)
                 training = pinn.Trainer(objective, method, pinn.Annealing())
-                params, static = training.split(model)
-                begin = jax.jit(functools.partial(training.init, model, window))
-                carry = begin(jax.random.key(0))
-                advance = functools.partial(training.advance, cycles=1)
-                one = functools.partial(advance, static=static, window=window)
-                used = jax.jit(one).lower(carry).compile().memory_analysis()
+                cycle, params = Cycle.of(training, model, window)
+                state = begin(cycle, params, jax.random.key(0))
+                one = jax.jit(functools.partial(cycle.advance, cycles=1))
+                used = one.lower(state).compile().memory_analysis()
                 names = "argument_size_in_bytes output_size_in_bytes temp_size_in_bytes"
                 size = sum(getattr(used, name) for name in names.split())
                 n = sum(a.size for a in jax.tree.leaves(params))
@@ -249,17 +249,15 @@ def ours_race() -> Course:
     start = pinn.interpolate(pde, lambda t, x: pde.initial(x), jnp.zeros(()), 128)
     window = pinn.Window(jnp.zeros(()), jnp.ones(()), start)
     model = pinn.Model(network, pde)
-    _, static = training.split(model)
-    begin = eqx.filter_jit(training.init)
-    carry = begin(model, window, jax.random.key(0))
-    go = eqx.filter_jit(lambda carry: training.advance(carry, static, window, 10)[0])
-    go = go.lower(carry).compile()
+    cycle, params = Cycle.of(training, model, window)
+    state = begin(cycle, params, jax.random.key(0))
+    go = jax.jit(lambda state: cycle.advance(state, 10)[0]).lower(state).compile()
     used = 0.0
-    while not bool(carry.done):
+    while not bool(state.done):
         begun = time.process_time()
-        carry = jax.block_until_ready(go(carry))
+        state = jax.block_until_ready(go(state))
         used += time.process_time() - begun
-        network = eqx.combine(carry.params, static).network
+        network = cycle.model(state.params).network
         yield used, objective.ansatz(pde, network, window)
 
 

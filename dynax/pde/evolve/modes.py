@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax.pde._base import AbstractPDE, AbstractSemilinear
-from dynax.pde._scheme import CHECKED, misfit
+from dynax.pde._scheme import against_symbol, periodic_box, root_mean_square
 from dynax.pde.etdrk4 import Torus, etdrk4, split
 from dynax.pde.evolve._base import Evolution, Start, State, mean_square, values
 
@@ -27,26 +27,19 @@ def box(pde: AbstractPDE, start: Start, t: np.ndarray) -> Torus | None:
 
     An equation with a source in time is asked for it at all the times t.
     """
-    if not isinstance(pde, AbstractSemilinear):
+    if not isinstance(pde, AbstractSemilinear) or pde.boundary is None:
         return None
-    d, walls = len(pde.lower), pde.boundary == "zero"
-    lower, upper = tuple(map(float, pde.lower)), tuple(map(float, pde.upper))
-    if walls:
-        upper = tuple(2 * b - a for a, b in zip(lower, upper, strict=True))
-    elif pde.boundary != "periodic":
-        return None
-    torus = Torus(lower, upper, (CHECKED,) * d)
+    torus = periodic_box(pde)
     u = sampled(pde, start, torus)
-    size = np.sqrt(np.mean(u**2, 0))
-    size = jnp.asarray(np.where(size > 0, size, max(size.max(), 1e-300)))
-    off, even = map(float, misfit(pde, torus, jnp.asarray(t), size))
-    if not off < 1e-5:
+    size = root_mean_square(u)
+    if against_symbol(pde, torus, t, size) is not None:
         return None
-    if walls:
+    if pde.boundary == "zero":
         grid = u.reshape(*torus.n, -1)
-        edges = [np.take(grid, (0, CHECKED // 2), axis) for axis in range(d)]
-        if not even < 1e-9 or any(np.any(abs(e) > 1e-9 * size) for e in edges):
-            return None
+        for axis, n in enumerate(torus.n):
+            walls = np.take(grid, (0, n // 2), axis)
+            if np.any(np.abs(walls) > 1e-9 * size):
+                return None
     return torus
 
 

@@ -1,0 +1,44 @@
+"""Warnings before training starts, where it cannot succeed."""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+
+from dynax.pde import AbstractPDE
+from dynax.pinn.interpolant import AbstractInterpolant
+from dynax.pinn.trainer import Trainer
+from dynax.pinn.window import Window
+
+
+ROUNDING = 8.0  # units in the last place that a trained network is off by, at best
+
+
+def warn_if_hopeless(pde: AbstractPDE, dtype, span: float) -> None:
+    """Warn where rounding errors grow beyond what training could reach."""
+    growth = float(pde.growth or 1.0) ** (span / pde.horizon)
+    floor = ROUNDING * float(jnp.finfo(dtype).eps) * growth
+    if floor > 1e-3:
+        warnings.warn(
+            f"{jnp.dtype(dtype).name}: a small error of {type(pde).__name__} grows "
+            f"{growth:.1e}-fold in t = {span:g}, so rounding alone leaves a relative "
+            f"error of about {floor:.0e}; accepted without warning is float64.",
+            stacklevel=3,
+        )
+
+
+def warn_if_cut(trainer: Trainer, window: Window) -> None:
+    """Warn where an interpolant of the start is off by more than the last ε allows."""
+    initial, scale = window.initial, window.scale
+    if not isinstance(initial, AbstractInterpolant) or scale is None:
+        return
+    size = np.where(scale.start > 0, scale.start, scale.sizes)
+    off = float(np.sqrt(np.sum((np.asarray(initial.error) / size) ** 2)))
+    wanted = float(trainer.annealing.tolerance(trainer.objective.chunks))
+    if off > wanted:
+        warnings.warn(
+            f"window.initial: given an interpolant that is off by {off:.1e} of the "
+            f"state; the last ε asks for {wanted:.1e}, so that no network can be "
+            "certified. Give it more modes, or the state itself as x → fields.",
+            stacklevel=3,
+        )
