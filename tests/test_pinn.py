@@ -266,7 +266,7 @@ def other_runs():
             key,
         ),
         "window.t1 is 1.0 there, 2.0 here": (how, model, longer, key),
-        "training.annealing.levels is": (high, model, over, key),
+        "trainer.annealing.levels is": (high, model, over, key),
         "patience is 40 there, 41": (training(patience=41), model, over, key),
         "key is": (how, model, over, jax.random.key(1)),
         "model.network.": (how, other, over, key),

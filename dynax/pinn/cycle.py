@@ -87,8 +87,9 @@ class Cycle(eqx.Module):
         """`cycles` cycles, none after the window is solved or has diverged."""
 
         def one(state, _):
-            skip = lambda s: (s, CycleInfo.none(s.last.chunks, s.last.others))
-            return lax.cond(state.done, skip, self._balanced, state)
+            last = state.last
+            skip = lambda: (state, CycleInfo.none(last.chunks, last.others))
+            return lax.cond(state.done, skip, lambda: self._balanced(state))
 
         return lax.scan(one, state, length=cycles)
 
@@ -98,7 +99,8 @@ class Cycle(eqx.Module):
         if balance is None:
             return self._once(state)
         due = state.cycle % balance.every == 0
-        weights = lax.cond(due, self._weighed, lambda s: s.weights, state)
+        old, new = lambda: state.weights, lambda: self._weighed(state)
+        weights = lax.cond(due, new, old)
         objective = self.trainer.objective.weighed(weights)
         trainer = dataclasses.replace(self.trainer, objective=objective, balance=None)
         now = dataclasses.replace(self, trainer=trainer)
