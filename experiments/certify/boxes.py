@@ -87,8 +87,9 @@ def members(results) -> dict:
             back = lambda t, z, args, field=field: -field(t, z, args)
             sides = lower, upper
             wrong = {"below": BELOW, "budget": budget}
-            row["control: 1.05 D"] = certify.on_box(V, field, *sides, decrease=more, **wrong)
-            row["control: backwards"] = certify.on_box(V, back, *sides, decrease=D, **wrong)
+            for control, F, fall in (("1.05 D", field, more), ("backwards", back, D)):
+                found_wrong = certify.on_box(V, F, *sides, decrease=fall, **wrong)
+                row[f"control: {control}"] = found_wrong
         found[name] = row
     return found
 
