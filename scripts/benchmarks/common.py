@@ -74,7 +74,8 @@ def compare(
         jax.block_until_ready(run())
         return timer() - begun
 
-    clock(ours), clock(theirs)
+    clock(ours)
+    clock(theirs)
     pairs = []
     for k in range(repeats):
         if k % 2:
