@@ -16,8 +16,8 @@ from jaxlib.version import __version__ as _jaxlib
 from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
 from dynax.claim import (
     Bound as Bound,
+    Claim as Claim,
     Control as Control,
-    Finding as Claim,  # noqa: F401
     Measured as Measured,
     at_least as at_least,
     at_most as at_most,

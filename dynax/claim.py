@@ -201,33 +201,6 @@ class Finding:
     why: str = ""
     of: str = ""
 
-    @classmethod
-    def judged(
-        cls,
-        source: str,
-        id: str,
-        statement: str,
-        measured: float,
-        threshold: str,
-        detail: str = "",
-        spread: tuple[float, float] | None = None,
-        *,
-        control: bool | None = None,
-    ) -> "Finding":
-        """The finding whose `threshold` text, "≤ 1e-9 …" or "≥ 5 …", is the condition.
-
-        Unless said, a control is what has an id that ends in x, y or z; its threshold
-        is the one at which it counts as rejected.
-        """
-        sign, value = threshold.split()[:2]
-        kinds: dict[str, Kind] = {text: kind for kind, text in SIGNS.items()}
-        if sign not in kinds:
-            raise ValueError(f"threshold: given {threshold!r}; accepted is ≤, ≥ or =.")
-        holds = Bound(kinds[sign], float(value), "").met(float(measured))
-        control = id[-1] in "xyz" if control is None else control
-        what = id, source, statement, float(measured), threshold
-        return cls(*what, holds, control, spread, detail)
-
     @property
     def verdict(self) -> str:
         if self.control:

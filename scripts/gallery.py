@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib.animation import Animation, PillowWriter
 from PIL import Image, ImageSequence
 
-from dynax.cli._experiments import find, opened, studies_of
+from dynax.cli._experiments import find, study_at
 from dynax.report import STYLE
 from dynax.study import Results
 
@@ -119,14 +119,13 @@ def thumbnail(image: Image.Image, path: pathlib.Path) -> None:
 
 
 def draw(place) -> None:
-    with opened(place.folder, place.file) as module, jax.enable_x64(True):
-        study = next(s for s in studies_of(module) if s.name == place.name)
-        with matplotlib.rc_context(STYLE):
-            figures = study.figures(Results(study, study.sizes["quick"]))
-            print(place.name, "has the figures:", ", ".join(figures))
-            wanted = SEEN.get(path_of(place).stem, ("", ""))[0]
-            chosen = next(k for k in figures if k.startswith(wanted))
-            thumbnail(picture(figures[chosen]), path_of(place))
+    style = matplotlib.rc_context(STYLE)
+    with study_at(place) as (_, study), jax.enable_x64(True), style:
+        figures = study.figures(Results(study, study.sizes["quick"]))
+        print(place.name, "has the figures:", ", ".join(figures))
+        wanted = SEEN.get(path_of(place).stem, ("", ""))[0]
+        chosen = next(k for k in figures if k.startswith(wanted))
+        thumbnail(picture(figures[chosen]), path_of(place))
 
 
 def entry(place, title: str) -> str:
@@ -144,8 +143,8 @@ def page() -> str:
     without = []
     for place in find(ROOT / "experiments"):
         title = place.name  # of a file that cannot be imported
-        with contextlib.suppress(Exception), opened(place.folder, place.file) as module:
-            title = next(s for s in studies_of(module) if s.name == place.name).title
+        with contextlib.suppress(Exception), study_at(place) as (_, study):
+            title = study.title
         if path_of(place).exists():
             text = entry(place, title)
             with_picture.setdefault(FAMILIES.get(family_of(place), OTHER), []).append(

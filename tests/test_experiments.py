@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from dynax import report
 from dynax.cli import _experiments
-from dynax.study import Results
+from dynax.study import Results, studies
 
 from .figures import faults
 
@@ -47,7 +47,7 @@ def experiment(name):
 @every
 def test_contract(experiment):
     assert len((experiment.__doc__ or "").split()) > 20
-    for study in _experiments.studies_of(experiment):
+    for study in studies(experiment):
         assert study.title and study.source
         assert set(study.sizes) >= {"quick", "long", "full"}
         for config in study.sizes.values():
@@ -58,7 +58,7 @@ def test_contract(experiment):
 
 @every
 def test_space_is_what_run_takes(experiment):
-    for study in _experiments.studies_of(experiment):
+    for study in studies(experiment):
         parameters = inspect.signature(study.run).parameters
         needed = {k for k, p in parameters.items() if p.default is p.empty}
         assert needed <= set(study.space) <= set(parameters)
@@ -68,7 +68,7 @@ def test_space_is_what_run_takes(experiment):
 @every
 def test_run_is_pure_and_traces(experiment):
     """Shapes under `jit(vmap(run))` with every number of the first point traced."""
-    for study in _experiments.studies_of(experiment):
+    for study in studies(experiment):
         point = {k: axis[0] for k, axis in study.space.items()}
         is_number = lambda v: isinstance(v, int | float | np.number)
         numbers = {k: v for k, v in point.items() if is_number(v)}
@@ -85,13 +85,13 @@ def test_run_is_pure_and_traces(experiment):
 
 
 def judge(experiment, **tiny):
-    for study in _experiments.studies_of(experiment):
+    for study in studies(experiment):
         told = []
         config = dataclasses.replace(study.sizes["quick"], **tiny)
         results = Results(
             study, config, lambda share, text, t=told: t.append((share, text))
         )
-        claims = _experiments.findings(experiment, study, results, lambda id: True)
+        claims = study.judge(results)
         figures = study.figures(results)
         shares = [share for share, _ in told]
         assert shares and all(0 <= s <= 1 for s in shares) and shares == sorted(shares)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from dynax import Claim, Ledger, report, verdict
+from dynax import Ledger, report, verdict
+from dynax.claim import Finding
 from dynax.lyapunov import Check
 
 from .figures import faults
@@ -153,10 +154,12 @@ def test_trajectories():
 
 def claims():
     return [
-        Claim("2", "a paper", "x < 1 & y", 3.14159e-9, "≤ 1e-8", True),
-        Claim("1a", "a paper", "first", 0.5, "≥ 1", False, spread=(0.1, 0.5)),
-        Claim("2z", "a paper", "wrong sign", 7.0, "> 1", True, control=True),
-        Claim("1z", "a paper", "wrong c", 0.0, "> 1", False, control=True, detail="d"),
+        Finding("2", "a paper", "x < 1 & y", 3.14159e-9, "≤ 1e-8", True),
+        Finding("1a", "a paper", "first", 0.5, "≥ 1", False, spread=(0.1, 0.5)),
+        Finding("2z", "a paper", "wrong sign", 7.0, "> 1", True, control=True),
+        Finding(
+            "1z", "a paper", "wrong c", 0.0, "> 1", False, control=True, detail="d"
+        ),
     ]
 
 

@@ -1,6 +1,5 @@
 """Find the studies of a folder, run them one by one, keep what each came to."""
 
-import ast
 import contextlib
 import functools
 import pathlib
@@ -14,12 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import matplotlib
 
-from dynax.claim import Finding
 from dynax.cli._files import UsageError, describe, load, nearest
 from dynax.cli._progress import Progress
 from dynax.lyapunov import Verdict
 from dynax.report import STYLE, Outcome
-from dynax.study import Results, Study, studies
+from dynax.study import Results, studies
 
 
 class Place(NamedTuple):
@@ -77,12 +75,8 @@ def _places(folder, file) -> tuple[list[Place], list[str]]:
     A file that cannot be imported counts as one study; running it says why.
     """
     with contextlib.suppress(Exception), opened(folder, file) as module:
-        found = studies_of(module)
+        found = studies(module)
         ids = [c.id for s in found for k in s.sizes for c in s.listed(s.sizes[k])]
-        if "STUDY" not in vars(module):  # what looks like an id in it may be one
-            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-            texts = [n.value for n in nodes if isinstance(n, ast.Constant)]
-            ids = [t for t in texts if isinstance(t, str)]
         return [Place(folder, file, s.name) for s in found], ids
     return [Place(folder, file, file.stem)], []
 
@@ -90,8 +84,7 @@ def _places(folder, file) -> tuple[list[Place], list[str]]:
 def catalogue(folder: pathlib.Path, only: Sequence[str] = ()):
     """(place, study, claims of its quick size) of every study, unrun."""
     for place in find(folder, only):
-        with opened(folder, place.file) as module:
-            study = next(s for s in studies_of(module) if s.name == place.name)
+        with study_at(place) as (_, study):
             size = "quick" if "quick" in study.sizes else next(iter(study.sizes))
             yield place, study, study.listed(study.sizes[size])
 
@@ -138,11 +131,10 @@ def run(
     seen: dict[str, Any] = {"name": place.name, "title": place.name}
     seen["file"] = place.relative
     named = {place.name, place.file.stem, place.file.parent.name}
-    whole = not only or named & set(only)
+    whole = not only or bool(named & set(only))
     wanted = lambda id: whole or any(matches(id, o) for o in only)
     try:
-        with opened(place.folder, place.file) as module, jax.enable_x64(True):
-            study = next(s for s in studies_of(module) if s.name == place.name)
+        with study_at(place) as (module, study), jax.enable_x64(True):
             seen |= {
                 "title": study.title,
                 "source": study.source,
@@ -154,7 +146,7 @@ def run(
                 return Outcome(**seen, status="not run", error=error)
             results = Results(study, study.sizes[size], tell)
             seen |= {
-                "claims": tuple(findings(module, study, results, wanted)),
+                "claims": tuple(study.judge(results, wanted)),
                 "verdicts": dict(_verdicts(results.found)),
                 "seeds": _seeds(results.config),
             }
@@ -171,29 +163,11 @@ def run(
     return Outcome(**seen, status=status, error=error, seconds=seconds)
 
 
-def studies_of(module) -> list[Study]:
-    if "STUDY" in vars(module):
-        return studies(module)
-    return [
-        Study(
-            title=module.TITLE,
-            source=module.SOURCE,
-            sizes=module.SIZES,
-            parts={"all": lambda r: module.measure(r.config, r.tell)},
-            claims=(),
-            figures=lambda r: module.figures(r["all"]),
-            run=getattr(module, "run", None),
-            space=getattr(module, "SPACE", {}),
-            dims=getattr(module, "DIMS", {}),
-            name=pathlib.Path(module.__file__).stem,
-        )
-    ]
-
-
-def findings(module, study, results, wanted) -> list[Finding]:
-    if "STUDY" in vars(module):
-        return study.judge(results, wanted)
-    return [c for c in module.claims(results["all"]) if wanted(c.id)]
+@contextlib.contextmanager
+def study_at(place: Place):
+    """The module of a study, and the study."""
+    with opened(place.folder, place.file) as module:
+        yield module, next(s for s in studies(module) if s.name == place.name)
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def train(kappa, lr, weight_decay, beta1, beta2, seed, steps=2000, side=4) -> di
         LionKappa(kappa, beta1, beta2, weight_decay),
         lambda X: jnp.sum((X - B) ** 2) / 2,
         start,
-        lambda k: lr * 10 ** (-3 * k.astype(B.dtype) / steps),
+        lambda k: lr * 10 ** (-3 * jnp.asarray(k, B.dtype) / steps),
         steps=steps,
         smoothness=1.0,
     )

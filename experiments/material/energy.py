@@ -183,7 +183,10 @@ def bare(results) -> Measured:
 
 def of_free(results) -> Measured:
     every = results["runs"].values()
-    return drifts([r["free"]["L"] for several in every for r in several])
+    found = drifts([r["free"]["L"] for several in every for r in several])
+    said = [v.status for k, v in results["verdicts"].items() if k.endswith("free")]
+    held = f"{said.count('holds')} ledgers of momentum hold"
+    return found._replace(detail=f"{found.detail}; {held}")
 
 
 def lost(results) -> Measured:
