@@ -14,7 +14,7 @@ from dynax.report._html import (
     verdict_html,
 )
 from dynax.report._margins import margins_figure
-from dynax.report._outcome import Outcome, Summary, arrange, number
+from dynax.report._outcome import Outcome, Summary, arrange, is_control, number
 
 
 GUIDE = """<p class="guide">Each line below the figure is an experiment; click it for
@@ -74,7 +74,7 @@ def _experiment(outcome, index):
 def _counts(outcome):
     for control in (False, True):
         named = outcome.verdicts.items()
-        found = [v.status for name, v in named if ("control" in name) == control]
+        found = [v.status for name, v in named if is_control(name, v) == control]
         counts = [f"{found.count(s)} {s}" for s in dict.fromkeys(found)]
         if counts:
             of = "verdicts on controls" if control else "verdicts"

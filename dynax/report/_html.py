@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dynax.lyapunov import Verdict
 from dynax.report._css import CSS
 from dynax.report._movie import movie_html
-from dynax.report._outcome import expected
+from dynax.report._outcome import expected, is_control
 from dynax.report._style import STYLE
 
 
@@ -76,14 +76,13 @@ def banner(headline: str, rest: str, good: bool) -> str:
 def verdict_html(verdict: Verdict, name: str = "") -> str:
     """A verdict that opens on a click: its status and claim, then the whole text.
 
-    One with "control" in its name is expected not to hold; one that is not as expected
-    is marked.
+    That of a control is expected not to hold; one that is not as expected is marked.
     """
     label = f"<b>{escape(name)}</b> " if name else ""
     said, badge = verdict.status, verdict.status.replace(" ", "-")
     if not expected(name, verdict):
         said, badge = f"✗ {said} (unexpected)", "violated"
-    elif "control" in name:
+    elif is_control(name, verdict):
         said, badge = f"{said} (expected)", "expected"
     return (
         f'<details class="verdict"><summary><span class="badge {badge}">'

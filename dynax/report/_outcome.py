@@ -23,7 +23,7 @@ class Outcome:
         status: `failed` when it raised; `interrupted` when the user stopped it.
         title, source, summary: what the file says of itself.
         claims: those it got to.
-        verdicts: by name; one with "control" in its name is expected not to hold.
+        verdicts: by name; one with "control" in its name or claim must not hold.
         figures: caption, a sentence → matplotlib figure or animation.
         seeds: used, if its configuration says so.
         seconds: of wall-clock time.
@@ -61,9 +61,15 @@ class Outcome:
         ]
 
 
+def is_control(name: str, verdict: Verdict) -> bool:
+    """Tell whether a verdict is of a control: its name or its claim says so."""
+    return "control" in f"{name} {verdict.claim}"
+
+
 def expected(name: str, verdict: Verdict) -> bool:
-    """Whether a verdict may stand: a control's does not hold, no other is violated."""
-    return verdict.status != ("holds" if "control" in name else "violated")
+    """Tell whether a verdict may stand: a control's does not hold, no other is
+    violated."""
+    return verdict.status != ("holds" if is_control(name, verdict) else "violated")
 
 
 class Summary(NamedTuple):

@@ -147,9 +147,10 @@ def verdicts(results) -> dict:
             out[f"{label}, free"] = dx.verdict(free, what)
     for name in BARE:
         rows = without(runs[name][0]["drop"]["rows"], "affine")
-        out[f"{name}, without affine"] = dx.verdict(rows, f"{name}: E falls")
+        what = f"control: {name}, E without its affine part falls"
+        out[f"{name}, without affine"] = dx.verdict(rows, what)
     wrong = falling(runs["jelly"][0]["wrong"]["rows"])
-    return out | {"jelly, −λ": dx.verdict(wrong, "E falls")}
+    return out | {"jelly, −λ": dx.verdict(wrong, "control: E falls with −λ in τ")}
 
 
 PARTS = {

@@ -181,7 +181,9 @@ def ledgers(results) -> dict:
 
 def verdicts(results) -> dict:
     rows = results["ledgers"].items()
-    return {k: dx.verdict(v, "Ḣ = supply − D") for k, v in rows}
+    claim = "Ḣ = supply − D, D ≥ 0"
+    said = {k: claim if k == "learned" else f"control, {k}: {claim}" for k, _ in rows}
+    return {k: dx.verdict(v, said[k]) for k, v in rows}
 
 
 def of_laws(results) -> dict:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import dynax as dx
 from dynax import pinn
 from dynax.claim import Measured, largest
 from dynax.newton import LevenbergMarquardt
@@ -248,3 +249,9 @@ def errors(found: dict, truth, edges=()):
     right.set_title("Spectra; colours: of the error")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def verdicts(ledgers: dict, control: str) -> dict:
+    """The verdict of each ledger; those with `control` in their name must not hold."""
+    claims = {k: f"control: {k}" if control in k else k for k in ledgers}
+    return {k: dx.verdict(rows, claims[k]) for k, rows in ledgers.items()}

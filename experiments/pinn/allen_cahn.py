@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import dynax as dx
 from dynax import pde, pinn
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
 from dynax.newton import ssbroyden
@@ -154,9 +153,7 @@ PARTS = {
     "uniform": lambda results: broyden(results, pinn.Uniform()),
     "marquardt": newton,
     "adam": published,
-    "verdicts": lambda results: {
-        name: dx.verdict(rows, name) for name, rows in ledgers(results).items()
-    },
+    "verdicts": lambda results: _study.verdicts(ledgers(results), "backwards"),
 }
 NAMES = {
     "causal": ("SSBroyden, causal", "blue"),

@@ -155,9 +155,7 @@ PARTS = {
     "Adam": lambda results: first_order(results, "Adam", dx.Adam()),
     "SOAP": lambda results: first_order(results, "SOAP", dx.SOAP()),
     "ledgers": ledgers,
-    "verdicts": lambda results: {
-        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
-    },
+    "verdicts": lambda results: _study.verdicts(results["ledgers"], "backwards"),
     "points": points,
 }
 

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import dynax as dx
 from dynax import pde, pinn
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.pde.etdrk4 import integrate
@@ -133,9 +132,7 @@ PARTS = {
     "ours": ours,
     "2δ": lambda results: marched(results, "2δ", 2, anyway=True),
     "ledgers": ledgers,
-    "verdicts": lambda results: {
-        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
-    },
+    "verdicts": lambda results: _study.verdicts(results["ledgers"], "2δ"),
 }
 
 

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import dynax as dx
 from dynax import pde, pinn
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.newton import LevenbergMarquardt
@@ -149,9 +148,7 @@ PARTS = {
     "ours": ours,
     "Re = 10": lambda results: marched(results, "Re = 10", 10, anyway=True),
     "ledgers": ledgers,
-    "verdicts": lambda results: {
-        name: dx.verdict(rows, name) for name, rows in results["ledgers"].items()
-    },
+    "verdicts": lambda results: _study.verdicts(results["ledgers"], "backwards"),
 }
 
 
