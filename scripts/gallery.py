@@ -7,6 +7,7 @@ a picture first, those without one last. Without names only the page is written.
 
 import contextlib
 import io
+import json
 import pathlib
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from dynax.study import Results
 
 ROOT = pathlib.Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "gallery"
+CAPTIONS = PICTURES / "captions.json"
 PAGE = ROOT / "docs" / "gallery.md"
 WIDTH, LARGEST = 640, 60_000  # pixels, bytes
 FAMILIES = {
@@ -33,48 +35,18 @@ FAMILIES = {
     "pinn": "Physics-informed networks",
 }
 OTHER = "Others"
-# picture → the figure shown (its caption begins so), and what is seen in it
+# picture → which figure is shown, the first unless said
+SHOWN: dict[str, int] = {}
+# picture → what is seen, where the caption of the figure is no sentence
 SEEN = {
-    "lion-balance": (
-        "For every κ",
-        "The balance of a step holds to the round-off of float64 (blue) and float32 "
-        "(squares) for every κ; with a residual 5 % too small it does not (crosses).",
-    ),
-    "lion-constrained": (
-        "From outside",
-        "Eight choices of κ lead from one start into eight sets, and to the "
-        "optimum (×) of each.",
-    ),
-    "lion-cycle": (
-        "Lion at a constant",
-        "At a constant learning rate Lion ends in cycles of two points, for a start "
-        "between two proved edges; the mean loss never falls below a floor.",
-    ),
-    "lion-muon": (
-        "Five Newton–Schulz",
-        "Five Newton–Schulz steps leave singular values away from 1 (left), and "
-        "training then stops short of the optimum (right).",
-    ),
-    "optim-heavy_ball_cycle": (
-        "The heavy ball",
-        "Starts in the orange regions end in a cycle of three points and never "
-        "reach the minimum (×), though the loss is convex.",
-    ),
-    "optim-immersion": (
-        "The distance to the manifold",
-        "With the proved term all paths contract to the manifold at one rate (blue); "
-        "without it they do not (orange).",
-    ),
-    "landscape-deep_linear": (
-        "Deep linear networks",
-        "Each mode of a deep linear network is learned in a step of its own, where the "
-        "theory says, and the sharper the more layers there are.",
-    ),
-    "landscape-river_valley": (
-        "A large rate",
-        "A constant learning rate stays on a noise floor (left); decaying it reveals "
-        "the progress made along the river (right).",
-    ),
+    "optim-heavy_ball_cycle": "Starts in the orange regions end in a cycle of three "
+    "points and never reach the minimum (×), though the loss is convex.",
+    "optim-immersion": "With the proved term all paths contract to the manifold at one "
+    "rate (blue); without it they do not (orange).",
+    "landscape-deep_linear": "Each mode of a deep linear network is learned in a step "
+    "of its own, where the theory says, and the sharper the more layers there are.",
+    "landscape-river_valley": "A constant learning rate stays on a noise floor (left); "
+    "decaying it reveals the progress made along the river (right).",
 }
 HEAD = """# Gallery
 
@@ -123,9 +95,14 @@ def draw(place) -> None:
     with study_at(place) as (_, study), jax.enable_x64(True), style:
         figures = study.figures(Results(study, study.sizes["quick"]))
         print(place.name, "has the figures:", ", ".join(figures))
-        wanted = SEEN.get(path_of(place).stem, ("", ""))[0]
-        chosen = next(k for k in figures if k.startswith(wanted))
-        thumbnail(picture(figures[chosen]), path_of(place))
+        name = path_of(place).stem
+        caption = list(figures)[SHOWN.get(name, 0)]
+        thumbnail(picture(figures[caption]), path_of(place))
+    captions = json.loads(CAPTIONS.read_text("utf-8")) if CAPTIONS.exists() else {}
+    captions[name] = caption
+    text = json.dumps(captions, indent=2, ensure_ascii=False, sort_keys=True)
+    CAPTIONS.write_text(text + "
+", encoding="utf-8")
 
 
 def entry(place, title: str) -> str:
@@ -133,7 +110,7 @@ def entry(place, title: str) -> str:
     link = f"[{place.relative}](../experiments/{place.relative})"
     lines = [f"### {title}", ""]
     if path_of(place).exists():
-        seen = SEEN.get(path_of(place).stem, ("", ""))[1]
+        seen = json.loads(CAPTIONS.read_text("utf-8"))[path_of(place).stem]
         lines += [f"![{title}](images/gallery/{path_of(place).name})", "", seen, ""]
     return "\n".join([*lines, f"`{command}` · {link}", ""])
 

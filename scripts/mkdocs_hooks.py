@@ -319,14 +319,14 @@ def fields_of(cls) -> dict:
     """The fields of a `NamedTuple` or an `equinox.Module`, inherited ones first."""
     family = lineage(cls)
     roots = {getattr(b, "canonical_path", str(b)) for c in family for b in c.bases}
-    kinds = {"equinox.Module", "equinox._module.Module", "typing.NamedTuple"}
-    if not any(r in kinds or r.endswith((".Module", "NamedTuple")) for r in roots):
+    if not any(r.endswith((".Module", "NamedTuple")) for r in roots):
         return {}
     fields = {}
     for one in family:
         for name, member in one.members.items():
-            if member.is_attribute and "ClassVar" not in str(member.annotation):
-                fields |= {name: member} if member.annotation else {}
+            kind = member.annotation if member.is_attribute else None
+            if kind is not None and not re.search("ClassVar|AbstractVar", str(kind)):
+                fields[name] = member
     return fields
 
 

@@ -1,6 +1,9 @@
-"""Draws the pictures of the README into docs/images: `python scripts/pictures.py`."""
+"""Draws docs/images for the README and the pages: `python scripts/pictures.py`."""
 
+import contextlib
 import pathlib
+import re
+import tempfile
 from typing import Any
 
 import diffrax
@@ -158,6 +161,22 @@ def drop(path: pathlib.Path) -> None:
     frames[-8].convert("RGB").save(path.with_name("materials.png"), optimize=True)
 
 
+def of_page(page: str, figure: str, path: pathlib.Path) -> None:
+    """The figure that the code blocks of a page lead to.
+
+    Args:
+        page: within docs/.
+        figure: an expression over the names of the page.
+        path: of the picture.
+    """
+    text = (IMAGES.parent / page).read_text(encoding="utf-8")
+    names: dict = {"dx": dx, "__name__": "__main__"}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
+            exec(block, names)
+        eval(figure, names).savefig(path, dpi=90)
+
+
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     IMAGES.mkdir(exist_ok=True)
@@ -166,3 +185,7 @@ if __name__ == "__main__":
         for draw in (optimizers, flows, equations, sweeps):
             draw(IMAGES / f"{draw.__name__}.png")
         drop(IMAGES / "drop.gif")
+        page = "tutorials/own-optimizer.md"
+        of_page(page, "dx.plot(result)", IMAGES / "own-optimizer.png")
+        page = "tutorials/first-sweep.md"
+        of_page(page, "[*figures.values()][0]", IMAGES / "first-sweep.png")

@@ -88,6 +88,11 @@ def test_words_are_linked_at_first_use(page):
             assert link.match(text, first.start()), f"{word} in {page.name}"
 
 
+def test_every_tutorial_has_a_picture():
+    for page in DOCS.glob("tutorials/*.md"):
+        assert "](../images/" in prose(page), page.name
+
+
 # -- notebooks
 
 
@@ -203,7 +208,7 @@ def test_every_public_package_has_a_page():
 
 
 def test_the_gallery_is_small_and_says_what_is_seen():
-    pictures = sorted((DOCS / "images" / "gallery").iterdir())
+    pictures = sorted((DOCS / "images" / "gallery").glob("*.webp"))
     assert pictures and max(p.stat().st_size for p in pictures) <= 60_000
     page = (DOCS / "gallery.md").read_text(encoding="utf-8")
     for picture in pictures:
