@@ -37,17 +37,6 @@ FAMILIES = {
 OTHER = "Others"
 # picture → which figure is shown, the first unless said
 SHOWN: dict[str, int] = {}
-# picture → what is seen, where the caption of the figure is no sentence
-SEEN = {
-    "optim-heavy_ball_cycle": "Starts in the orange regions end in a cycle of three "
-    "points and never reach the minimum (×), though the loss is convex.",
-    "optim-immersion": "With the proved term all paths contract to the manifold at one "
-    "rate (blue); without it they do not (orange).",
-    "landscape-deep_linear": "Each mode of a deep linear network is learned in a step "
-    "of its own, where the theory says, and the sharper the more layers there are.",
-    "landscape-river_valley": "A constant learning rate stays on a noise floor (left); "
-    "decaying it reveals the progress made along the river (right).",
-}
 HEAD = """# Gallery
 
 After this page you know what each experiment shows, and the command that runs it.
@@ -110,7 +99,7 @@ def entry(place, title: str) -> str:
     link = f"[{place.relative}](../experiments/{place.relative})"
     lines = [f"### {title}", ""]
     if path_of(place).exists():
-        seen = json.loads(CAPTIONS.read_text("utf-8"))[path_of(place).stem]
+        seen = json.loads(CAPTIONS.read_text("utf-8")).get(path_of(place).stem, "")
         lines += [f"![{title}](images/gallery/{path_of(place).name})", "", seen, ""]
     return "\n".join([*lines, f"`{command}` · {link}", ""])
 
