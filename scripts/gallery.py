@@ -90,18 +90,24 @@ def draw(place) -> None:
     captions = json.loads(CAPTIONS.read_text("utf-8")) if CAPTIONS.exists() else {}
     captions[name] = caption
     text = json.dumps(captions, indent=2, ensure_ascii=False, sort_keys=True)
-    CAPTIONS.write_text(text + "
-", encoding="utf-8")
+    CAPTIONS.write_text(text + "\n", encoding="utf-8")
 
 
 def entry(place, title: str) -> str:
-    command = f"dynax report --only {place.name}"
+    seen = json.loads(CAPTIONS.read_text("utf-8")).get(path_of(place).stem, "")
+    return "\n".join(
+        [
+            f"### {title}\n",
+            f"![{title}](images/gallery/{path_of(place).name})\n",
+            f"{seen}\n",
+            f"{command(place)}\n",
+        ]
+    )
+
+
+def command(place) -> str:
     link = f"[{place.relative}](../experiments/{place.relative})"
-    lines = [f"### {title}", ""]
-    if path_of(place).exists():
-        seen = json.loads(CAPTIONS.read_text("utf-8")).get(path_of(place).stem, "")
-        lines += [f"![{title}](images/gallery/{path_of(place).name})", "", seen, ""]
-    return "\n".join([*lines, f"`{command}` · {link}", ""])
+    return f"`dynax report --only {place.name}` · {link}"
 
 
 def page() -> str:
@@ -117,8 +123,7 @@ def page() -> str:
                 text
             )
         else:
-            link = f"[{place.relative}](../experiments/{place.relative})"
-            without.append(f"- {title}: `dynax report --only {place.name}` · {link}")
+            without.append(f"- {title}: {command(place)}")
     parts = [HEAD]
     for family in [*FAMILIES.values(), OTHER]:
         if family in with_picture:
