@@ -120,7 +120,9 @@ class Child:
     """
 
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.sweep_worker", "tests.sweeping", "dynax"])
+    processes.set_forkserver_preload(
+        ["tests.sweep_worker", "tests.sweeping", "tests.checkpointing", "dynax"]
+    )
 
     def __init__(self, target, argv=(), env=None):
         self.said, theirs = self.processes.Pipe(duplex=False)
@@ -136,6 +138,13 @@ class Child:
     poll = lambda self: self.process.exitcode
     kill = lambda self: self.process.kill()
     send_signal = lambda self, number: os.kill(self.process.pid, number)
+
+    def readline(self):
+        """The next line that it says, or "" at its end."""
+        line = b""
+        while not line.endswith(b"\n") and (more := os.read(self.said.fileno(), 1)):
+            line += more
+        return line.decode()
 
     def communicate(self, timeout=120):
         """All that it says until it ends."""
@@ -183,7 +192,7 @@ def environment(**extra):
         "PYTHONPATH": str(ROOT),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         **extra,
     }
 
