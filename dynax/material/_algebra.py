@@ -130,7 +130,7 @@ def log_volume(F: Matrices) -> Numbers:
     return jnp.where(near, small, jnp.log(jnp.where(near, 1, det(F))))
 
 
-def spatial(F: Matrices, third: Numbers) -> Matrices:
+def spatial(F: Matrices, third: Numbers) -> Float[Array, "*batch 3 3"]:
     """F in three dimensions of an F in the plane, with F₃₃ = `third`."""
     row = jnp.zeros_like(F[..., :1])
     corner = jnp.broadcast_to(third, F.shape[:-2])[..., None, None]
