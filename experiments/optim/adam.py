@@ -297,9 +297,13 @@ def figures(results) -> dict:
     b1, b2, flow, _ = gather("random", "sharp")
     ratios = np.array([0.0, 10.0])
     left.plot(ratios, ratios / 4 - 1, color=grey, lw=1, label="−(1 − b/4a)")
-    left.plot((1 - b2) / (1 - b1), flow, "o", ms=3, color=COLORS["blue"], label="found")
+    ratio = (1 - b2) / (1 - b1)
+    near = (ratio < 10) & (flow < 1.6)
+    blue = {"ms": 3, "color": COLORS["blue"], "label": "found"}
+    left.plot(ratio[near], flow[near], "o", **blue)
     left.axhline(0, color=black, lw=0.6)
-    left.set(xlabel="b/a", ylabel="sup V̇ / Σ(m²/D)", xlim=(0, 10), ylim=(-1.1, 1.6))
+    left.set(xlabel="b/a", ylabel="sup V̇ / Σ(m²/D)", xlim=(-0.3, 10.3))
+    left.set_ylim(-1.1, 1.7)
     left.set_title("Flow: the largest V̇")
     legend_below(left)
 
