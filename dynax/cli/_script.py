@@ -66,10 +66,12 @@ class Script:
 
 @functools.cache
 def script_module(path: str, bits: int):
-    """The file as a module; beside it is where it imports from, as in `python FILE`."""
-    folder = str(pathlib.Path(path).parent)
+    """The file as a module: it imports what is beside it, as in `python FILE`, and the
+    packages that it is in, from at most two folders above."""
+    folder, *above = map(str, pathlib.Path(path).parents[:3])
     if folder not in sys.path:
         sys.path.insert(0, folder)
+        sys.path.extend(place for place in above if place not in sys.path)
         importlib.invalidate_caches()
     with jax.enable_x64(bits == 64):
         return load(pathlib.Path(path), _module_name(pathlib.Path(path)))
