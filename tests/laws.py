@@ -453,28 +453,36 @@ def rate_of_flow(
     a simplex, or with its own clock at t.
     """
     times, lr = jnp.array(times), jnp.asarray(lr)
-    return float(_rate_of_flow(opt, f, minimum, x, key, lr, times, place))
+    leaves, treedef = jax.tree.flatten(jax.eval_shape(lambda x: (x, opt.init(x)), x))
+    shapes = tuple((a.shape, a.dtype) for a in leaves)
+    # a program of its own: where XLA draws anew for each use of a number, no entry
+    # equals the maximum, and the derivative of a maximum is 0/0
+    ys = jax.tree.unflatten(
+        treedef, _draw(jax.random.split(key, (len(times), 200)), shapes)
+    )
+    return float(_rate_of_flow(opt, f, minimum, ys, lr, times, place))
+
+
+@functools.partial(jax.jit, static_argnames="shapes")
+def _draw(keys, shapes):
+    def one(key):
+        parts = zip(jax.random.split(key, len(shapes)), shapes, strict=True)
+        return [3 * jax.random.normal(key, *like) for key, like in parts]
+
+    return jax.vmap(jax.vmap(one))(keys)
 
 
 @eqx.filter_jit
-def _rate_of_flow(opt, f, minimum, x, key, lr, times, place):
-    state = opt.init(x)
+def _rate_of_flow(opt, f, minimum, ys, lr, times, place):
     field = dx.as_flow(opt, f, lr).field
-    leaves, treedef = jax.tree.flatten((x, state))
 
-    def excess(key, t):
-        parts = jax.random.split(key, len(leaves))
-        draw = [
-            3 * jax.random.normal(p, a.shape, a.dtype)
-            for p, a in zip(parts, leaves, strict=True)
-        ]
-        y = place(t, jax.tree.unflatten(treedef, draw))
+    def excess(y, t):
+        y = place(t, y)
         v = lambda t, y, args: opt.lyapunov(t, *y, f, minimum, lr)
         value, rate = dx.lie_derivative(v, field)(t, y)
         return (rate + opt.decay(t, *y, f, minimum, lr)) / (1 + jnp.abs(value))
 
-    keys = jax.random.split(key, (len(times), 200))
-    return jnp.max(jax.vmap(jax.vmap(excess, (0, None)))(keys, times))
+    return jnp.max(jax.vmap(jax.vmap(excess, (0, None)))(ys, times))
 
 
 def rate_of_map(opt, f, minimum, x, *, lr, steps=200):
