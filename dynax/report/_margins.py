@@ -23,8 +23,8 @@ LOOKS = {
 def margins_figure(outcomes: Sequence[Outcome]) -> Figure:
     """Draw one row an experiment and one mark a claim, over its distance in decades.
 
-    The distance is log₁₀ of measured/threshold, with its sign such that a claim that
-    holds lies on the left and a control that is rejected on the right.
+    The distance is |log₁₀ of measured/threshold|. A claim that holds lies on the left,
+    and a control that is rejected, for which the claim is not met, on the right.
     """
     rows = [o for o in outcomes if o.claims]
     height = 1.1 + 0.3 * len(rows)
@@ -52,13 +52,13 @@ def margins_figure(outcomes: Sequence[Outcome]) -> Figure:
     texts[0], texts[-1] = f"≤ {texts[0]}", f"≥ {texts[-1]}"
     ax.set_xticks(list(ticks), texts)
     ax.set_xlim(-REACH - 0.4, REACH + 0.4)
-    ax.set_xlabel("measured / threshold (its inverse where the threshold is a minimum)")
+    ax.set_xlabel("factor to the threshold (left: it is met, right: it is not)")
     figure.legend(loc="outside upper center", ncols=4, handletextpad=0.2)
     return figure
 
 
 def _decades(claim) -> float:
-    """log₁₀(measured/threshold), within ±`REACH`: negative where a claim holds."""
+    """|log₁₀(measured/threshold)|, at most `REACH`: negative where the claim is met."""
     value, sign = claim.measured, -1.0 if claim.holds != claim.control else 1.0
     try:
         bound = float(claim.threshold.split()[1])
