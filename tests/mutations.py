@@ -209,7 +209,7 @@ MUTATIONS = [
         "material/maxwell.py",
         "own = 2 * self._branch",
         "own = self._branch",
-        "test_material.py::test_maxwell_relaxes_exponentially",
+        "test_material.py::test_laws[Maxwell-3]",
     ),
     Mutation(
         "material/neo_hookean.py",

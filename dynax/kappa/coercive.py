@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Scalar
 
 from dynax._check import check_parameter
+from dynax._types import ScalarLike
 
 from ._base import AbstractCoercive, AbstractSeparable, Scope
 from .norms import dual_exponent, norm, norm_grad
@@ -73,7 +73,7 @@ class HalfSquaredLp(AbstractCoercive):
     Lion-κ: (λ/2)‖x‖_q². Distance: 0, dom κ* is everything. Source: arXiv 2310.05898.
     """
 
-    p: float | Scalar
+    p: ScalarLike
     scope: Scope = eqx.field(default="leaf", static=True)
 
     def _value(self, m):

@@ -9,9 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Scalar
 
 from dynax._check import check_parameter, require
+from dynax._types import ScalarLike
 
 from ._base import AbstractArrayKappa, AbstractNorm, Scope
 
@@ -27,7 +27,7 @@ class Lp(AbstractNorm):
     Distance: (‖y‖_q − 1)₊ in ‖·‖_q. Source: arXiv 2310.05898, Table 2.
     """
 
-    p: float | Scalar
+    p: ScalarLike
     scope: Scope = eqx.field(default="leaf", static=True)
 
     def _value(self, m):
@@ -134,7 +134,7 @@ class LogSumExp(AbstractArrayKappa):
     Distance: N + |P − 1| in ‖·‖₁, P = Σy₊, N = Σ(−y)₊. Source: arXiv 2310.05898.
     """
 
-    temperature: float | Scalar
+    temperature: ScalarLike
     scope: Scope = eqx.field(default="leaf", static=True)
     smooth: ClassVar[bool] = True
     zero_in_domain: ClassVar[bool] = False

@@ -9,9 +9,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Scalar
 
 from dynax._check import check_parameter
+from dynax._types import ScalarLike
 
 from ._base import AbstractBoxed
 
@@ -53,7 +53,7 @@ class SparseL1(AbstractBoxed):
     Source: arXiv 2310.05898, Table 2. `threshold` is e ≥ 0.
     """
 
-    threshold: float | Scalar
+    threshold: ScalarLike
     smooth: ClassVar[bool] = False
 
     def _phi(self, m):
@@ -82,7 +82,7 @@ class Huber(AbstractBoxed):
     Source: arXiv 2310.05898, Table 2. optax: mode="refined" is δ = 1.
     """
 
-    delta: float | Scalar
+    delta: ScalarLike
     smooth: ClassVar[bool] = True
 
     def _phi(self, m):
@@ -113,7 +113,7 @@ class SoftAbs(AbstractBoxed):
     ‖x‖_∞ ≤ 1/λ. Distance: (‖y‖_∞ − 1)₊ in ‖·‖_∞. Source: arXiv 2310.05898 (smoothing).
     """
 
-    delta: float | Scalar
+    delta: ScalarLike
     smooth: ClassVar[bool] = True
 
     def _phi(self, m):
@@ -148,7 +148,7 @@ class LogCosh(AbstractBoxed):
     Source: arXiv 2310.05898, Table 2. optax: mode="smooth", smooth_beta = s.
     """
 
-    scale: float | Scalar
+    scale: ScalarLike
     smooth: ClassVar[bool] = True
 
     def _phi(self, m):

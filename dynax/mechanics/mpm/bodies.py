@@ -1,11 +1,12 @@
 """Sets of points: equal cells of a lattice, of which those within a shape are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike as Numbers
+from jaxtyping import Array
 
 
+Numbers = float | Sequence[float | int] | np.ndarray | Array
 Points = np.ndarray  # (n, d), float64, m; V₀ of each is spacingᵈ
 
 LETTERS = {  # 5 × 7
