@@ -259,7 +259,10 @@ def figures(results) -> dict:
         axis.set_xlabel("x")
         axis.set_ylabel("velocity")
         axis.set_title(f"{outcome.boxes} boxes: {outcome.covered:.0%} certified")
-    return {"Heavy ball: certified boxes, and those still open, by budget": figure}
+    caption = (
+        "Boxes of states of the heavy ball: certified (green) and still open (orange)."
+    )
+    return {caption: figure}
 
 
 STUDY = Study(

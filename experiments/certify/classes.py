@@ -14,7 +14,7 @@ from dynax import certify
 from dynax.certify._inequalities import Inequalities
 from dynax.certify.class_ import linear_step
 from dynax.claim import Claim, Control, Measured, at_most, equals
-from dynax.report import COLORS, new_figure
+from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
 
 
@@ -172,8 +172,8 @@ def figures(results) -> dict:
     axis.set_yscale("log")
     axis.set_xlabel("condition number L/μ")
     axis.set_ylabel("−ln ρ, the rate a step")
-    axis.legend()
-    return {"Rates found over all f of the class, and the printed ones": figure}
+    legend_below(axis)
+    return {"Rates found over all f of the class, and the printed ones.": figure}
 
 
 STUDY = Study(

@@ -29,7 +29,7 @@ def figures(results) -> dict:
     }
     for name in ("drop", "contact"):
         if name in results["motions"]["films"]:
-            out[f"motion: {name}"] = _film(results, name)
+            out[f"The {name} in motion, true and by the laws."] = _film(results, name)
     return out
 
 
