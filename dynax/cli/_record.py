@@ -20,6 +20,7 @@ FAMILIES = {
     "Landscapes": "landscape/",
     "Physics-informed networks": "pinn/",
     "Materials": "material/",
+    "Certificates": "certify/",
     "Trust": "trust",
 }
 OTHER = "Other"
