@@ -143,7 +143,7 @@ def ledgers(results) -> dict:
     return {
         "reference": pde.audit(PDE, truth(results, 401)),
         "network": pde.audit(PDE, u, times, 256),
-        "backwards (control)": pde.audit(PDE, back, times, 256),
+        "backwards": pde.audit(PDE, back, times, 256),
     }
 
 

@@ -136,7 +136,7 @@ def ledgers(results) -> dict:
     return {
         "network": pde.audit(EXACT, ours, times, 2048, name="square"),
         "reference": pde.audit(EXACT, known, name="square"),
-        "backwards (control)": pde.audit(EXACT, back, name="square"),
+        "backwards": pde.audit(EXACT, back, name="square"),
     }
 
 

@@ -120,7 +120,7 @@ def ledgers(results) -> dict:
     along = lambda u, name: pde.audit(
         EXACT, u, config.edges, 256, name, accuracy=config.error
     )
-    found = {"energy, 2δ (control)": along(other, "energy")}
+    found = {"energy, 2δ": along(other, "energy")}
     for name in config.audited:
         found[f"{name}, network"] = along(u, name)
         found[f"{name}, reference"] = pde.audit(EXACT, results["truth"], name=name)
@@ -162,7 +162,7 @@ def moved(ledger, accuracy) -> float:
 
 
 def other_moves(results) -> int:
-    return results["verdicts"]["energy, 2δ (control)"].checks["conserved"]["violations"]
+    return results["verdicts"]["energy, 2δ"].checks["conserved"]["violations"]
 
 
 def claims(config) -> list:
@@ -233,7 +233,7 @@ def figures(results) -> dict:
     for name in results.config.audited:
         rows = results["ledgers"][f"{name}, network"]
         right.plot(edges[1:], np.abs(np.cumsum(rows.change)) + 1e-16, label=name)
-    rows = results["ledgers"]["energy, 2δ (control)"]
+    rows = results["ledgers"]["energy, 2δ"]
     right.plot(edges[1:], np.abs(np.cumsum(rows.change)), "k--", label="energy, 2δ")
     right.set(xlabel="t", ylabel="|E(t) − E(0)|", yscale="log")
     right.set_title("What is conserved")

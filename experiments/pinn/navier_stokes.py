@@ -139,7 +139,7 @@ def ledgers(results) -> dict:
     for name in EXACT.functionals():
         found[f"{name}, network"] = pde.audit(EXACT, u, edges, 64, name)
         found[f"{name}, reference"] = pde.audit(EXACT, truth, name=name)
-        found[f"{name}, backwards (control)"] = pde.audit(EXACT, back, name=name)
+        found[f"{name}, backwards"] = pde.audit(EXACT, back, name=name)
     return found
 
 
