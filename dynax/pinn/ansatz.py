@@ -121,7 +121,8 @@ class HeatKernelInitial:
         if not isinstance(start, AbstractSeries):
             raise TypeError(
                 f"window.initial: given {type(start).__name__}; accepted with "
-                "HeatKernelInitial is pinn.interpolate(pde, u, t, modes), d ≥ 1."
+                "HeatKernelInitial is pinn.interpolate(pde, u, t, modes) in at least "
+                "one dimension."
             )
         at = exact_initial(pde, network, window)
 
