@@ -30,7 +30,11 @@ class Config:
     budget: int = 300_000
 
 
-SIZES = {"quick": Config(), "long": Config(100_000, 2_000_000)}
+SIZES = {
+    "quick": Config(),
+    "long": Config(100_000, 2_000_000),
+    "full": Config(1_000_000, 20_000_000),
+}
 LOWER, UPPER = (-1.6, -1.5), (1.6, 1.5)
 BELOW = 1e-2
 MEMBERS = {

@@ -34,7 +34,11 @@ class Config:
     kappas: tuple[float, ...] = (2.0, 5.0, 10.0, 30.0, 100.0)
 
 
-SIZES = {"quick": Config(), "long": Config(1e-6, tuple(np.geomspace(1.5, 1000, 25)))}
+SIZES = {
+    "quick": Config(),
+    "long": Config(1e-6, tuple(np.geomspace(1.5, 1000, 25))),
+    "full": Config(1e-6, tuple(np.geomspace(1.1, 1e5, 200))),
+}
 
 
 def rates(results) -> dict:

@@ -176,8 +176,14 @@ def account(opt, step: Step):
 
 
 def in_slacks(terms, row, slack):
-    """By term: the difference in units of what the order of summation explains."""
-    return {k: float(abs(terms[k] - row.terms[k]) / slack[k]) for k in slack}
+    """By term: the difference in units of what the order of summation explains.
+
+    A term that is 0 by its form has no slack: it may not differ at all.
+    """
+    gaps = {k: float(abs(terms[k] - row.terms[k])) for k in slack}
+    unit = {k: float(slack[k]) for k in slack}
+    none = lambda gap: 0.0 if gap == 0 else float("inf")
+    return {k: gap / unit[k] if unit[k] > 0 else none(gap) for k, gap in gaps.items()}
 
 
 def batch(run: Run, k: int):
