@@ -14,13 +14,13 @@ The result is `dx.verdict(optax.tree.get(state, "tally"), "lion")`.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import optax
 from jaxtyping import PyTree
 
 from dynax._types import Params, ScalarLike
 from dynax.flow import AbstractOptimizer
 from dynax.monitor import as_optax, audit
-from dynax.monitor._optax import LearningRate
 from dynax.optim import (
     AdaGrad,
     Adam,
@@ -45,7 +45,7 @@ Transformation = optax.GradientTransformationExtraArgs
 def _audited(
     tx: optax.GradientTransformation,
     claim: AbstractOptimizer,
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     read: Callable[[Any], Any],
     every: int,
 ) -> Transformation:
@@ -55,11 +55,11 @@ def _audited(
 
 
 def lion(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     b1: ScalarLike = 0.9,
     b2: ScalarLike = 0.99,
     mu_dtype: Any = None,
-    weight_decay: ScalarLike = 1e-3,
+    weight_decay: float | jax.Array = 1e-3,
     mask: Mask = None,
     *,
     every: int = 0,
@@ -92,7 +92,7 @@ def lion(
 
 
 def adam(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     b1: ScalarLike = 0.9,
     b2: ScalarLike = 0.999,
     eps: ScalarLike = 1e-8,
@@ -112,7 +112,7 @@ def adam(
 
 
 def adamw(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     b1: ScalarLike = 0.9,
     b2: ScalarLike = 0.999,
     eps: ScalarLike = 1e-8,
@@ -135,7 +135,7 @@ def adamw(
 
 
 def sgd(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     momentum: ScalarLike | None = None,
     nesterov: bool = False,
     *,
@@ -155,7 +155,9 @@ def sgd(
     return _audited(tx, claim, learning_rate, MomentumState.from_optax, every)
 
 
-def sign_sgd(learning_rate: LearningRate, *, every: int = 0) -> Transformation:
+def sign_sgd(
+    learning_rate: optax.ScalarOrSchedule, *, every: int = 0
+) -> Transformation:
     """Return `optax.sign_sgd`, audited as `dynax.SignSGD`.
 
     Args:
@@ -168,7 +170,7 @@ def sign_sgd(learning_rate: LearningRate, *, every: int = 0) -> Transformation:
 
 
 def rmsprop(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     decay: ScalarLike = 0.9,
     eps: ScalarLike = 1e-8,
     initial_scale: ScalarLike = 0.0,
@@ -189,7 +191,7 @@ def rmsprop(
 
 
 def adagrad(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     initial_accumulator_value: ScalarLike = 0.1,
     eps: ScalarLike = 1e-7,
     *,
@@ -207,7 +209,7 @@ def adagrad(
 
 
 def muon(
-    learning_rate: LearningRate,
+    learning_rate: optax.ScalarOrSchedule,
     beta: ScalarLike = 0.95,
     eps: ScalarLike = 1e-8,
     weight_decay: ScalarLike = 0.0,

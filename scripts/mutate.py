@@ -76,7 +76,7 @@ def caught(root: pathlib.Path, mutation: Mutation) -> tuple[bool, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", help="of files or tests; default all")
     names = parser.parse_args(argv).names
     chosen = [
