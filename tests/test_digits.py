@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import dynax as dx
-from experiments.lion import digits
+from experiments.lion import _digits, digits
 
 
 LR, DECAY, STEPS, WIDTH = 3e-3, 1.0, 12, 16
@@ -68,7 +68,7 @@ def test_a_nan_is_never_held():
 def _train(tx):
     """(parameters, state) after a few minibatches."""
     (images, labels), _ = digits.data()
-    net, params = digits.MLP(WIDTH), digits.begin(WIDTH, 0)
+    net, params = _digits.MLP(WIDTH), digits.begin(WIDTH, 0)
 
     def loss(params, batch):
         logits = net.apply(params, batch[0])
