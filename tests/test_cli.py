@@ -246,6 +246,10 @@ def test_verify_in_single_precision(script):
         ("verify lion-kappa --learning-rate 2", "accepted is ελ < 1 with decay="),
         ("verify lion-kappa --dimension 0", "--dimension: given (0,); accepted are"),
         ("verify lion-kappa --kappa hubert", "--kappa: given 'hubert'; accepted are"),
+        ("verify adam --box 1", "--box: given '1'; accepted is LOW,HIGH"),
+        ("verify adam --box 0,1", "--box: lower: given 1 numbers"),
+        ("verify adam --class mu=1", "--class: given 'mu=1'; accepted is mu="),
+        ("verify adam --class mu=1,L=9", "--class: opt: given Adam, whose update"),
         (
             "verify lion-kappa --kappa huber:-1",
             "--kappa: given 'huber:-1'; delta: given",
@@ -598,3 +602,18 @@ def test_report_of_failures(here, capsys):
     page = (here / "r.html").read_text(encoding="utf-8")
     assert "ValueError: boom" in page and "Not everything holds" in page
     assert capsys.readouterr().out.rstrip().endswith(f"Report: {here / 'r.html'}")
+
+
+def test_verify_certifies_a_box_and_a_class(tmp_path, monkeypatch, capsys):
+    """The same target with other evidence; the file of verdicts says which."""
+    monkeypatch.chdir(tmp_path)
+    box = ["verify", "heavy-ball", "--dimension", "1", "--box=-1,1;-1,1"]
+    assert main([*box, "--json", "box.json"]) == 0
+    found = json.loads((tmp_path / "box.json").read_text())
+    assert found["verdicts"]["box"]["evidence"] == "box"
+    assert found["verdicts"]["box"]["covered"] == 1
+    rate = ["verify", "gradient-descent", "--learning-rate", "0.1"]
+    assert main([*rate, "--class", "mu=1,L=10"]) == 0
+    assert "0.9000" in capsys.readouterr().out
+    # a step that is too long for the class: nothing is found, nothing is claimed
+    assert main([*rate[:2], "--learning-rate", "0.3", "--class", "mu=1,L=10"]) == 3

@@ -13,7 +13,7 @@ from rich.text import Text
 from tyro.conf import Positional
 
 import dynax
-from dynax.cli import _targets
+from dynax.cli import _certify, _targets
 from dynax.cli._files import (
     UsageError,
     describe,
@@ -71,12 +71,19 @@ class Verify:
     """Seed of the problem, the start and the random states."""
     precision: Literal[64, 32] = 64
     """Number of bits of the floating-point numbers."""
+    box: Annotated[str, Arg(metavar="LOW,HIGH;…")] = ""
+    """Certify the flow for every state of a box instead of running it: the ends of
+    each state, x first. At most 4 states; of a built-in target see --dimension 1."""
+    class_: Annotated[str, Arg(name="class", metavar="mu=NUMBER,L=NUMBER")] = ""
+    """Certify the method for every mu-strongly convex, L-smooth loss instead."""
     json: Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")] = (
         None
     )
     """A new file for the verdicts (default: runs/verify-<target>-<time>.json)."""
 
     def main(self) -> int:
+        if self.box and self.class_:
+            raise UsageError("--class: given with --box; accepted is one of the two.")
         if self.steps < 1:
             raise UsageError(f"--steps: given {self.steps}; accepted is >= 1.")
         name = self.target.partition(":")[0]
@@ -94,12 +101,8 @@ class Verify:
         begun = time.monotonic()
         with quiet.status(f"{self.target}: compiling and running"):
             system = self._system()
-            try:
-                result = dynax.verify(system, steps=self.steps, seed=self.seed)
-            except (TypeError, ValueError) as error:
-                raise UsageError(self._refusal(error)) from None
-        status = result.status
-        for verdict in result.verdicts.values():
+            verdicts, status, summary = self._judged(system)
+        for verdict in verdicts.values():
             lines = str(verdict).split("\n", 1)
             head = Text(lines[0])
             head.stylize(
@@ -110,26 +113,38 @@ class Verify:
             {
                 "target": self.target,
                 "status": status,
-                "summary": result.summary,
+                "summary": summary,
                 "exit_code": CODES[status],
                 "seconds": round(time.monotonic() - begun, 3),
                 "options": dataclasses.asdict(self),
-                "verdicts": {
-                    k: json.loads(v.to_json()) for k, v in result.verdicts.items()
-                },
+                "verdicts": {k: json.loads(v.to_json()) for k, v in verdicts.items()},
                 **provenance(pathlib.Path()),
             }
         )
         style = COLORS.get(status, "bold yellow")
-        out.print(Text(f"\n{result.summary}", style))
+        out.print(Text(f"\n{summary}", style))
         rated = dynax.AbstractRatedFlow | dynax.AbstractRatedMap
-        if system.minimum is None and isinstance(system.optimizer, rated):
+        run = not self.box and not self.class_
+        if run and system.minimum is None and isinstance(system.optimizer, rated):
             out.print(
                 "A rate is proved for it, to a minimum: give the System its `minimum`"
                 + (", or --problem quadratic." if self._built_in else ".")
             )
         out.print(Text(f"written to {write(path, text)}"))
         return CODES[status]
+
+    def _judged(self, system) -> tuple[dict[str, dynax.Verdict], str, str]:
+        """Verdicts by name, the status they come to, and a line that says so."""
+        if self.box or self.class_:
+            kind = "box" if self.box else "class"
+            judge = _certify.on_box if self.box else _certify.over_class
+            found = judge(system, self.box or self.class_)
+            return {kind: found}, found.status, f"{found.status} (evidence: {kind})"
+        try:
+            result = dynax.verify(system, steps=self.steps, seed=self.seed)
+        except (TypeError, ValueError) as error:
+            raise UsageError(self._refusal(error)) from None
+        return result.verdicts, result.status, result.summary
 
     def _system(self) -> dynax.System:
         if self.target == "lion-kappa":
