@@ -5,6 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
@@ -75,7 +76,7 @@ class SOAP(
     Args:
         beta1, beta2, eps: Adam's.
         beta3: of L and R; β₂ unless given.
-        interval: steps between two renewals, ≥ 1; a number, not recompiled for.
+        interval: steps between two renewals, ≥ 1 (infinity: never); not recompiled for.
         longest: the longest side that gets a basis.
     """
 
@@ -89,7 +90,11 @@ class SOAP(
     def __check_init__(self):
         _ = self.adam
         check_betas(beta3=self._beta3)
-        check_parameter("interval", self.interval, lambda k: k >= 1, "interval ≥ 1")
+        known = tree.is_concrete(self.interval)
+        fixed = known and bool(np.all(np.asarray(self.interval) == np.inf))
+        if not fixed:
+            accepted = "a number ≥ 1, or infinity"
+            check_parameter("interval", self.interval, lambda k: k >= 1, accepted)
 
     @property
     def adam(self) -> Adam:
