@@ -230,9 +230,7 @@ def test_heat_map_shows_medians_and_rings_the_least():
     median = ds["loss"].isel(step=-1).median("seed").values
     np.testing.assert_allclose(colors(figure), median.T, rtol=1e-6)
     assert figure.axes[0].get_xscale() == "log"
-    assert figure.axes[0].get_title(loc="left") == (
-        "loss at the end, median over seed"
-    )
+    assert figure.axes[0].get_title(loc="left") == ("loss at the end, median over seed")
     at = np.unravel_index(np.argmin(median), median.shape)
     said = f"best: {short(median[at])} at rate = {short(RATES[at[0]])}, decay = 0"
     assert notes(figure) == [said]
