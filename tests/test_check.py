@@ -15,7 +15,7 @@ INFINITE = [
     lambda v: dx.AdamW(weight_decay=v),
     lambda v: dx.Adam(eps=v),
     lambda v: dx.HeavyBall(strong_convexity=v),
-    lambda v: dx.SOAP(interval=v),
+    lambda v: dx.SOAP(eps=v),
     lambda v: dx.ScheduleFree(weight=v),
     lambda v: kappa.Huber(v),
     lambda v: material.NeoHookean(v, 0.3),
@@ -34,6 +34,14 @@ INFINITE = [
 def test_a_parameter_is_a_finite_number(make, value):
     with pytest.raises(ValueError, match=r"^\w+: given .*; accepted is .*\.$"):
         make(value)
+
+
+def test_an_interval_may_be_infinite():
+    """SOAP never renews its bases then: what its flow is refined to."""
+    assert dx.SOAP(interval=jnp.inf).interval == jnp.inf
+    for wrong in (jnp.nan, 0.5, -jnp.inf):
+        with pytest.raises(ValueError, match="interval: given .*or infinity"):
+            dx.SOAP(interval=wrong)
 
 
 def test_a_tracer_passes_and_arrays_are_checked_entry_by_entry():
