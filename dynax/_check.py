@@ -18,7 +18,12 @@ def require(ok: Any, name: str, given: Any, accepted: str) -> None:
 
 
 def check_parameter(
-    name: str, value: ScalarLike, condition: Callable[[Any], Any], accepted: str
+    name: str,
+    value: ScalarLike,
+    condition: Callable[[Any], Any],
+    accepted: str,
+    *,
+    finite: bool = True,
 ) -> None:
     """Check a numerical parameter whose value is known; a tracer passes.
 
@@ -27,6 +32,7 @@ def check_parameter(
         value: a number, or an array of them.
         condition: (array) → bools, all of which must be true.
         accepted: the condition in words.
+        finite: whether infinity is refused.
 
     Raises:
         ValueError: the condition is false somewhere, or a value is NaN, infinite or
@@ -36,7 +42,8 @@ def check_parameter(
         return
     a = np.asarray(value)
     number = jnp.issubdtype(a.dtype, np.integer) or jnp.issubdtype(a.dtype, np.floating)
-    ok = number and np.all(np.isfinite(a)) and np.all(condition(a))
+    known = np.isfinite if finite else lambda a: ~np.isnan(a)
+    ok = number and np.all(known(a)) and np.all(condition(a))
     require(ok, name, value, accepted)
 
 

@@ -57,7 +57,7 @@ class Potential(AbstractRatedMap):
     def potential(self, k, x, state, f, minimum, lr):
         del k, lr
         rest = self.opt.init(minimum.x)
-        parts = [tree.sub(x, minimum.x), *_parts(tree.sub(state, rest)), jax.grad(f)(x)]
+        parts = [tree.sub(x, minimum.x), *tree.sub(state, rest), jax.grad(f)(x)]
         rows = jnp.stack([ravel_pytree(part)[0] for part in parts])
         return jnp.sum(rows * (self.P @ rows)) + self.p * (f(x) - minimum.value)
 
@@ -140,7 +140,6 @@ def over_class(
     P, p, exact = best
     back = np.append(1 / d, 1 / L)  # of (z, g): from the scaled problem
     P = P * back * back[:, None] * L  # f was in units of L x²
-    # `d` scales states: z_scaled = z / d
     method = Potential(opt, P, p, high)
     verdict = judged(
         "class",
@@ -190,10 +189,8 @@ def stuck(A, B, mu: float, L: float, steps: int = 2_000):
     """
     ends = np.array([1.25, 1.5, 2.0, 3.0, 5.0])
     starts = np.linspace(-5, 5, 41)
-    slopes = [(L, mu), (mu, L)]
-    found = []
-    for outer, inner in slopes:
-        end, start = (g.ravel() for g in np.meshgrid(ends, starts, indexing="ij"))
+    end, start = (g.ravel() for g in np.meshgrid(ends, starts, indexing="ij"))
+    for outer, inner in ((L, mu), (mu, L)):
         z = np.zeros((A.shape[0], end.size))
         z[0] = start
         # the states of a method at rest: a fixed point of the step at g = 0
@@ -209,11 +206,5 @@ def stuck(A, B, mu: float, L: float, steps: int = 2_000):
         if np.any(far):
             k = int(np.argmax(far))
             text = f"slope {inner:g} between 1 and {end[k]:g}, {outer:g} elsewhere"
-            found.append((text, float(start[k])))
-    return found[0] if found else None
-
-
-def _parts(state) -> list:
-    """The states of a method, each a tree like x; of a scalar x they are its leaves."""
-    leaves = state if isinstance(state, tuple) else jax.tree.leaves(state)
-    return [leaf for leaf in leaves if jax.tree.leaves(leaf)]
+            return text, float(start[k])
+    return None

@@ -97,8 +97,7 @@ def locally(
         )
     spectrum = np.linalg.eigvals(A + np.eye(n) if step else A)
     growth = np.max(np.abs(spectrum)) - 1 if step else np.max(spectrum.real)
-    told = "attracts every state near it"
-    claim = f"z* = {np.round(z0, 6).tolist()} {told}"
+    claim = f"z* = {np.round(z0, 6).tolist()} attracts every state near it"
     if growth >= -1e-8 * max(1.0, float(np.max(np.abs(spectrum)))):
         stable = "unstable" if growth > 1e-8 else "neutral: it does not decide"
         verdict = judged(
@@ -156,6 +155,11 @@ def _ball(jacobian: Program, z0, P, step: bool, reach: float) -> float:
         high, tries = high / 2, tries + 1
         low = high if falls(high) else 0.0
     high = 2 * low if not high > low else high
+    return _last(falls, low, high)
+
+
+def _last(falls: Callable, low: float, high: float) -> float:
+    """The last place where it falls, between one where it does and one where not."""
     for _ in range(6):
         middle = (low + high) / 2
         low, high = (middle, high) if falls(middle) else (low, middle)
@@ -203,10 +207,7 @@ def _outwards(F: Callable, z0, P, level: float, radius: float, step: bool, budge
         if not falls(high):
             break
         low, high = high, 4 * high
-    for _ in range(6):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falls(middle) else (low, middle)
-    return low, boxes
+    return _last(falls, low, high), boxes
 
 
 __all__ = ["Local", "locally"]

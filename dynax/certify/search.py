@@ -88,8 +88,13 @@ class Bounded:
         found, _ = self.value(near, *self.parameters)
         return bool(found[0].lo[0] > below)
 
-    def over(self, box: Interval) -> tuple[np.ndarray, np.ndarray, list[Interval]]:
-        """Upper bounds of G on boxes, |∂G|·r, and G and the level at their centres."""
+    def over(
+        self, box: Interval
+    ) -> tuple[np.ndarray, np.ndarray, list[Interval], list[Interval]]:
+        """Upper bounds of G on boxes, |∂G|·r; the level there and at their centres.
+
+        The last two are lists as `at` gives them, G before the level.
+        """
         found, marked = self.value(box, *self.parameters)
         slope, _ = self.slope(box, *self.parameters)
         centre = box.lo + (box.hi - box.lo) / 2
@@ -104,7 +109,7 @@ class Bounded:
         swing = np.where(np.isfinite(swing), swing, np.inf)
         lost = ~np.isfinite(np.sum(swing, axis=0))
         swing = np.where(lost, radius, swing)
-        return bound, swing, [found[1] if len(found) > 1 else found[0], *middle]
+        return bound, swing, list(found), middle
 
 
 def climb(G: Bounded, region: Region, below: float, level: float | None, seed: int = 0):
@@ -161,14 +166,14 @@ def search(
         take = slice(max(0, lo.shape[1] - BATCH), None)
         now_lo, now_hi = lo[:, take], hi[:, take]
         lo, hi, bounds = lo[:, : take.start], hi[:, : take.start], bounds[: take.start]
-        bound, swing, (whole, *middle) = G.over(Interval(now_lo, now_hi))
+        bound, swing, inside, middle = G.over(Interval(now_lo, now_hi))
         boxes += now_lo.shape[1]
         centre = now_lo + (now_hi - now_lo) / 2
         asked = region.contains(centre)
         idle = region.removes(now_lo, now_hi)
         if level is not None:
             asked &= middle[1].hi <= level
-            idle |= whole.lo > level
+            idle |= inside[1].lo > level
         wrong = asked & (middle[0].lo > below)
         if np.any(wrong):
             k = int(np.argmax(np.where(wrong, middle[0].lo, -np.inf)))

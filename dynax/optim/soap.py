@@ -5,7 +5,6 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from dynax import _tree as tree
@@ -90,11 +89,9 @@ class SOAP(
     def __check_init__(self):
         _ = self.adam
         check_betas(beta3=self._beta3)
-        known = tree.is_concrete(self.interval)
-        fixed = known and bool(np.all(np.asarray(self.interval) == np.inf))
-        if not fixed:
-            accepted = "a number ≥ 1, or infinity"
-            check_parameter("interval", self.interval, lambda k: k >= 1, accepted)
+        allowed = lambda k: k >= 1  # at ∞ the bases stay
+        accepted = "a number ≥ 1, or infinity"
+        check_parameter("interval", self.interval, allowed, accepted, finite=False)
 
     @property
     def adam(self) -> Adam:

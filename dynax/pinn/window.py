@@ -125,13 +125,13 @@ def _sizes(pde, start):
     if pde.sizes is not None:
         return jnp.broadcast_to(jnp.asarray(pde.sizes, start.dtype), start.shape)
     every = _rms(start, -1, True)
-    return jnp.broadcast_to(jnp.where(every > 0, every, 1), start.shape)
+    return jnp.broadcast_to(tree.safe_denominator(every), start.shape)
 
 
 def _rms(a, axes, keepdims=False):
     """Root mean square; of numbers as small as there are, whose squares are none."""
     most = jnp.max(jnp.abs(a), axes, keepdims=True)
-    share = a / jnp.where(most > 0, most, 1)
+    share = a / tree.safe_denominator(most)
     found = most * jnp.sqrt(jnp.mean(share**2, axes, keepdims=True))
     return found if keepdims else jnp.squeeze(found, axes)
 

@@ -133,6 +133,13 @@ def march(how, model, seed, edges, cycles, *, block, modes, tell, anyway=False) 
 # Claims -------------------------------------------------------------------------------
 
 
+def largest_error(results, published: str) -> Measured:
+    """The largest error of the seeds; the reference's own and the published one."""
+    off = f"the reference is off by {results['truth'].self_error:.0e}"
+    text = f"{results.config.seeds} seeds; {off}; {published}"
+    return largest([run["error"] for run in results["ours"]], text)
+
+
 def slowest(runs) -> Measured:
     """Seconds of processor time that the slowest march took."""
     cycles = sum(c.cycles for c in runs[0]["marched"].certificates)

@@ -161,9 +161,7 @@ PARTS = {
 
 
 def error(results) -> Measured:
-    off = f"the reference is off by {results['truth'].self_error:.0e}"
-    text = f"{results.config.seeds} seeds; {off}; published: {PUBLISHED}"
-    return largest([run["error"] for run in results["ours"]], text)
+    return _study.largest_error(results, f"published: {PUBLISHED}")
 
 
 def seconds(results) -> Measured:

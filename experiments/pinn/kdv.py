@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax import pde, pinn
-from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
 from dynax.pde.etdrk4 import integrate
 from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
@@ -137,9 +137,7 @@ PARTS = {
 
 
 def error(results) -> Measured:
-    off = f"the reference is off by {results['truth'].self_error:.0e}"
-    text = f"{results.config.seeds} seeds; {off}; published to t = 1: {PUBLISHED}"
-    return largest([run["error"] for run in results["ours"]], text)
+    return _study.largest_error(results, f"published to t = 1: {PUBLISHED}")
 
 
 def conserved(results) -> Measured:

@@ -7,7 +7,14 @@ import functools
 
 import numpy as np
 
+from dynax.certify.interval._choices import magnitude
 from dynax.certify.interval._interval import Interval, down, enclosing, up, whole
+
+
+def corners(f, a: Interval, b: Interval):
+    """The least and the largest f over the ends of both; NaN where one of them is."""
+    values = [f(p, q) for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
+    return functools.reduce(np.minimum, values), functools.reduce(np.maximum, values)
 
 
 def add(a: Interval, b: Interval) -> Interval:
@@ -32,18 +39,19 @@ def square(a: Interval) -> Interval:
     return integer_power(a, 2)
 
 
+def _product(p, q):
+    """p·q, where 0·∞ is 0: an infinite end stands for any finite number."""
+    value = p * q
+    return np.where(np.isnan(value), 0, value)
+
+
 def mul(a: Interval, b: Interval) -> Interval:
     """a·b; of one value with itself the square. Its sign is that of the factors."""
     if a.lo.dtype == bool:
         return Interval(a.lo & b.lo, a.hi & b.hi)
     if a is b:
         return square(a)
-    corners = [p * q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
-    corners = [np.where(np.isnan(c), 0, c) for c in corners]  # 0·∞: any finite number
-    lo, hi = (
-        functools.reduce(np.minimum, corners),
-        functools.reduce(np.maximum, corners),
-    )
+    lo, hi = corners(_product, a, b)
     if not a.inexact:
         return Interval(lo, hi)
     zero = ((a.lo == 0) & (a.hi == 0)) | ((b.lo == 0) & (b.hi == 0))
@@ -71,11 +79,7 @@ def div(a: Interval, b: Interval) -> Interval:
         if not np.all((b.lo == b.hi) & (a.lo >= 0) & (b.lo > 0)):
             raise NotImplementedError("integer division of what is not positive")
         return Interval(a.lo // b.lo, a.hi // b.hi)
-    corners = [p / q for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
-    lo, hi = (
-        functools.reduce(np.minimum, corners),
-        functools.reduce(np.maximum, corners),
-    )
+    lo, hi = corners(np.divide, a, b)
     alike = ((a.lo >= 0) & (b.lo > 0)) | ((a.hi <= 0) & (b.hi < 0))
     unlike = ((a.lo >= 0) & (b.hi < 0)) | ((a.hi <= 0) & (b.lo > 0))
     found = enclosing(lo, hi)
@@ -99,10 +103,9 @@ def integer_power(a: Interval, n: int) -> Interval:
         return Interval(np.ones_like(a.lo), np.ones_like(a.hi))
     if n == 1:
         return a
-    small = np.maximum(np.maximum(a.lo, -a.hi), 0)  # least |a|
-    large = np.maximum(-a.lo, a.hi)
     if n % 2 == 0:
-        return Interval(_power(small, n, down), _power(large, n, up))
+        size = magnitude(a)
+        return Interval(_power(size.lo, n, down), _power(size.hi, n, up))
     low = np.where(
         a.lo < 0, -_power(np.abs(a.lo), n, up), _power(np.abs(a.lo), n, down)
     )

@@ -5,7 +5,6 @@ hull of what may be taken, and the box is *marked*: the function may jump inside
 then no mean-value form is sound there.
 """
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -83,17 +82,9 @@ def select(mark: Mark, which: Interval, *cases: Interval) -> Interval:
         )
         found = here if found is None else hull(found, here)
     assert found is not None
-    shape = np.broadcast_shapes(lo.shape, found.lo.shape)
-    meet = np.broadcast_to(
-        functools.reduce(_alike, cases[1:], cases[0]) is not None, shape
-    )
-    undecided = np.broadcast_to(lo != hi, shape) & ~meet
-    mark(np.any(undecided, axis=tuple(range(undecided.ndim - 1))))
+    if any(case is not cases[0] for case in cases):  # else it does not matter which
+        mark(Interval(lo, hi).undecided)
     return found
-
-
-def _alike(a: Interval | None, b: Interval) -> Interval | None:
-    return a if a is b else None
 
 
 def _top(x: Interval):

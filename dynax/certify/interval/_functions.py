@@ -10,7 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import scipy.special
 
-from dynax.certify.interval._arithmetic import add, integer_power, mul, reciprocal
+from dynax.certify.interval._arithmetic import (
+    add,
+    corners,
+    integer_power,
+    mul,
+    reciprocal,
+)
+from dynax.certify.interval._choices import magnitude
 from dynax.certify.interval._interval import Interval, whole
 
 
@@ -53,29 +60,25 @@ def limited(rule: Callable, least=-np.inf, most=np.inf):
 
 
 def cosh(a: Interval) -> Interval:
-    small = np.maximum(np.maximum(a.lo, -a.hi), 0)
-    return loose(np.cosh(small), np.cosh(np.maximum(-a.lo, a.hi)), 1.0)
+    size = magnitude(a)
+    return loose(np.cosh(size.lo), np.cosh(size.hi), 1.0)
 
 
 def sine(a: Interval) -> Interval:
-    """sin, with its extremes at π/2 + kπ wherever these may lie inside."""
-    ends = loose(np.sin(a.lo), np.sin(a.hi)), loose(np.sin(a.hi), np.sin(a.lo))
-    lo = np.minimum(ends[0].lo, ends[1].lo)
-    hi = np.maximum(ends[0].hi, ends[1].hi)
-    low, high = (_may_hold(a, shift) for shift in (-0.25, 0.25))
-    return Interval(
-        np.where(low, -1.0, np.maximum(lo, -1)), np.where(high, 1.0, np.minimum(hi, 1))
-    )
+    return _wave(np.sin, a, -0.25, 0.25)
 
 
 def cosine(a: Interval) -> Interval:
-    ends = loose(np.cos(a.lo), np.cos(a.hi)), loose(np.cos(a.hi), np.cos(a.lo))
-    lo = np.minimum(ends[0].lo, ends[1].lo)
-    hi = np.maximum(ends[0].hi, ends[1].hi)
-    low, high = (_may_hold(a, shift) for shift in (0.5, 0.0))
-    return Interval(
-        np.where(low, -1.0, np.maximum(lo, -1)), np.where(high, 1.0, np.minimum(hi, 1))
-    )
+    return _wave(np.cos, a, 0.5, 0.0)
+
+
+def _wave(f: Callable, a: Interval, trough: float, crest: float) -> Interval:
+    """f between −1 and 1, with its extremes wherever these turns may lie inside."""
+    ends = loose(f(a.lo), f(a.lo)), loose(f(a.hi), f(a.hi))
+    lo = np.maximum(np.minimum(ends[0].lo, ends[1].lo), -1)
+    hi = np.minimum(np.maximum(ends[0].hi, ends[1].hi), 1)
+    low, high = _may_hold(a, trough), _may_hold(a, crest)
+    return Interval(np.where(low, -1.0, lo), np.where(high, 1.0, hi))
 
 
 def _may_hold(a: Interval, turn: float):
@@ -99,10 +102,7 @@ def power(a: Interval, b: Interval) -> Interval:
     if float(exponent).is_integer() and abs(exponent) <= 64:
         return integer_power(a, int(exponent))
     base = Interval(np.maximum(a.lo, 0), np.maximum(a.hi, 0))
-    corners = [np.power(p, q) for p in (base.lo, base.hi) for q in (b.lo, b.hi)]
-    lo = np.minimum.reduce(np.broadcast_arrays(*corners))
-    hi = np.maximum.reduce(np.broadcast_arrays(*corners))
-    found = loose(lo, hi, 0.0)
+    found = loose(*corners(np.power, base, b), 0.0)
     positive = (base.lo == 0) & (b.lo > 0)  # 0^b is 0 exactly
     found = Interval(np.where(positive, 0.0, found.lo), found.hi)
     return whole(found, (a.lo < 0) | ((base.lo == 0) & (b.lo <= 0)))
@@ -118,10 +118,7 @@ def tangent(a: Interval) -> Interval:
 
 def atan2(a: Interval, b: Interval) -> Interval:
     """The angle of (b, a), by corners for b > 0; else somewhere in [−π, π]."""
-    corners = [np.arctan2(p, q) for p in (a.lo, a.hi) for q in (b.lo, b.hi)]
-    lo = np.minimum.reduce(np.broadcast_arrays(*corners))
-    hi = np.maximum.reduce(np.broadcast_arrays(*corners))
-    found, left = loose(lo, hi), b.lo <= 0
+    found, left = loose(*corners(np.arctan2, a, b)), b.lo <= 0
     return Interval(np.where(left, -3.15, found.lo), np.where(left, 3.15, found.hi))
 
 

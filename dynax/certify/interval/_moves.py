@@ -30,8 +30,6 @@ MOVES = frozenset(
         "dynamic_slice",
         "dynamic_update_slice",
         "scatter",
-        "copy",
-        "copy_p",
     ]
 )
 INDEXED = {  # the first operand that is an index
@@ -51,29 +49,21 @@ def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
     index = operands[first:last]
     data = [*operands[:first], *([] if last is None else operands[last:])]
     batch = max(x.lo.shape[-1] for x in operands)
-    flat = [
-        np.broadcast_to(e, (*e.shape[:-1], batch)).reshape(-1, batch)
-        for x in data
-        for e in (x.lo, x.hi)
-    ]
-    lo, hi = np.concatenate(flat[::2]), np.concatenate(flat[1::2])
+    lo = np.concatenate([_rows(x.lo, batch) for x in data])
+    hi = np.concatenate([_rows(x.hi, batch) for x in data])
     shapes = tuple(x.lo.shape[:-1] for x in data)
     run = functools.partial(_positions, primitive, params, shapes, first)
     if all(x.constant for x in index):
         return [Interval(lo[p], hi[p]) for p in run(*(x.lo[..., 0] for x in index))]
     # group the boxes by the values of their indices
-    spread = [
-        np.broadcast_to(e, (*e.shape[:-1], batch)) for x in index for e in (x.lo, x.hi)
-    ]
     undecided = np.any([x.undecided | np.zeros(batch, bool) for x in index], axis=0)
     mark(undecided)
-    keys = np.concatenate([e.reshape(-1, batch) for e in spread[::2]])
+    keys = np.concatenate([_rows(x.lo, batch) for x in index])
     kinds, member = np.unique(keys, axis=1, return_inverse=True)
     member, found = member.reshape(-1), None
     for k in range(kinds.shape[1]):
         here = np.flatnonzero(member == k)
-        values = [e[..., here[0]] for e in spread[::2]]
-        moved = run(*values)
+        moved = run(*(x.lo[..., min(here[0], x.lo.shape[-1] - 1)] for x in index))
         if found is None:
             found = [
                 Interval(
@@ -91,6 +81,11 @@ def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
     return found
 
 
+def _rows(entries: np.ndarray, batch: int) -> np.ndarray:
+    """The entries one below the other, in every box."""
+    return np.broadcast_to(entries, (*entries.shape[:-1], batch)).reshape(-1, batch)
+
+
 def _positions(primitive, params, shapes, first, *index) -> list[np.ndarray]:
     """For every entry of the result, its place among the entries of the operands."""
     start, numbered = 0, []
@@ -99,7 +94,7 @@ def _positions(primitive, params, shapes, first, *index) -> list[np.ndarray]:
         numbered.append(jnp.arange(start, start + size).reshape(shape))
         start += size
     args = [*numbered[:first], *(jnp.asarray(i) for i in index), *numbered[first:]]
-    params = {k: v for k, v in params.items()}
+    params = dict(params)
     if "mode" in params and "fill_value" in params:
         params["fill_value"] = -1
     found = primitive.bind(*args, **params)

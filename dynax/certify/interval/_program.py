@@ -5,6 +5,7 @@ operations are computed once, so that equal values are one object.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,8 +57,7 @@ JUMPS: dict[str, Callable[..., Interval]] = {
 ALIASES = frozenset({"stop_gradient", "copy", "copy_p", "optimization_barrier"})
 
 
-def _extreme(name):
-    sign = 1 if name == "argmax" else -1
+def _extreme(sign):
     return lambda mark, p, a: choices.extreme(
         mark, a, p["axes"][0], sign, p["index_dtype"]
     )
@@ -96,8 +96,8 @@ WITH_PARAMETERS: dict[str, Callable[..., Any]] = {
     "reduce_or": _ends(np.any),
     "reduce_prod": _product,
     "dot_general": lambda mark, p, a, b: arithmetic.dot(a, b, p["dimension_numbers"]),
-    "argmax": _extreme("argmax"),
-    "argmin": _extreme("argmin"),
+    "argmax": _extreme(1),
+    "argmin": _extreme(-1),
     "top_k": lambda mark, p, a: choices.largest(mark, a, p["k"], np.int32),
     "sort": lambda mark, p, a: choices.ordered(a, p["dimension"]),
     "iota": _iota,
@@ -169,12 +169,11 @@ class Program:
         with np.errstate(all="ignore"):
             for op in self._operations:
                 xs = [values[k] for k in op.inputs]
-                known = ~np.any(
-                    [x.infinite | np.zeros(batch, bool) for x in xs], axis=0
-                )
                 for place, found in zip(op.outputs, op(mark, *xs), strict=True):
                     values[place] = found
-                    mark(found.infinite & known)  # a pole: f is not smooth there
+                    lost = found.infinite
+                    if np.any(lost):  # of finite values: a pole, f is not smooth there
+                        mark(functools.reduce(lambda m, x: m & ~x.infinite, xs, lost))
         found = [values[k] for k in self.outputs]
         return jax.tree.unflatten(self.structure, found), marked
 
