@@ -326,6 +326,12 @@ MUTATIONS = [
     ),
     Mutation(
         "report/_outcome.py",
+        "hold=sum(bool(c.holds) for c in claims)",
+        "hold=len(claims)",
+        "test_report.py::test_summary_is_good_only_if_everything_is",
+    ),
+    Mutation(
+        "report/_outcome.py",
         "rejected=sum(bool(c.holds) for c in controls)",
         "rejected=len(controls)",
         "test_report.py::test_summary_is_good_only_if_everything_is",

@@ -323,6 +323,10 @@ def test_summary_is_good_only_if_everything_is():
     assert not report.Summary.of(outcomes()).good
     silent = report.Outcome("one", "finished", claims=claims()[3:])
     assert not report.Summary.of([good, silent]).good
+    failing = report.Outcome("one", "finished", claims=claims()[:2])
+    assert not report.Summary.of([good, failing]).good
+    found = report.Summary.of([good, *outcomes()])
+    assert (found.hold, found.claims, found.rejected, found.controls) == (2, 3, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def faults(run: Run, step: Step, again, by_shard) -> dict:
     everywhere = jax.device_put(run.start, NamedSharding(run.mesh, P()))
     return {
         "own": max(in_slacks(own.terms, row, slack).values()),
-        "own verdict": verdict(own, "control: each device has sums of its own"),
+        "own verdict": verdict(own, "sums of one device alone: wrong, yet closed"),
         "summed": max(in_slacks(summed, row, slack).values()),
         "idle": verdict(again(broken)[0], "control: one device did not take part"),
         "replicated": astray(everywhere, run.where),
