@@ -113,12 +113,14 @@ def check_params(x: PyTree, name: str = "params") -> None:
         dtype = getattr(leaf, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             given = dtype if dtype is not None else type(leaf).__name__
-            raise TypeError(f"{where}: given {given}; real floating arrays accepted.")
+            raise TypeError(
+                f"{where}: given {given}; accepted are real floating arrays."
+            )
         if is_concrete(leaf):
             with jax.ensure_compile_time_eval():
                 finite = bool(_all_finite(leaf))
             if not finite:
-                raise ValueError(f"{where}: given NaN or infinity; finite accepted.")
+                raise ValueError(f"{where}: given NaN or infinity; accepted is finite.")
 
 
 @jax.jit
@@ -156,4 +158,4 @@ def check_scalar(value, name: str) -> None:
     given = jax.tree.map(lambda v: f"{jnp.result_type(v)}{list(jnp.shape(v))}", value)
     scalar = jax.tree.structure(value) == jax.tree.structure(0) and not jnp.shape(value)
     if not scalar or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-        raise ValueError(f"{name}: given {given}; one real scalar accepted.")
+        raise ValueError(f"{name}: given {given}; accepted is one real scalar.")

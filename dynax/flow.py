@@ -280,7 +280,9 @@ def as_flow(
         an energy that does not exist is absent by type.
     """
     if not callable(f):
-        raise TypeError(f"f: given {type(f).__name__}; a function x → loss accepted.")
+        raise TypeError(
+            f"f: given {type(f).__name__}; accepted is a function x → loss."
+        )
     if isinstance(opt, AbstractLyapunovOptimizer):
         return LyapunovFlow(opt, f, lr)
     return Flow(opt, f, lr)

@@ -76,8 +76,8 @@ def lion(
     """
     if mu_dtype is not None and every:
         raise ValueError(
-            f"mu_dtype: given {mu_dtype!r} with every={every}; optax then rounds b2, "
-            "and no balance holds. Accepted is every=0, or "
+            f"mu_dtype: given {mu_dtype!r} with every={every}, for which optax rounds "
+            "b2, so that no balance holds; accepted is every=0, or "
             "dx.as_optax(dx.LionKappa(momentum_dtype=…), …, every=…)."
         )
     tx = optax.lion(learning_rate, b1, b2, mu_dtype, weight_decay, mask)

@@ -1,5 +1,9 @@
 """Parameters are checked by one rule, and every error has one style."""
 
+import ast
+import pathlib
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,3 +60,49 @@ def test_the_error_names_argument_value_and_what_is_accepted():
         check_parameter("q", 3, lambda q: q < 2, "q < 2")
     with pytest.raises(ValueError, match="^mode: given 'slow'; accepted is 'fast'.$"):
         require(False, "mode", "slow", "'fast'")
+
+
+def said(node):
+    """The text of a message in the source, with what it is filled with in braces."""
+    match node:
+        case ast.Constant():
+            return str(node.value)
+        case ast.JoinedStr():
+            return "".join(map(said, node.values))
+        case ast.BinOp():
+            return said(node.left) + said(node.right)
+        case ast.FormattedValue():
+            return "{" + ast.unparse(node.value) + "}"
+    return None
+
+
+def messages(source):
+    """(line, text) of each ValueError and TypeError that a module raises."""
+    raised = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Raise))
+    for node in raised:
+        match node.exc:
+            case ast.Call(ast.Name("ValueError" | "TypeError"), [given, *_]):
+                if text := said(given):
+                    yield node.lineno, text
+
+
+STYLE = r"[^:]+: (none given|given|{given}) [^;]+;.* accepted\b.* (is|are) .*\.(\)\.)?"
+# what these raise is completed, or caught, by their callers
+INNER = ("dynax/cli", "dynax/sweep/parse.py", "dynax/sweep/store.py")
+
+
+def test_every_error_says_what_was_given_and_what_is_accepted():
+    root = pathlib.Path(__file__).parents[1]
+    for path in (root / "dynax").rglob("*.py"):
+        name = path.relative_to(root).as_posix()
+        for line, text in messages(path.read_text("utf-8")):
+            inner = name.startswith(INNER)
+            assert inner or re.fullmatch(STYLE, text), f"{name}:{line}: {text}"
+
+
+def test_control_an_error_of_another_style_is_noticed():
+    source = 'def f(x):\n    raise ValueError(f"x: {x} is too large; 3 is best")\n'
+    ((line, text),) = messages(source)
+    assert line == 2 and text == "x: {x} is too large; 3 is best"
+    assert not re.fullmatch(STYLE, text)
+    assert re.fullmatch(STYLE, "x: given {x}; accepted is x < 3.")

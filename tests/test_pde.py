@@ -426,8 +426,8 @@ class Square(pde.AbstractPDE):
         ("x: given shape \\(\\)", lambda: residual(x=jnp.asarray(0.1))),
         ("x: given shape \\(5, 1\\)", lambda: residual(x=jnp.ones((5, 1)))),
         ("x: given shape \\(2,\\)", lambda: residual(x=jnp.ones(2))),
-        ("equation: Square gives shape \\(\\)", lambda: square(())),
-        ("equation: Square gives shape \\(2, 3\\)", lambda: square((2, 3))),
+        ("equation: given shape \\(\\) by Square", lambda: square(())),
+        ("equation: given shape \\(2, 3\\) by Square", lambda: square((2, 3))),
         ("times, points: given 1, 5", lambda: sample(1, 5)),
         ("times, points: given 2, 0", lambda: sample(2, 0)),
         ("diffusion: given -1", lambda: pde.Heat(diffusion=-1.0)),
@@ -465,7 +465,7 @@ def test_an_equation_says_what_it_needs():
         def initial(self, x):
             return jnp.ones(1)
 
-    with pytest.raises(TypeError, match="horizon: not given by Silent"):
+    with pytest.raises(TypeError, match="horizon: none given by Silent"):
         Silent()
 
 

@@ -878,7 +878,7 @@ def test_outputs_of_all_kinds():
         ({"time_limit": float("nan")}, "time_limit: given nan; accepted"),
         ({"run": 3}, "run: given int; accepted is a function"),
         ({"space": {"z": [1]}}, "space: given z, which run does not take; accepted"),
-        ({"space": {"seed": [1]}}, "space: x is not given, and run has no default"),
+        ({"space": {"seed": [1]}}, "space: none given for x, for which run has no"),
         ({"seed": 0.5}, "seed: given 0.5; accepted is an integer"),
         ({"time_limit": 3}, "time_limit: given with what cannot be sent .*; accepted"),
         (

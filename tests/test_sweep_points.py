@@ -299,7 +299,7 @@ REFUSED = [
     (
         lambda: Space({"x": [1], "t": Table({"x": [2]})}),
         ValueError,
-        r"x of the dimension t is also given elsewhere; accepted is each argument once",
+        r"x of the dimension t elsewhere too; accepted is each argument once",
     ),
     (
         lambda: Space({"s": Table({"x": [1]}), "t": Table({"x": [2]})}),

@@ -125,9 +125,9 @@ def _problem(system, given, decrease, time, excluding) -> Problem:
     middle = region.lower[:, None] + width / 2
     if not all(np.all(np.isfinite(e.lo)) for e in bounded.at(middle)):
         raise ValueError(
-            f"V or {terms.left}: not a number in the middle of the box, at "
-            f"{np.round(middle[:, 0], 6)}; accepted is a box about states where it is "
-            "defined."
+            f"lower, upper: given a box whose middle is {np.round(middle[:, 0], 6)}, "
+            f"where V or {terms.left} is not a number; accepted is one about states "
+            "where both are defined."
         )
     kept = (lambda z: (restore(z[:n]), z[n])) if moving else restore
     below = 0.0
@@ -191,8 +191,8 @@ def _like(system, lower):
         if ravel_pytree(y)[0].size == n and value.shape == ():
             return y
     raise ValueError(
-        f"lower: given {n} numbers; no x of 1 to {n} entries has that many states in "
-        "all. Accepted is a vector with one entry a state, or a tree like (x, state)."
+        f"lower: given {n} numbers, as many as x and its state never have together; "
+        "accepted is a vector with one entry a state, or a tree like (x, state)."
     )
 
 

@@ -176,8 +176,8 @@ def linear_step(opt: AbstractOptimizer, lr: float) -> tuple[np.ndarray, np.ndarr
     if not miss <= LINEAR:
         raise ValueError(
             f"opt: given {type(opt).__name__}, whose update is not linear in (x, "
-            f"state, gradient): it misses by {float(miss):.2g} of its size. "
-            "Accepted is a linear method with constant coefficients."
+            f"state, gradient): it misses by {float(miss):.2g} of its size; "
+            "accepted is a linear method with constant coefficients."
         )
     return np.asarray(matrix[:, :n]), np.asarray(matrix[:, n])
 

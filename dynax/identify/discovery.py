@@ -93,7 +93,7 @@ def identify(library: Library, z, h, *, noise: float, key, draws=100) -> Discove
             f"k = {len(library.quantities)} the quantities of the library."
         )
     if not (jnp.all(jnp.isfinite(z)) and jnp.all(jnp.isfinite(h))):
-        raise ValueError("z, h: given NaN or infinity; finite accepted.")
+        raise ValueError("z, h: given NaN or infinity; accepted are finite numbers.")
     if not 0 < noise < 1:
         raise ValueError(f"noise: given {noise}; accepted is a number in (0, 1).")
     found = jax.device_get(_regress(library(z), h, noise, key, draws))

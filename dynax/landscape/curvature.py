@@ -113,7 +113,7 @@ def trace(
         diagonal = jax.lax.map(entry, jnp.arange(flat.size), batch_size=64)
         return Estimate(jnp.sum(diagonal), jnp.zeros((), flat.dtype))
     if samples < 2:
-        raise ValueError(f"samples: given {samples}; at least 2 accepted.")
+        raise ValueError(f"samples: given {samples}; accepted is at least 2.")
     stochtrace = _matfree().stochtrace
     sampler = stochtrace.sampler_signs(flat, num=samples)
     estimate = stochtrace.estimator_monte_carlo_mean_and_sem(
@@ -125,7 +125,7 @@ def trace(
 def _largest(matvec, like: Array, key, matvecs: int) -> tuple[Array, Array, Array]:
     """(θ, v, ‖Av − θv‖) of the largest Ritz value; `like` gives n and the dtype."""
     if matvecs < 1:
-        raise ValueError(f"matvecs: given {matvecs}; at least 1 accepted.")
+        raise ValueError(f"matvecs: given {matvecs}; accepted is at least 1.")
     matvecs = min(matvecs, like.size)
     start = jax.random.normal(key, like.shape, like.dtype)
     lanczos = _matfree().decomp.tridiag_sym(

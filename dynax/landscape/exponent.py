@@ -88,10 +88,12 @@ def largest_exponent(
     """
     for name, given, least in (("steps", steps, 1), ("discard", discard, 0)):
         if given < least:
-            raise ValueError(f"{name}: given {given}; at least {least} accepted.")
+            raise ValueError(f"{name}: given {given}; accepted is at least {least}.")
     moving, _ = eqx.partition(starts, eqx.is_inexact_array)
     if not tree.leaves(moving):
-        raise ValueError("starts: given no floating-point array; at least one needed.")
+        raise ValueError(
+            "starts: given no floating-point array; accepted is at least one."
+        )
     shapes = [jnp.shape(a) for a in tree.leaves(starts)]
     if len({s[:1] for s in shapes}) > 1 or () in shapes:
         raise ValueError(

@@ -39,7 +39,7 @@ def mixture(n: int, batch: ScalarLike) -> ScalarLike:
     p = (n−B)/(B(n−1)): SGD has the threshold of single samples with probability p,
     full batches with 1 − p; p = 0 of one sample. B from 1 to n, checked if known."""
     if tree.is_concrete(batch) and not bool(1 <= batch <= n):
-        raise ValueError(f"batch: given {batch}; from 1 to n = {n} accepted.")
+        raise ValueError(f"batch: given {batch}; accepted is 1 to n = {n}.")
     return (n - batch) / (batch * max(n - 1, 1))
 
 

@@ -87,7 +87,7 @@ def traction(mesh: Mesh, on: ArrayLike, pull: ArrayLike) -> Float[Array, "n d"]:
     sides, seen = np.unique(np.sort(np.concatenate(sides)), axis=0, return_counts=True)
     faces = sides[(seen == 1) & on[sides].all(1)]
     if not len(faces):
-        raise ValueError("on: given nodes of no face of the surface; one is needed.")
+        raise ValueError("on: given no face of the surface; accepted are nodes of one.")
     edges = nodes[faces[:, 1:]] - nodes[faces[:, :1]]
     gram = edges @ np.swapaxes(edges, 1, 2)
     area = np.sqrt(np.linalg.det(gram)) / math.factorial(d - 1)

@@ -39,8 +39,8 @@ class WithDissipation(eqx.Module):
     def __check_init__(self):
         if not isinstance(self.flow, LyapunovFlow):
             raise TypeError(
-                f"flow: given {type(self.flow).__name__}; a LyapunovFlow accepted "
-                "(as_flow of an optimizer that has an energy)."
+                f"flow: given {type(self.flow).__name__}; accepted is a LyapunovFlow, "
+                "which as_flow makes of an optimizer that has an energy."
             )
 
     def init(self, x: Params):

@@ -53,7 +53,7 @@ def as_optax(
     """
     if not isinstance(opt, AbstractOptimizer):
         raise TypeError(
-            f"opt: given {type(opt).__name__}; a dynax.AbstractOptimizer accepted."
+            f"opt: given {type(opt).__name__}; accepted is a dynax.AbstractOptimizer."
         )
 
     def init(params):
@@ -63,7 +63,9 @@ def as_optax(
         del extra
         grads = updates
         if params is None:
-            raise ValueError("params: missing; update(grads, state, params) accepted.")
+            raise ValueError(
+                "params: given None; accepted is update(grads, state, params)."
+            )
         tree.check_match(params, grads, "params", "grads")
         delta, inner = opt.update(
             params, state.state, grads, _rate(learning_rate, state.count)
@@ -110,7 +112,7 @@ def audit(
             scalar, or gradients that differ from the parameters in structure.
     """
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ValueError(f"every: given {every!r}; an integer ≥ 1 accepted.")
+        raise ValueError(f"every: given {every!r}; accepted is an integer ≥ 1.")
     tx = optax.with_extra_args_support(tx)
 
     def row(count, params, before, grads, updates, after, value, value_fn):
@@ -147,12 +149,14 @@ def audit(
     def update(updates, state, params=None, *, value=None, value_fn=None, **extra):
         grads = updates
         if params is None:
-            raise ValueError("params: missing; update(grads, state, params) accepted.")
+            raise ValueError(
+                "params: given None; accepted is update(grads, state, params)."
+            )
         for name, given in (("value", value), ("value_fn", value_fn)):
             if given is None:
                 raise ValueError(
-                    f"{name}: missing; the ledger needs update(grads, state, params, "
-                    "value=f(params), value_fn=f), f the loss on the same batch."
+                    f"{name}: given None; accepted is update(grads, state, params, "
+                    "value=f(params), value_fn=f) with f the loss on the same batch."
                 )
         tree.check_scalar(value, "value")
         tree.check_match(params, grads, "params", "grads")
@@ -194,10 +198,10 @@ def _loss(value_fn: Callable, x: Params):
         inside = any(map(masked, jax.tree.leaves(x, is_leaf=masked)))
         given = "masked parts of a tree" if inside else f"{jax.tree.structure(x)}"
         raise ValueError(
-            f"value_fn: raised an error on the parameters that are audited, {given}; "
-            "accepted is a loss of these. Inside optax.masked, partition or flatten "
-            "they are not the whole tree that the loss takes: audit outside, as "
-            "dx.audit(optax.partition(…), dx.Partition(…), …)."
+            f"value_fn: given {given}, on which it raised an error; accepted is a loss "
+            "of the parameters that are audited. Inside optax.masked, partition or "
+            "flatten these are not the whole tree that the loss takes: audit outside, "
+            "as dx.audit(optax.partition(…), dx.Partition(…), …)."
         ) from error
 
 

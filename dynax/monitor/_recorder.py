@@ -58,7 +58,9 @@ class Recorder:
     def ledger(self) -> Ledger:
         """All rows so far, stacked along time."""
         if not self._rows:
-            raise ValueError("ledger: no row was added; call add(state) in the loop.")
+            raise ValueError(
+                "ledger: given no row; accepted is one or more, by add(state)."
+            )
         return jax.tree.map(lambda *rows: np.concatenate(rows), *self._rows)
 
     def __len__(self) -> int:

@@ -59,11 +59,14 @@ def scan_steps(
     The arguments are those of `iterate`.
     """
     if (steps is None) == (batches is None):
-        raise ValueError("steps, batches: exactly one of the two accepted.")
+        raise ValueError(
+            f"steps, batches: given {'neither' if steps is None else 'both'}; accepted "
+            "is one of the two."
+        )
     length = steps if steps is not None else tree.leaves(batches)[0].shape[0]
     if every < 1 or length % every:
         raise ValueError(
-            f"every: given {every}; a divisor of the {length} steps accepted."
+            f"every: given {every}; accepted is a divisor of the {length} steps."
         )
     first = () if batches is None else (tree.map(lambda a: a[0], batches),)
     out = jax.eval_shape(f, x, *first)

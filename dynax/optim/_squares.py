@@ -29,7 +29,8 @@ class SquaresState(NamedTuple):
             if v is not None:
                 return cls(v)
         raise ValueError(
-            "state: no `nu` or `sum_of_squares` in it; accepted: of RMSprop, AdaGrad."
+            "state: given one without `nu` and `sum_of_squares`; accepted is that of "
+            "RMSprop or AdaGrad."
         )
 
 

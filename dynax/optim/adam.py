@@ -117,7 +117,9 @@ class Adam(
         """The averages in a state of optax.adam, as `audit(…, read=…)` needs them."""
         adam = optax.tree.get(state, "ScaleByAdamState")
         if adam is None:
-            raise ValueError("state: no ScaleByAdamState in it; accepted: of Adam.")
+            raise ValueError(
+                "state: given one without averages; accepted is that of Adam."
+            )
         count = jnp.asarray(adam.count, float)
 
         def weight(beta):

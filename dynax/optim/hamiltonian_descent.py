@@ -66,7 +66,7 @@ class HamiltonianDescent(AbstractBalancedOptimizer, AbstractRatedFlow):
         check_parameter("alpha", self.alpha, lambda a: (a > 0) & (a <= 1), "0 < α ≤ 1")
         if self.scheme not in ("first", "second"):
             raise ValueError(
-                f"scheme: given {self.scheme!r}; 'first' or 'second' accepted."
+                f"scheme: given {self.scheme!r}; accepted is 'first' or 'second'."
             )
 
     def init(self, x):

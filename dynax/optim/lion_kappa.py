@@ -32,7 +32,7 @@ class LionState(NamedTuple):
         """The momentum inside an optax state: m = −`mu`."""
         mu = optax.tree.get(state, "mu")
         if mu is None:
-            raise ValueError("state: no `mu` in it; accepted: of Lion, Muon.")
+            raise ValueError("state: given one without `mu`; accepted is that of Lion.")
         return cls(tree.map(jnp.negative, mu))
 
 

@@ -24,7 +24,9 @@ class MomentumState(NamedTuple):
         """The `trace` inside an optax state."""
         m = optax.tree.get(state, "trace")
         if m is None:
-            raise ValueError("state: no `trace` in it; accepted: of sgd with momentum.")
+            raise ValueError(
+                "state: given one without `trace`; accepted is that of sgd."
+            )
         return cls(m)
 
 

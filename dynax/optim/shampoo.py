@@ -83,7 +83,9 @@ class Shampoo(AbstractBalancedOptimizer, AbstractRefinableOptimizer):
         for name in ("interval", "longest"):
             given = getattr(self, name)
             if not isinstance(given, int) or given < 1:
-                raise ValueError(f"{name}: given {given!r}; an integer ≥ 1 accepted.")
+                raise ValueError(
+                    f"{name}: given {given!r}; accepted is an integer ≥ 1."
+                )
 
     def refined(self, lr, finer) -> "Shampoo":
         del lr, finer

@@ -101,7 +101,7 @@ class AbstractPDE(eqx.Module):
         missing = sorted({"needs", "horizon"} - {*dir(self)})
         if missing:
             raise TypeError(
-                f"{', '.join(missing)}: not given by {type(self).__name__}; accepted "
+                f"{', '.join(missing)}: none given by {type(self).__name__}; accepted "
                 'is needs = "u t xx", what `equation` reads, and horizon = 1.0.'
             )
         if self.lower and self.boundary not in ("periodic", "zero", None):
@@ -160,8 +160,8 @@ class AbstractPDE(eqx.Module):
         r = self.equation(t, x, Derivatives(d))
         if jnp.ndim(r) != 1:
             raise ValueError(
-                f"equation: {name} gives shape {jnp.shape(r)} at one point; accepted "
-                "is (r,), one number per residual."
+                f"equation: given shape {jnp.shape(r)} by {name} at one point; "
+                "accepted is (r,), one number per residual."
             )
         return r
 

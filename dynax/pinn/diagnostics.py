@@ -97,7 +97,10 @@ def error_growth(u: Callable, reference: Reference, edges) -> np.ndarray:
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         inside = (reference.t >= a) & (reference.t <= b)
         if not inside.any():
-            raise ValueError(f"reference: no time saved in [{a}, {b}].")
+            raise ValueError(
+                f"reference: given no time in [{a}, {b}]; accepted is one or more in "
+                "each window."
+            )
         part = reference._replace(t=reference.t[inside], u=reference.u[inside])
         errors.append(relative_l2(u, part).overall)
     return np.asarray(errors)

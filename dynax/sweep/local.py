@@ -226,7 +226,7 @@ def make_job(
         missing = parameter.default is parameter.empty and name not in names
         if plain and missing and name != "key":
             raise ValueError(
-                f"space: {name} is not given, and run has no default for it; accepted "
+                f"space: none given for {name}, for which run has no default; accepted "
                 f"is a space with {name} in it."
             )
     function: Any = run

@@ -272,8 +272,8 @@ class Space:
             twice = seen & set(names) | {n for n in names if n in made and n != dim}
             if twice:
                 raise ValueError(
-                    f"space: {', '.join(sorted(twice))} of the dimension {dim} is also "
-                    "given elsewhere; accepted is each argument once."
+                    f"space: given {', '.join(sorted(twice))} of the dimension {dim} "
+                    "elsewhere too; accepted is each argument once."
                 )
             seen |= set(names)
 

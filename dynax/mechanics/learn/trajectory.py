@@ -87,7 +87,9 @@ def write(path: str | os.PathLike, trajectory: Trajectory) -> None:
     """
     path = pathlib.Path(path)
     if path.exists():
-        raise FileExistsError(f"path: given {path}; accepted is one not there yet.")
+        raise FileExistsError(
+            f"path: given {path}; accepted is the path of a new file."
+        )
     arrays: dict[str, Any] = {
         name: np.asarray(a)
         for name, a in trajectory.y._asdict().items()
@@ -132,7 +134,7 @@ def read(path: str | os.PathLike, alpha: Any = ()) -> Trajectory:
     missing = [k for k in UNITS if k in found and k not in units]
     if wrong or missing:
         raise ValueError(
-            f"units: given {units} in {path}; accepted are, of all arrays, {UNITS}."
+            f"units: given {units} in {path}; accepted are {UNITS} for all arrays."
         )
     shape = jax.tree.structure(alpha)
     inner = [jnp.asarray(found[f"alpha{i}"]) for i in range(shape.num_leaves)]
