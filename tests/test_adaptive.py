@@ -560,7 +560,7 @@ def test_no_certificate_of_adamw():
         (lambda: dx.RMSprop(1.5), "beta: given 1.5"),
         (lambda: dx.AdaGrad(initial=-1.0), "initial: given -1.0"),
         (lambda: dx.Shampoo(1.1), "beta: given 1.1"),
-        (lambda: dx.Shampoo(interval=0), "interval: given 0; an integer"),
+        (lambda: dx.Shampoo(interval=0), "interval: given 0; accepted is an integer"),
         (lambda: dx.SOAP(interval=0), "interval: given 0"),
         (lambda: dx.SOAP(beta3=1.0), "beta3: given 1.0"),
         (lambda: dx.ScheduleFree(1.5), "beta: given 1.5; accepted is 0 ≤ beta ≤ 1"),
@@ -578,5 +578,5 @@ def test_bad_input():
         dx.AdamW(decay_mask={"w": True}).init(x)
     with pytest.raises(ValueError, match="state: given one without averages"):
         dx.Adam().from_optax(optax.sgd(LR).init(x))
-    with pytest.raises(ValueError, match="state: no `nu`"):
+    with pytest.raises(ValueError, match="state: given one without `nu`"):
         dx.SquaresState.from_optax(optax.sgd(LR).init(x))

@@ -570,7 +570,7 @@ def test_momentum_reads_optax():
         delta, s = audit.update(jax.grad(f)(p), s, p, value=f(p), value_fn=f)
         p = optax.apply_updates(p, delta)
     assert dx.verdict(s.tally, "optax.sgd").status == "holds"
-    with pytest.raises(ValueError, match="state: no `trace`"):
+    with pytest.raises(ValueError, match="state: given one without `trace`"):
         dx.MomentumState.from_optax(optax.sgd(0.1).init(x))
 
 

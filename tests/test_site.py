@@ -93,6 +93,39 @@ def test_every_tutorial_has_a_picture():
         assert "](../images/" in prose(page), page.name
 
 
+MOST = 30  # words of a sentence; a colon or semicolon ends one, a formula is a word
+
+
+def sentences(text):
+    """The sentences of a page: without headings, tables, indented blocks and code."""
+    text = re.sub(r"^( {4,}(?![-*\d])|\||#|<!--).*$", "", text, flags=re.M)
+    text = re.sub(r"^\s*([-*]|\d+\.) ", "\n\n", text, flags=re.M)  # an item of a list
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)|<[^>]+>", "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"`[^`]*`", "CODE", text)
+    end = r"(?<=[.?!])[)\"*]*\s+(?=[\"(*]*[^a-z\d])|(?<=[:;])\s"
+    for paragraph in re.split(r"\n\s*\n", text):
+        yield from re.split(end, " ".join(paragraph.split()))
+
+
+def too_long(text):
+    count = lambda sentence: sum(bool(re.search(r"\w", w)) for w in sentence.split())
+    return [s for s in sentences(text) if count(s) > MOST]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_sentences_are_short(page):
+    if page.name != "results.md":  # its sentences are the claims
+        assert too_long(prose(page)) == []
+
+
+def test_control_a_long_sentence_is_found():
+    fine = "word " * MOST
+    assert too_long(f"# {fine * 2}\n\n{fine}end:\n\n- {fine}\n\n| {fine * 2}|\n") == [
+        f"{fine}end:"
+    ]
+
+
 # -- notebooks
 
 
