@@ -14,6 +14,8 @@ import jax
 import pytest
 
 import dynax
+from dynax.cli._record import headlines, page, read
+from scripts.badges import FOLDER, badges
 from tests.sweeping import Child
 
 
@@ -95,6 +97,27 @@ def test_control_another_output_is_noticed():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_record():
+    folder, text = ROOT / "experiments", (ROOT / "README.md").read_text("utf-8")
+    record = read(folder)
+    assert headlines(text, record, folder) == text
+    found = re.search(r"✓ (\d+) \(quick\) \| ≥ 12", text)
+    assert found
+    wrong = text.replace(found[0], found[0].replace(found[1], "99"))
+    assert headlines(wrong, record, folder) == text  # the words stay, the number not
+    said = "methods certified in a box"
+    other = re.sub(r"(\[K1\]\(\S+\): ).*?( \| ✓)", rf"\1{said}\2", text)
+    assert said in other and headlines(other, record, folder) == other
+    results = ROOT / "docs" / "reference" / "results.md"
+    assert results.read_text("utf-8") == page(record, folder)
+
+
+def test_the_badges_say_what_the_package_says():
+    assert badges() == {p.name: p.read_text("utf-8") for p in FOLDER.iterdir()}
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"images/badges/(\w+\.svg)", text)) == set(badges())
 
 
 def test_every_optimizer_stands_in_its_page():

@@ -11,6 +11,7 @@ from dynax.report import Outcome, arrange, number
 
 BEGIN = re.compile(r"<!-- results:begin(?P<ids>[^>]*) -->")
 END = "<!-- results:end -->"
+WORDS = re.compile(r"^\| \[(\S+?)\]\([^)]*\): (.*) \| [✓✗] ", re.M)  # id, words
 SIZES = ("quick", "long", "full")
 RUN = "size", "machine", "versions", "commit", "date", "seconds", "claims"
 CLAIM = "experiment", "id", "control", "statement", "threshold", "measured", "spread"
@@ -141,26 +142,26 @@ def page(record, folder: pathlib.Path) -> str:
 
 def headlines(text: str, record, folder: pathlib.Path) -> str | None:
     """The README with its results renewed: those whose ids its mark names, and, by
-    themselves, those that fail. None where it has no mark."""
+    themselves, those that fail. A row that is there keeps its words; its numbers are
+    those of the record. None where the README has no mark."""
     begin = BEGIN.search(text)
     if begin is None or END not in text[begin.end() :]:
         return None
+    old, _, rest = text[begin.end() :].partition(END)
+    words = dict(WORDS.findall(old))
     ids, all_rows = begin["ids"].split(), rows(record, folder)
     chosen = [r for i in ids for r in all_rows if r.claim["id"] == i][: 2 * len(ids)]
     last = {r.claim["id"]: r for r in chosen}  # the largest size that was run
     failing = [r for r in all_rows if r.fails]
     lines = ["| Claim | Measured | Asked |", "|---|---|---|"]
     for row in [*last.values(), *failing]:
-        size, (claim, _) = [*row.found.items()][-1]
-        if row.fails:
-            size, (claim, _) = next(
-                (s, c) for s, c in row.found.items() if not c[0]["holds"]
-            )
-        mark = "✓" if claim["holds"] else "✗"
-        what = f"{_link(row, 'experiments')}: {claim['statement']}"
-        cells = [what, f"{mark} {_value(claim)} ({size})", claim["threshold"]]
-        lines.append("| " + " | ".join(map(_escape, cells)) + " |")
-    rest = text[begin.end() :].partition(END)[2]
+        found = [(size, claim) for size, (claim, _) in row.found.items()]
+        seen = found if row.fails else found[-1:]
+        claim = row.claim
+        said = words.get(claim["id"]) or _escape(claim["statement"])
+        what = f"{_link(row, 'experiments')}: {said}"
+        measured = ", ".join(_brief(c, size) for size, c in seen)
+        lines.append(f"| {what} | {measured} | {_escape(claim['threshold'])} |")
     table = "\n".join(lines)
     return f"{text[: begin.end()]}\n\n{table}\n\n{END}{rest}"
 
@@ -206,9 +207,16 @@ def _cell(claim, note: int) -> str:
     return f"{mark} {_value(claim)} [{note}]"
 
 
+def _brief(claim, size: str) -> str:
+    return f"{'✓' if claim['holds'] else '✗'} {_measured(claim)} ({size})"
+
+
+def _measured(claim) -> str:
+    return "not a number" if (m := claim["measured"]) is None else number(m)
+
+
 def _value(claim) -> str:
-    measured = claim["measured"]
-    value = "not a number" if measured is None else number(measured)
+    value = _measured(claim)
     if claim["spread"] and None not in claim["spread"]:
         value += " ({} … {})".format(*map(number, claim["spread"]))
     return value
