@@ -258,12 +258,13 @@ def figures(results) -> dict:
         for j, color in enumerate(colors):
             axis.plot(ts, found[:, j], color=color, lw=3, alpha=0.4)
             axis.plot(ts, curve[:, j], color=color, lw=1)
-            axis.text(HORIZON, found[-1, j] - 0.25, f"s = {STRENGTHS[j]:g}", ha="right")
-        axis.set(xlabel="time", title=f"{depth} layers: every mode is a step")
+            named = f"s = {STRENGTHS[j]:g}"  # the singular value of the mode
+            axis.text(HORIZON, found[-1, j] + 0.1, named, ha="right", color=color)
+        axis.set(xlabel="time", title=f"{depth} layers: each mode is a step")
     axes[0, 0].plot([], [], color=colors[0], lw=1, label="theory")
     axes[0, 0].plot([], [], color=colors[0], lw=3, alpha=0.4, label="descent")
     axes[0, 0].set_ylabel("strength u of the mode")
-    axes[0, 0].set_ylim(-0.9, None)
+    axes[0, 0].set_ylim(-0.3, 1.15 * max(STRENGTHS))
     legend_below(axes[0, 0])
     both, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
