@@ -1,7 +1,7 @@
 """What mkdocs is told beyond mkdocs.yml: pages made from the source, and docstrings.
 
 - Each public package gets a page of its API, from the names that its `__init__`
-  re-exports (`from … import Name as Name`). No package needs an `__all__`.
+  re-exports: `from … import Name as Name`, or those in `__all__`.
 - A notebook becomes a page with the outputs and pictures that are kept in it.
 - A link to a file outside docs/ leads to a page that shows the file.
 - `Docstrings` makes what the docstrings say survive Markdown.
@@ -29,32 +29,49 @@ FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 # -- pages of the API
 
 
+# modules that users import by name: their packages re-export nothing of them
+MODULES = {
+    "dynax": "optax",
+    "dynax.landscape": "deep_linear generalization grokking opposing river_valley "
+    "thresholds",
+    "dynax.material": "kinematics",
+    "dynax.mechanics.mpm": "bodies",
+    "dynax.pinn": "balancing diagnostics inverse sampling several",
+}
+
+INNER = {"cli", "evolve", "interval", "launch"}  # packages that users do not import
+
+
 def exported(package: pathlib.Path) -> dict[str, str]:
     """The names that a package re-exports → the modules that it has them from."""
     tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
     imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    every = [
+        name
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        for name in ast.literal_eval(node.value)
+    ]
     here = ".".join(package.relative_to(ROOT).parts)
     found = {}
     for node in imports:
         module = f"{here}.{node.module}" if node.level else node.module or ""
-        found |= {a.name: module for a in node.names if a.name == a.asname}
+        names = [a.name for a in node.names if a.name in every or a.name == a.asname]
+        found |= dict.fromkeys(names, module)
     return {name: module for name, module in found.items() if name[0] != "_"}
 
 
 def packages(package: pathlib.Path, name: str):
-    """(dotted name, names on its page) of a package and of all that is public in it.
-
-    A module of which the package re-exports nothing has a page of its own.
-    """
+    """(dotted name, names on its page) of a package and of all that is public in it."""
     names = exported(package)
     yield name, {n: module for n, module in names.items() if module != name}
     for path in sorted(package.iterdir()):
-        inside, known = f"{name}.{path.stem}", set(names.values()) - {name}
-        if path.stem.startswith("_") or path.stem == "cli":
+        inside = f"{name}.{path.stem}"
+        if path.stem.startswith("_") or path.stem in INNER:
             continue
         if (path / "__init__.py").exists():
             yield from packages(path, inside)
-        elif path.suffix == ".py" and inside not in known:
+        elif path.stem in MODULES.get(name, "").split():
             yield inside, None
 
 

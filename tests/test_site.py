@@ -234,10 +234,26 @@ def test_every_public_package_has_a_page():
     packages = {p.parent for p in (ROOT / "dynax").rglob("__init__.py")}
     for package in packages:
         name = ".".join(package.relative_to(ROOT).parts)
-        if "cli" not in name:
-            assert f"reference/api/{name}.md" in pages
+        inner = load_hooks().INNER & {*name.split(".")}
+        assert (f"reference/api/{name}.md" in pages) != bool(inner)
     top = pages["reference/api/dynax.md"]
     assert "::: dynax.verify.verify\n" in top and "[`Adam`][dynax.optim.Adam]" in top
+    assert "::: dynax.certify.on_box\n" in pages["reference/api/dynax.certify.md"]
+
+
+@needs_docs
+def test_a_module_that_a_page_names_has_a_page():
+    pages = load_hooks().api()
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"\b([a-z]\w+)\.([a-z]\w+)\b", text))
+    for package, names in re.findall(r"from dynax\S*?(\w+) import ([\w, ]+)", text):
+        named |= {(package, name.split()[0]) for name in names.split(", ")}
+    for path in (ROOT / "dynax").rglob("[!_]*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if (path.parent.name, path.stem) in named:
+            own = f"reference/api/{module}.md" in pages
+            package = pages.get(f"reference/api/{module.rpartition('.')[0]}.md", "")
+            assert own or path.stem in package, module
 
 
 def test_the_gallery_is_small_and_says_what_is_seen():
