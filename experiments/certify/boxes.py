@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
 import dynax as dx
@@ -247,22 +248,21 @@ CLAIMS = [
 
 def figures(results) -> dict:
     found = results["boxes"]
-    figure, axes = new_figure(1, len(found), size=(8.4, 4.0))
+    figure, axes = new_figure(1, len(found), size=(7.6, 3.8), sharey=True)
     for axis, outcome in zip(np.ravel(axes), found.values(), strict=True):
         for (lo, hi), color in (
             (outcome.closed, COLORS["green"]),
             (outcome.open, COLORS["orange"]),
         ):
-            for k in range(lo.shape[1]):
-                width, height = hi[:, k] - lo[:, k]
-                corner = (lo[0, k], lo[1, k])
-                patch = Rectangle(corner, width, height, facecolor=color, alpha=0.5)
-                axis.add_patch(patch)
+            corners = zip(lo.T, *(hi - lo), strict=True)
+            boxes = [Rectangle(low, width, height) for low, width, height in corners]
+            style = {"facecolor": color, "alpha": 0.6, "edgecolor": "white", "lw": 0.2}
+            axis.add_collection(PatchCollection(boxes, **style))
         axis.set_xlim(LOWER[0], UPPER[0])
         axis.set_ylim(LOWER[1], UPPER[1])
-        axis.set_xlabel("x")
-        axis.set_ylabel("velocity")
-        axis.set_title(f"{outcome.boxes} boxes: {outcome.covered:.0%} certified")
+        axis.set_xlabel("position x")
+        axis.set_title(f"{outcome.boxes:,} boxes: {outcome.covered:.0%} certified")
+    np.ravel(axes)[0].set_ylabel("velocity")
     caption = (
         "Boxes of states of the heavy ball: certified (green) and still open (orange)."
     )
