@@ -170,14 +170,19 @@ def figures(results) -> dict:
     }
     colors = (COLORS[c] for c in ("blue", "vermilion", "green"))
     for (name, found), color in zip(results["curves"].items(), colors, strict=True):
-        axis.plot(kappas, -np.log(found), "o", color=color, label=f"{name}, found")
-        axis.plot(kappas, -np.log(theory[name]), color=color, label="printed rate")
+        axis.plot(kappas, -np.log(found), "o", color=color, label=f"{name}: found")
+        axis.plot(kappas, -np.log(theory[name]), color=color)
+    axis.plot([], [], color=COLORS["grey"], label="published")
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("condition number L/μ")
     axis.set_ylabel("−ln ρ, the rate a step")
     legend_below(axis)
-    return {"Rates found over all f of the class, and the printed ones.": figure}
+    caption = (
+        "Rates found for all f of a class (dots) meet the published ones (lines); that "
+        "of Nesterov's method is better."
+    )
+    return {caption: figure}
 
 
 STUDY = Study(
