@@ -58,6 +58,7 @@ OUTSIDE = {
     "landscape": f"{CORE} matfree",
     "certify": f"{CORE} scipy clarabel",
     "newton": f"{CORE} lineax optimistix",
+    "mechanics": f"{CORE} scipy",
     "pinn": f"{CORE} lineax optimistix",
     "sweep": "jax numpy scipy xarray optuna ray submitit",
     "checkpoint": "jax numpy equinox jaxtyping orbax",

@@ -115,11 +115,22 @@ class AbstractClassical(AbstractHyperelastic):
 class AbstractReturn(eqx.Module):
     """The plastic part of a law: where F_trial, beyond yield, returns to."""
 
-    accepts: ClassVar[type[AbstractLaw]] = AbstractLaw  # what it may be joined to
+    accepts: ClassVar[type | tuple[type, ...]] = AbstractLaw  # what it may be joined to
+
+    def check(self, elastic: AbstractLaw) -> None:
+        """Raise a ValueError where the numbers of `elastic` do not go with it."""
+        del elastic
+
+    def init(self, F: Matrix) -> Internal:
+        """Its own internal variables at rest, such as a hardening; () for none."""
+        del F
+        return ()
 
     @abc.abstractmethod
-    def project(self, F: Matrix, elastic: AbstractLaw) -> Matrix:
-        """F_trial → F; the elastic part of the law says what stress F means."""
+    def project(
+        self, F: Matrix, alpha: Internal, dt: ScalarLike, elastic: AbstractLaw
+    ) -> tuple[Matrix, Internal]:
+        """(F_trial, α) → (F, α) in dt; `elastic` says what stress F means."""
 
 
 class AbstractPlastic(AbstractLaw):
@@ -131,10 +142,13 @@ class AbstractPlastic(AbstractLaw):
     def __check_init__(self):
         accepts = self.plastic.accepts
         if not isinstance(self.elastic, accepts):
+            kinds = accepts if isinstance(accepts, tuple) else (accepts,)
             raise TypeError(
                 f"elastic: given {type(self.elastic).__name__}; accepted with "
-                f"{type(self.plastic).__name__} is {accepts.__name__}."
+                f"{type(self.plastic).__name__} is "
+                f"{' or '.join(kind.__name__ for kind in kinds)}."
             )
+        self.plastic.check(self.elastic)
 
 
 class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
@@ -143,10 +157,11 @@ class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
     F = FᵉFᵖ: energy and stress of Fᵉ, which a return map keeps within yield.
 
     F here is Fᵉ throughout. The heat of a step is ψ(F_trial) − ψ(F), which is ≥ 0 with
-    a `HenckyReturn`; of a return of your own, that is your claim.
+    the returns of this package; of a return of your own, that is your claim.
 
-    In the plane, α = (that of the elastic law, Fᵉ₃₃): F₃₃ = 1, of which a plastic part
-    is taken up by Fᵉ₃₃. Return and elastic law are given Fᵉ in three dimensions.
+    α = (that of the elastic law, that of the return), or () where both are (). In the
+    plane it has Fᵉ₃₃ as well: F₃₃ = 1, of which a plastic part is taken up by Fᵉ₃₃.
+    Return and elastic law are given Fᵉ in three dimensions.
 
     Args:
         elastic: a law with an energy.
@@ -165,32 +180,36 @@ class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
 
     def init(self, F):
         if len(F) == 3:
-            return self.elastic.init(F)
+            return _kept(*_both(self, F))
         third = jnp.ones((), F.dtype)
-        return self.elastic.init(spatial(F, third)), third
+        return *_both(self, spatial(F, third)), third
 
     def _spatial(self, F, alpha):
-        """Fᵉ in three dimensions, and α of the elastic law."""
+        """Fᵉ in three dimensions, α of the elastic law and of the return."""
         if len(F) == 3:
-            return F, alpha
-        inner, third = alpha if alpha else self.init(F)
-        return spatial(F, third), inner
+            return F, *(alpha or _both(self, F))
+        inner, own, third = alpha or self.init(F)
+        return spatial(F, third), inner, own
 
     def energy(self, F, alpha=()):
-        return self.elastic.energy(*self._spatial(F, alpha))
+        Fe, inner, _ = self._spatial(F, alpha)
+        return self.elastic.energy(Fe, inner)
 
     def kirchhoff(self, F, alpha=()):
         d = len(F)
-        return self.elastic.kirchhoff(*self._spatial(F, alpha))[:d, :d]
+        Fe, inner, _ = self._spatial(F, alpha)
+        return self.elastic.kirchhoff(Fe, inner)[:d, :d]
 
     def update(self, F, alpha, dt):
-        Fe, inner = self.elastic.update(*self._spatial(F, alpha), dt)
-        Fe = self.plastic.project(Fe, self.elastic)
-        return (Fe, inner) if len(F) == 3 else (Fe[:2, :2], (inner, Fe[2, 2]))
+        d = len(F)
+        Fe, inner, own = self._spatial(F, alpha)
+        Fe, inner = self.elastic.update(Fe, inner, dt)
+        Fe, own = self.plastic.project(Fe, own, dt, self.elastic)
+        return Fe[:d, :d], _kept(inner, own) if d == 3 else (inner, own, Fe[2, 2])
 
     def stiffness(self, F, alpha=()):
         if len(F) == 3:
-            return self.elastic.stiffness(F, alpha)
+            return self.elastic.stiffness(*self._spatial(F, alpha)[:2])
         return fastest(lambda F: self.kirchhoff(F, alpha), F)
 
 
@@ -204,17 +223,29 @@ class StressAndReturn(AbstractPlastic):
     plastic: AbstractReturn
 
     def init(self, F):
-        return self.elastic.init(F)
+        return _kept(*_both(self, F))
 
     def kirchhoff(self, F, alpha=()):
-        return self.elastic.kirchhoff(F, alpha)
+        return self.elastic.kirchhoff(F, (alpha or _both(self, F))[0])
 
     def update(self, F, alpha, dt):
-        F, alpha = self.elastic.update(F, alpha, dt)
-        return self.plastic.project(F, self.elastic), alpha
+        inner, own = alpha or _both(self, F)
+        F, inner = self.elastic.update(F, inner, dt)
+        F, own = self.plastic.project(F, own, dt, self.elastic)
+        return F, _kept(inner, own)
 
     def stiffness(self, F, alpha=()):
-        return self.elastic.stiffness(F, alpha)
+        return self.elastic.stiffness(F, (alpha or _both(self, F))[0])
+
+
+def _both(law, F):
+    """α at rest, of the elastic law and of the return."""
+    return law.elastic.init(F), law.plastic.init(F)
+
+
+def _kept(inner, own):
+    """α of the two; () where nothing is remembered."""
+    return (inner, own) if jax.tree.leaves((inner, own)) else ()
 
 
 def lame(young: ScalarLike, poisson: ScalarLike) -> tuple[Scalar, Scalar]:

@@ -80,6 +80,20 @@ def _(g, primals, tangents):
 
 
 @jax.custom_jvp
+def log_stretches(F: Matrices) -> Float[Array, "*batch d"]:
+    """ε of F = U diag(e^ε) Vᵀ, unsorted; small strains keep their digits."""
+    return _stretched(F)[0]
+
+
+@log_stretches.defjvp
+def _(primals, tangents):
+    eps, sigma, V, U = _stretched(*primals)
+    moved = matmul(matmul(transpose(U), *tangents), V)
+    along = [moved[..., i, i] / sigma[..., i] for i in range(eps.shape[-1])]
+    return eps, jnp.stack(along, -1)
+
+
+@jax.custom_jvp
 def singular_values(F: Matrices) -> Float[Array, "*batch d"]:
     """σ₁ ≥ … ≥ |σ_d|, the last with the sign of det F; to ε of σ₁, of F of any size."""
     return _frames(F)[1]
@@ -108,8 +122,9 @@ def _once(fn):
 
     def refuse(primals, tangents):
         raise NotImplementedError(
-            "singular_values and isotropic_function have first derivatives only: "
-            "differentiate a stress (`kirchhoff`) once, not an energy twice."
+            "singular_values, log_stretches and isotropic_function have first "
+            "derivatives only: differentiate a stress (`kirchhoff`) once, not an "
+            "energy twice."
         )
 
     fn.defjvp(refuse)

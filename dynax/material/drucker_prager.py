@@ -1,16 +1,18 @@
 """Drucker–Prager plasticity: the cone of sand."""
 
 import math
+from typing import ClassVar
 
 import jax.numpy as jnp
 
 from dynax._check import check_parameter
 from dynax._types import ScalarLike
 from dynax.material._base import number
-from dynax.material.hencky import HenckyReturn, deviator, radial_return
+from dynax.material.hencky import Hencky
+from dynax.material.principal import AbstractRadial, deviator, radial_return
 
 
-class DruckerPrager(HenckyReturn):
+class DruckerPrager(AbstractRadial):
     r"""Give the plastic part of dry sand by the Drucker–Prager cone.
 
     Dry sand: ‖dev τ‖ ≤ −α·tr τ, α = √(2/3)·2 sin φ/(3 − sin φ), no tension.
@@ -33,6 +35,7 @@ class DruckerPrager(HenckyReturn):
         friction_angle: 0 ≤ φ < π/2, rad, in triaxial compression.
     """
 
+    accepts: ClassVar = Hencky
     friction_angle: ScalarLike
 
     def __check_init__(self):
@@ -43,16 +46,15 @@ class DruckerPrager(HenckyReturn):
         sine = jnp.sin(number(self, "friction_angle", dtype))
         return math.sqrt(2 / 3) * 2 * sine / (3 - sine)
 
-    def numbers(self, elastic, dtype):
-        """α(3λ + 2μ)/2μ."""
-        lam, mu = elastic.lame(dtype)
-        return (self.slope(dtype) * (3 * lam + 2 * mu) / (2 * mu),)
+    def change(self, elastic, dt):
+        lam, mu = elastic.lame(dt.dtype)
 
-    @staticmethod
-    def change(eps, slope):
-        volume = jnp.sum(eps, -1, keepdims=True)
-        yielded = radial_return(*deviator(eps), -slope * volume)
-        return jnp.where(volume >= 0, -eps, yielded)
+        def change(eps, slope):
+            volume = jnp.sum(eps, -1, keepdims=True)
+            yielded = radial_return(*deviator(eps), -slope * volume)
+            return jnp.where(volume >= 0, -eps, yielded)
+
+        return change, (self.slope(dt.dtype) * (3 * lam + 2 * mu) / (2 * mu),)
 
 
 def friction(angle: ScalarLike) -> None:

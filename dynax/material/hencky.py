@@ -1,23 +1,18 @@
 """Hencky: Hooke's law in the logarithmic strain, on which plastic laws are built."""
 
-import abc
-from typing import ClassVar
-
 import jax.numpy as jnp
-from jaxtyping import Array
 
-from dynax._types import Scalar
-from dynax.material._base import AbstractClassical, AbstractLaw, AbstractReturn
+from dynax.material._base import AbstractClassical
 from dynax.material.kinematics import (
     isotropic_function,
-    matmul,
     spherical,
     square,
     transpose,
 )
+from dynax.material.principal import AbstractIsotropic
 
 
-class Hencky(AbstractClassical):
+class Hencky(AbstractClassical, AbstractIsotropic):
     r"""Give the energy that is quadratic in the logarithmic strain.
 
     ψ = μ‖ε‖² + ½λ tr²ε,  τ = 2με + λ tr ε I,  ε = ½ log FFᵀ (½ log FᵀF in ψ).
@@ -46,49 +41,15 @@ class Hencky(AbstractClassical):
         eps = log_strain(transpose(F))
         return 2 * mu * eps + spherical(lam * jnp.trace(eps), F.shape[-1])
 
-
-class HenckyReturn(AbstractReturn):
-    """A return map of principal logarithmic strains, of a body whose law is `Hencky`.
-
-    Only with it is ‖dev τ‖ = 2μ‖ε̂‖, tr τ = (3λ + 2μ) tr ε, and does ψ fall where ‖ε̂‖
-    and |tr ε| do; so `Elastoplastic` accepts no other.
-    """
-
-    accepts: ClassVar[type[AbstractLaw]] = Hencky
-
-    @abc.abstractmethod
-    def numbers(self, elastic: Hencky, dtype) -> tuple[Scalar, ...]:
-        """What `change` needs to know."""
+    def numbers(self, dtype):
+        """λ, μ."""
+        return self.lame(dtype)
 
     @staticmethod
-    @abc.abstractmethod
-    def change(eps: Array, *numbers: Array) -> Array:
-        """What is added to ε, (…, 3)."""
-
-    def project(self, F, elastic):
-        if F.shape[-1] != 3 or not isinstance(elastic, Hencky):
-            raise TypeError(
-                f"F, elastic: given {F.shape}, {type(elastic).__name__}; accepted are "
-                "(3, 3), Hencky (Elastoplastic makes it so in the plane)."
-            )
-        stretch = lambda eps, *numbers: jnp.expm1(self.change(eps, *numbers))
-        numbers = self.numbers(elastic, F.dtype)
-        return F + matmul(F, isotropic_function(stretch, F, *numbers))
+    def potential(eps, lam, mu):
+        return mu * jnp.sum(eps**2, -1) + lam / 2 * jnp.sum(eps, -1) ** 2
 
 
 def log_strain(F):
     """½ log FᵀF."""
     return isotropic_function(lambda eps: eps, F)
-
-
-def deviator(eps):
-    """ε − tr ε/d of principal strains (…, d), and its norm."""
-    dev = eps - jnp.mean(eps, -1, keepdims=True)
-    size = jnp.sum(dev**2, -1, keepdims=True)
-    return dev, jnp.where(size > 0, jnp.sqrt(jnp.where(size > 0, size, 1)), 0)
-
-
-def radial_return(dev, norm, limit):
-    """What is added to a deviator so that its norm is at most `limit`."""
-    excess = jnp.maximum(norm - limit, 0)
-    return -excess * dev / jnp.where(norm > 0, norm, 1)

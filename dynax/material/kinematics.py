@@ -6,11 +6,11 @@ no loop over matrices, no matrix unit that rounds to TF32 or bfloat16.
 Derivatives are exact where those of an SVD are not: no 1/(σᵢ² − σⱼ²) appears.
 
     polar              dR = R[ω]×,  (tr(S)I − S) ω = axl(RᵀdF − dFᵀR)   (1/(σᵢ + σⱼ))
-    singular values    dσᵢ = uᵢᵀ dF vᵢ
+    singular values    dσᵢ = uᵢᵀ dF vᵢ;  log stretches  dεᵢ = uᵢᵀ dF vᵢ/σᵢ
     isotropic_function G = V diag(g(log σ)) Vᵀ,  dG = V(diag dg + Γ∘sym L)Vᵀ,
                        Γᵢⱼ = (gᵢ − gⱼ)/sinh(log σᵢ − log σⱼ),  L = Uᵀ dF F⁻¹ U
 
-`polar` has derivatives of every order. The other two have the first, forward and
+`polar` has derivatives of every order. The others have the first, forward and
 reverse; a second one raises NotImplementedError.
 
 det F < 0 (inverted): polar gives det R = −1 with S > 0, the orthogonal matrix nearest
@@ -40,5 +40,6 @@ from dynax.material._algebra import (
 from dynax.material._polar import polar as polar
 from dynax.material._spectral import (
     isotropic_function as isotropic_function,
+    log_stretches as log_stretches,
     singular_values as singular_values,
 )

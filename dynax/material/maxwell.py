@@ -13,7 +13,7 @@ from dynax.material._base import (
     not_plastic,
     number,
 )
-from dynax.material.hencky import deviator, log_strain
+from dynax.material.hencky import log_strain
 from dynax.material.kinematics import (
     isotropic_function,
     matmul,
@@ -23,6 +23,7 @@ from dynax.material.kinematics import (
     trace,
     transpose,
 )
+from dynax.material.principal import deviator
 
 
 class Maxwell(AbstractViscous):

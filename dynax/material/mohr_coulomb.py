@@ -1,16 +1,18 @@
 """Mohr–Coulomb plasticity: sand."""
 
 import math
+from typing import ClassVar
 
 import jax.numpy as jnp
 
 from dynax._types import ScalarLike
 from dynax.material._base import Elastoplastic, number
 from dynax.material.drucker_prager import friction
-from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
+from dynax.material.hencky import Hencky
+from dynax.material.principal import AbstractRadial, deviator, radial_return
 
 
-class MohrCoulomb(HenckyReturn):
+class MohrCoulomb(AbstractRadial):
     r"""Give the plastic part of dry sand by the Mohr–Coulomb criterion.
 
     Dry sand: τ₁ − τ₃ ≤ −(τ₁ + τ₃) sin φ of the largest and the least stress.
@@ -32,26 +34,26 @@ class MohrCoulomb(HenckyReturn):
         friction_angle: 0 ≤ φ < π/2, rad.
     """
 
+    accepts: ClassVar = Hencky
     friction_angle: ScalarLike
 
     def __check_init__(self):
         friction(self.friction_angle)
 
-    def numbers(self, elastic, dtype):
-        """(3λ + 2μ)/2μ, sin φ."""
-        lam, mu = elastic.lame(dtype)
-        sine = jnp.sin(number(self, "friction_angle", dtype))
-        return (3 * lam + 2 * mu) / (2 * mu), sine
+    def change(self, elastic, dt):
+        lam, mu = elastic.lame(dt.dtype)
+        sine = jnp.sin(number(self, "friction_angle", dt.dtype))
+        return _change, ((3 * lam + 2 * mu) / (2 * mu), sine)
 
-    @staticmethod
-    def change(eps, ratio, sine):
-        volume = jnp.sum(eps, -1, keepdims=True)
-        dev, norm = deviator(eps)
-        n = dev / jnp.where(norm > 0, norm, 1)
-        top, low = jnp.max(n, -1, keepdims=True), jnp.min(n, -1, keepdims=True)
-        width = jnp.where(norm > 0, top - low + (top + low) * sine, 1)
-        slope = 2 / 3 * sine / width * ratio
-        return jnp.where(volume >= 0, -eps, radial_return(dev, norm, -slope * volume))
+
+def _change(eps, ratio, sine):
+    volume = jnp.sum(eps, -1, keepdims=True)
+    dev, norm = deviator(eps)
+    n = dev / jnp.where(norm > 0, norm, 1)
+    top, low = jnp.max(n, -1, keepdims=True), jnp.min(n, -1, keepdims=True)
+    width = jnp.where(norm > 0, top - low + (top + low) * sine, 1)
+    slope = 2 / 3 * sine / width * ratio
+    return jnp.where(volume >= 0, -eps, radial_return(dev, norm, -slope * volume))
 
 
 def sand() -> Elastoplastic:

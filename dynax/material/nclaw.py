@@ -68,9 +68,9 @@ class NCPlastic(AbstractReturn):
         self.weights = _weights(key, d, dtype)
         self.scale = scale
 
-    def project(self, F, elastic):
-        del elastic
-        return F + number(self, "scale", F.dtype) * _response(self.weights, F)
+    def project(self, F, alpha, dt, elastic):
+        del dt, elastic
+        return F + number(self, "scale", F.dtype) * _response(self.weights, F), alpha
 
 
 def _weights(key, d, dtype):

@@ -1,12 +1,15 @@
 """Von Mises plasticity: plasticine."""
 
+from typing import ClassVar
+
 from dynax._check import check_parameter
 from dynax._types import ScalarLike
 from dynax.material._base import Elastoplastic, number
-from dynax.material.hencky import Hencky, HenckyReturn, deviator, radial_return
+from dynax.material.hencky import Hencky
+from dynax.material.principal import AbstractRadial, relaxed
 
 
-class VonMises(HenckyReturn):
+class VonMises(AbstractRadial):
     r"""Radial return to ‖dev τ‖ ≤ σ_y: ε ← ε − max(‖ε̂‖ − σ_y/2μ, 0) ε̂/‖ε̂‖.
 
     ε are the principal logarithmic strains, ε̂ = ε − tr ε/3; volume is kept. It is the
@@ -19,6 +22,7 @@ class VonMises(HenckyReturn):
         yield_stress: σ_y > 0, Pa.
     """
 
+    accepts: ClassVar = Hencky
     yield_stress: ScalarLike
 
     def __check_init__(self):
@@ -26,14 +30,10 @@ class VonMises(HenckyReturn):
             "yield_stress", self.yield_stress, lambda y: y > 0, "σ_y > 0, in Pa"
         )
 
-    def numbers(self, elastic, dtype):
-        """σ_y/2μ."""
-        _, mu = elastic.lame(dtype)
-        return (number(self, "yield_stress", dtype) / (2 * mu),)
-
-    @staticmethod
-    def change(eps, limit):
-        return radial_return(*deviator(eps), limit)
+    def change(self, elastic, dt):
+        _, mu = elastic.lame(dt.dtype)
+        limit = number(self, "yield_stress", dt.dtype) / (2 * mu)
+        return relaxed, (limit,)
 
 
 def plasticine() -> Elastoplastic:

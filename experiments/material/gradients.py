@@ -103,8 +103,9 @@ class Constant(mat.AbstractReturn):
 
     plastic: mat.AbstractReturn
 
-    def project(self, F, elastic):
-        return F + jax.lax.stop_gradient(self.plastic.project(F, elastic) - F)
+    def project(self, F, alpha, dt, elastic):
+        after, alpha = self.plastic.project(F, alpha, dt, elastic)
+        return F + jax.lax.stop_gradient(after - F), alpha
 
 
 YIELD = mat.VonMises(5e3)

@@ -6,6 +6,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+import scipy.optimize
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
@@ -96,7 +99,46 @@ class Balance(eqx.Module):
         return (after - moved.v) / tree.cast(self.segments.seen.dt, after.dtype)
 
 
-def least_squares(balance: Balance, law: PyTree, steps: int = 1) -> PyTree:
+@eqx.filter_jit
+def normal(balance: Balance, law: PyTree, learned: Any = None) -> Float[Array, "k k"]:
+    """Σ [J r]ᵀ[J r] of `Balance` about a law, with the slopes J of its residuals r.
+
+    By forward mode, one single step a parameter; summed in the widest type there is.
+
+    Args:
+        balance: what was seen.
+        law: where J and r are taken.
+        learned: a tree of bools: what is learned. By default all arrays of floating
+            numbers.
+    """
+    params, static = eqx.partition(law, _learned(learned))
+    flat, back = ravel_pytree(params)
+
+    def residual(flat, both):
+        args = filled(balance.segments.materials, eqx.combine(back(flat), static))
+        return balance.residual(args, *both).reshape(-1)
+
+    def add(total, both):
+        value, slopes = jax.linearize(lambda flat: residual(flat, both), flat)
+        J = jax.vmap(slopes)(jnp.eye(flat.size, dtype=flat.dtype))
+        A = jnp.concatenate([J, value[None]]).astype(total.dtype)
+        return total + A @ A.T, None
+
+    args = filled(balance.segments.materials, law)
+    both: Any = balance.segments.states(args), balance.after
+    empty = jnp.zeros((flat.size + 1,) * 2, jnp.result_type(float))
+    return jax.lax.scan(add, empty, both)[0]
+
+
+def least_squares(
+    balance: Balance,
+    law: PyTree,
+    steps: int = 1,
+    *,
+    learned: Any = None,
+    nonnegative: bool = False,
+    ridge: float = 0.0,
+) -> PyTree:
     """Gauss–Newton's method on `Balance` over all arrays of floating numbers in `law`.
 
     One step solves for a law that is linear in them. The matrix has their number
@@ -108,35 +150,57 @@ def least_squares(balance: Balance, law: PyTree, steps: int = 1) -> PyTree:
         balance: what was seen.
         law: the start.
         steps: how many.
+        learned: a tree of bools, what is learned.
+        nonnegative: whether all numbers are kept ≥ 0, by non-negative least squares;
+            those without data (columns below 10⁻⁵ of the largest) become 0. Not within
+            a `jit`.
+        ridge: added to the diagonal of the matrix, whose columns are scaled to one.
     """
-    params, static = eqx.partition(law, eqx.is_inexact_array)
-    flat, back = ravel_pytree(params)
-    if not flat.size:
-        raise ValueError("law: given no arrays of floating numbers; accepted is ≥ 1.")
     for _ in range(steps):
-        flat = flat + _step(balance, static, flat, back)
-    return eqx.combine(back(flat), static)
+        params, static = eqx.partition(law, _learned(learned))
+        flat, back = ravel_pytree(params)
+        if not flat.size:
+            raise ValueError(
+                "law: given no arrays of floating numbers; accepted is ≥ 1."
+            )
+        matrix = normal(balance, law, learned)
+        if nonnegative:
+            found, _ = nonnegative(matrix, flat, ridge)
+            flat = jnp.asarray(found, flat.dtype)
+        else:
+            flat = flat + _change(matrix, ridge, flat.dtype)
+        law = eqx.combine(back(flat), static)
+    return law
 
 
-@eqx.filter_jit
-def _step(balance, static, flat, back) -> Array:
-    def residual(flat, both):
-        args = filled(balance.segments.materials, eqx.combine(back(flat), static))
-        return balance.residual(args, *both).reshape(-1)
+def _learned(learned):
+    return eqx.is_inexact_array if learned is None else learned
 
-    def add(total, both):
-        value, slopes = jax.linearize(lambda flat: residual(flat, both), flat)
-        J = jax.vmap(slopes)(jnp.eye(flat.size, dtype=flat.dtype))
-        A = jnp.concatenate([J, value[None]])
-        return total + A @ A.T, None
 
-    args = filled(balance.segments.materials, eqx.combine(back(flat), static))
-    both: Any = balance.segments.states(args), balance.after
-    empty = jnp.zeros((flat.size + 1,) * 2, flat.dtype)
-    total, _ = jax.lax.scan(add, empty, both)
-    normal, rhs = total[:-1, :-1], total[:-1, -1]
-    size = jnp.sqrt(jnp.maximum(jnp.diag(normal), jnp.finfo(flat.dtype).tiny))
-    scaled = normal / size[:, None] / size[None]
-    cut = float(jnp.finfo(flat.dtype).eps) * flat.size
+def _change(matrix, ridge, dtype) -> Array:
+    A, rhs = matrix[:-1, :-1], matrix[:-1, -1]
+    size = jnp.sqrt(jnp.maximum(jnp.diag(A), jnp.finfo(dtype).tiny))
+    scaled = A / size[:, None] / size[None] + ridge * jnp.eye(len(A), dtype=A.dtype)
+    cut = float(jnp.finfo(dtype).eps) * len(A)
     inverse = jnp.linalg.pinv(scaled, rtol=cut, hermitian=True)
-    return -(inverse @ (rhs / size)) / size
+    return (-(inverse @ (rhs / size)) / size).astype(dtype)
+
+
+def nonnegative(matrix, x, ridge, allowed=True) -> tuple[np.ndarray, np.ndarray]:
+    """min |J(x₊ − x) + r|² over x₊ ≥ 0, and what was told of: columns not below 10⁻⁵ of
+    the largest. The rest of x₊, and what is not allowed, are 0."""
+    matrix, x = np.asarray(matrix, np.float64), np.asarray(x, np.float64)
+    size = np.sqrt(np.diag(matrix)[:-1])
+    told = size > 1e-5 * np.max(size)
+    keep = told & allowed
+    found = np.zeros_like(x)
+    if not np.any(keep):
+        return found, told
+    pick = np.append(keep, True)
+    matrix, size = matrix[np.ix_(pick, pick)], size[keep]
+    A = matrix[:-1, :-1] / size[:, None] / size[None]
+    goal = A @ (size * x[keep]) - matrix[:-1, -1] / size
+    root = scipy.linalg.cholesky(A + ridge * np.eye(len(A)))  # A = rootᵀ root
+    goal = scipy.linalg.solve_triangular(root, goal, trans="T")
+    found[keep] = scipy.optimize.nnls(root, goal)[0] / size
+    return found, told

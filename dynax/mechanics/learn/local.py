@@ -1,0 +1,171 @@
+"""A law from one motion in seconds, by two convex problems and no rollout."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from dynax.material import ConvexEnergy, Elastoplastic, Units
+from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts
+from dynax.mechanics.learn.trajectory import Trajectory
+from dynax.mechanics.learn.weak import Balance, nonnegative, normal
+from dynax.mechanics.mpm.body import Material
+from dynax.mechanics.mpm.solver import MPM
+
+
+GROUPS = "volume", "shear", "strain", "stretch"
+SIZES = dict(zip((*GROUPS, "quadratic"), (14, 8, 10, 10, 3), strict=True))
+STATES = 50  # of the balance, about
+PASSES = 3  # Gauss–Newton: walls make the balance nonlinear
+RIDGE = 1e-9  # of columns scaled to one
+MISFIT = 0.05  # residual of the balance that says so, of that without stress
+
+
+class Learned(NamedTuple):
+    """A law that was learned from a motion, and what is known of it.
+
+    Args:
+        law: `Elastoplastic` of a `ConvexEnergy` and a `YieldCurve`.
+        numbers: bulk and shear modulus of small strains and yield stress in Pa, the
+            friction ‖dev τ‖/−tr τ, the relaxation time in s; those the motion tells.
+        residual: rms of the balance of momentum, m/s².
+        misfit: the residual, of that without any stress. Above 0.05 the material does
+            not belong to the family.
+        notes: what could not be told, one sentence each.
+    """
+
+    law: Elastoplastic
+    numbers: dict[str, float]
+    residual: float
+    misfit: float
+    notes: tuple[str, ...]
+
+
+def local(
+    solver: MPM,
+    material: Material,
+    trajectory: Trajectory,
+    quadratic: bool = True,
+) -> Learned:
+    """Learn a law with an energy and a return from a motion with full states.
+
+    The return comes from strains before and after it (`pairs`, `fit_return`), the
+    energy from the balance of momentum (`Balance`), which is linear in its weights:
+    non-negative least squares, three passes. No rollout, no learning rate, no seed.
+
+    Args:
+        solver: as the motion had it.
+        material: of the points; its law is replaced.
+        trajectory: with x, v, C and F, in SI units.
+        quadratic: whether the quadratic terms are among the units; with them Hencky's
+            law and water are members of the family.
+
+    Raises:
+        ValueError: places only, or nothing moved.
+        TypeError: several materials.
+    """
+    if not isinstance(material, Material):
+        raise TypeError(
+            f"material: given {type(material).__name__}; accepted is one Material."
+        )
+    dtype = trajectory.y.x.dtype
+    seen = pairs(trajectory)
+    plastic, notes = fit_return(seen)
+    as_arrays = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
+    law = as_arrays(Elastoplastic(start(seen), plastic))
+    stride = max(trajectory.steps // STATES, 1)
+    balance = Balance(solver, material, trajectory, stride=stride)
+    groups = np.array([name for name, size in SIZES.items() for _ in range(size)])
+    yields, cut = np.isfinite(plastic.base), np.isfinite(plastic.cap)
+    allowed = np.ones(len(groups), bool)
+    allowed &= (groups != "stretch") | ~(yields | cut)
+    allowed &= (groups != "strain") | ~(cut and float(plastic.base) > 0)
+    allowed &= (groups != "quadratic") | quadratic
+    learned = _weights(law)
+    for _ in range(PASSES):
+        matrix = np.asarray(normal(balance, law, learned))
+        params, rest = eqx.partition(law, learned)
+        flat, back = ravel_pytree(params)
+        w, told = nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
+        law = eqx.combine(back(jnp.asarray(w, dtype)), rest)
+    blank = eqx.tree_at(lambda law: law.elastic, law, as_arrays(start(seen)))
+    rms = lambda law: float(jnp.sqrt(balance(law)[0]))
+    residual, whole = rms(law), rms(blank)
+    for name in SIZES:
+        if not np.any(told & (groups == name)) and np.any(allowed & (groups == name)):
+            notes.append(f"{name}: not seen, its weights are 0")
+    if residual > MISFIT * whole:
+        notes.append(
+            f"misfit: the balance of momentum leaves {residual:.3g} m/s², "
+            f"{residual / whole:.1%} of what it is without stress; a material of this "
+            f"family leaves less than {MISFIT:.0%}"
+        )
+    return Learned(law, numbers(law, seen), residual, residual / whole, tuple(notes))
+
+
+def start(seen: Pairs) -> ConvexEnergy:
+    """Units without weight, their bends where strains were seen."""
+    v, size = parts(seen.after)
+    sides = {
+        "volume": np.expm1(v),
+        "shear": size,
+        "strain": seen.after.ravel(),
+        "stretch": np.expm1(seen.after.ravel()),
+    }
+    knots = {name: _units(sides[name], SIZES[name]) for name in GROUPS}
+    return ConvexEnergy(**knots, quadratic=np.zeros(3))
+
+
+def _units(x, count) -> Units:
+    """Half at quantiles, half equally spaced, none closer than a share of the range."""
+    low, high = float(np.min(x)), float(np.max(x))
+    high = max(high, low + 1e-6)
+    half = count // 2
+    at = np.quantile(x, (np.arange(half) + 0.5) / half)
+    center = np.sort(np.concatenate([at, np.linspace(low, high, count - half)]))
+    gap = (high - low) / (3 * count)
+    least = gap * np.arange(count)
+    center = np.maximum.accumulate(center - least) + least
+    return Units(np.zeros(count), center, np.maximum(np.gradient(center) / 2, gap / 2))
+
+
+def _weights(law):
+    """Which arrays are weights of the energy."""
+    where = lambda law: (
+        *(getattr(law.elastic, name).weight for name in GROUPS),
+        law.elastic.quadratic,
+    )
+    nothing = jax.tree.map(lambda a: False, law)
+    return eqx.tree_at(where, nothing, (True,) * (len(GROUPS) + 1))
+
+
+def numbers(law: Elastoplastic, seen: Pairs) -> dict[str, float]:
+    """Medians over the points seen: of τ/ε in the half of smaller strains, and where it
+    yields of ‖dev τ‖ and of ‖dev τ‖/−tr τ; if half of them are within 5 % of it."""
+    elastic, plastic = law.elastic, law.plastic
+    dtype = plastic.scale.dtype
+    potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
+    tau = np.asarray(jax.grad(potential)(jnp.asarray(seen.after, dtype)))
+    (p, size), (v, r) = parts(tau), parts(seen.after)
+    small = r**2 + v**2 <= np.median(r**2 + v**2)
+    fell = parts(seen.before)[1] - r > seen.slack
+    pressed = fell & (p < -1e-3 * np.max(np.abs(p)))
+    known = lambda a: a > 100 * seen.slack
+    kinds = {  # tr τ = 3Kv, ‖dev τ‖ = 2μ‖e‖
+        "bulk modulus": p[known(np.abs(v)) & small] / (3 * v[known(np.abs(v)) & small]),
+        "shear modulus": size[known(r) & small] / (2 * r[known(r) & small]),
+        "yield stress": size[fell],
+        "friction": size[pressed] / -p[pressed],
+    }
+    found = {}
+    for name, a in kinds.items():
+        if a.size >= FEW and np.median(a) > 0:
+            low, middle, high = np.quantile(a, (0.25, 0.5, 0.75))
+            if high - low <= 0.1 * middle:
+                found[name] = float(middle)
+    if plastic.time > 0:
+        found["relaxation time"] = float(plastic.time)
+    return found
