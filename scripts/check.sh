@@ -7,5 +7,6 @@ step() { printf '\n== %s\n' "$*"; "$PY" -m "$@" || status=1; }
 step ruff check .
 step ruff format --check .
 step pyright
+export JAX_DISABLE_MOST_OPTIMIZATIONS=0 # as a user has it
 step pytest -q tests/test_layers.py tests/test_canary.py
 exit "$status"

@@ -1,3 +1,4 @@
+import importlib.metadata
 import itertools
 import os
 import pathlib
@@ -8,6 +9,16 @@ import zlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # see dynax/cli/__init__.py: else LAPACK calls at once may wait forever for one another
 os.environ.setdefault("PJRT_NPROC", "32")
+
+# Compiling is most of the suite's time; what is compiled runs for milliseconds. The
+# older code generator of XLA takes half the time of the one that it prefers, and a
+# program in one piece a tenth less than in 32. XLA aborts at a flag that it does not
+# know. `JAX_DISABLE_MOST_OPTIMIZATIONS=0 scripts/test.sh` tests with XLA's own settings.
+FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+_known = importlib.metadata.version("jaxlib").startswith(("0.9.", "0.10."))
+if QUICK and _known and FLAGS not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 # Two compilers on the same two cores are slower than each on its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -86,6 +97,13 @@ def _over_budget(config):
 finished = itertools.count(1)
 
 
+def pytest_runtest_setup(item):
+    """Programs of the slow tests run for long: XLA optimizes those alone."""
+    little = QUICK and item.get_closest_marker("slow") is None
+    jax.config.update("jax_disable_most_optimizations", little)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(little))
+
+
 def pytest_runtest_logfinish(nodeid, location):
     """A compiled programme holds maps of memory, of which a process may have 65 530."""
     del nodeid, location
@@ -114,11 +132,3 @@ def getkey(request):
     seed = zlib.crc32(request.node.nodeid.encode())
     keys = (jax.random.fold_in(jax.random.key(seed), i) for i in itertools.count())
     return lambda: next(keys)
-
-
-@pytest.fixture
-def quick_compilation():
-    """For hundreds of small programmes, each run once: most of their time is XLA's."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)

@@ -126,7 +126,8 @@ class Child:
 
     def __init__(self, target, argv=(), env=None):
         self.said, theirs = self.processes.Pipe(duplex=False)
-        given = target, argv, env or {}, theirs
+        quick = jax.config.read("jax_disable_most_optimizations")
+        given = target, argv, env or {}, quick, theirs
         self.process = self.processes.Process(target=_forked, args=given)
         self.process.start()
         theirs.close()
@@ -157,11 +158,13 @@ class Child:
         raise subprocess.TimeoutExpired(str(self.process), timeout, said)
 
 
-def _forked(target, argv, env, pipe):
+def _forked(target, argv, env, quick, pipe):
     for stream in (1, 2):
         os.dup2(pipe.fileno(), stream)
     pipe.close()
-    os.environ.update(env)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {env.get('XLA_FLAGS', '')}".strip()
+    os.environ.update(env, XLA_FLAGS=flags)
+    jax.config.update("jax_disable_most_optimizations", quick)
     jax.config.update("jax_enable_x64", env.get("JAX_ENABLE_X64") == "1")
     cache = env.get(
         "JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"]

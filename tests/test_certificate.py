@@ -16,7 +16,6 @@ from dynax.pinn.account import account
 from dynax.pinn.train import warn_if_cut
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 number = lambda value: jnp.asarray(float(value))
 

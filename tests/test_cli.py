@@ -19,7 +19,6 @@ from dynax.kappa import AbstractKappa, Support
 
 
 ROOT = pathlib.Path(__file__).parents[1]
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SCRIPT = """
 import equinox as eqx

@@ -34,7 +34,7 @@ def compare(given, exact, u, name, eps, slack=40):
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
-def test_closed_form(engine, quick_compilation):
+def test_closed_form(engine):
     u = random_waves(0, (0.0,) * 3, (2.0, 3.0, 4.0), fields=2)
     t, x = point(3)
     given = jax.jit(lambda u, t, x: engine(u, t, x, ALL))(u, t, x)
@@ -44,7 +44,7 @@ def test_closed_form(engine, quick_compilation):
         compare(given, exact, u, name, EPS)
 
 
-def test_engines_agree_on_a_network(quick_compilation):
+def test_engines_agree_on_a_network():
     """A network has no closed form. Order 4 of tanh grows by 4! from layer to layer."""
     net = eqx.nn.MLP(3, 2, 8, 2, jnp.tanh, dtype=jnp.float64, key=jax.random.key(0))
     u = lambda t, x: net(jnp.concatenate([t[None], x]))
@@ -57,7 +57,7 @@ def test_engines_agree_on_a_network(quick_compilation):
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
-def test_one_precision_and_no_space(engine, quick_compilation):
+def test_one_precision_and_no_space(engine):
     u = random_waves(0, (), (), fields=3, dtype=jnp.float32)
     t, x = point(0, jnp.float32)
     needs = "tt", "u", "t"
@@ -67,7 +67,7 @@ def test_one_precision_and_no_space(engine, quick_compilation):
         compare(given, exact, u, name, float(jnp.finfo(jnp.float32).eps))
 
 
-def test_loops_have_forward_mode(quick_compilation):
+def test_loops_have_forward_mode():
     """sin five times over, by `scan`."""
 
     def looped(t, x):
@@ -88,7 +88,7 @@ def test_loops_have_forward_mode(quick_compilation):
         assert jnp.allclose(a[name], b[name], rtol=0, atol=100 * EPS)
 
 
-def test_fifth_order_is_taylor(quick_compilation):
+def test_fifth_order_is_taylor():
     u = random_waves(0, (0.0,), (2.0,), fields=1)
     t, x = point(1)
     needs = "x", "xxxxx"

@@ -107,7 +107,6 @@ def test_collinearity_of_a_published_example():
 
 CUBIC = monomials("u", 3)
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_a_formula_is_identified():

@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 
-import jax
 import pytest
 
 import dynax
@@ -49,7 +48,6 @@ def execute(given):
     code, folder, name = given
     os.chdir(folder)
     os.environ["MPLBACKEND"] = "Agg"
-    jax.config.update("jax_disable_most_optimizations", True)
     exec(compile(code, name, "exec"), {"__name__": "__main__"})
 
 

@@ -42,9 +42,6 @@ from dynax.kappa import (
 )
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 def box(g):
     return jax.tree.map(lambda a: -jnp.sign(a), g)
 

@@ -10,7 +10,6 @@ import scipy.linalg
 from dynax.material import kinematics as kin
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 EPS = np.finfo(np.float64).eps
 EPS32 = float(np.finfo(np.float32).eps)
 GENERIC = 16

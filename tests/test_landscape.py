@@ -30,10 +30,8 @@ def dense(f, x):
 
 
 # curvature: many small programmes, whose time is XLA's
-quick = pytest.mark.usefixtures("quick_compilation")
 
 
-@quick
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_sharpness_is_the_largest_eigenvalue(dtype):
     f, x = laws.problem(dtype)
@@ -47,7 +45,6 @@ def test_sharpness_is_the_largest_eigenvalue(dtype):
     assert ritz.residual <= 100 * eps * top
 
 
-@quick
 @pytest.mark.parametrize("matvecs", [1, 2, 4, 8])
 def test_residual_bounds_the_error(matvecs):
     """Some eigenvalue lies within it, and none above the Ritz value plus it is missed
@@ -63,7 +60,6 @@ def test_residual_bounds_the_error(matvecs):
         assert np.max(ritz.residual) > 1e-2
 
 
-@quick
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize(
     "values",
@@ -79,7 +75,6 @@ def test_sharpness_where_lanczos_breaks_down(values, dtype):
     assert np.all(np.isfinite(ritz.vector)) and np.isfinite(ritz.residual)
 
 
-@quick
 def test_preconditioned_sharpness():
     f, x = laws.problem()
     h, _ = dense(f, x)
@@ -95,7 +90,6 @@ def test_preconditioned_sharpness():
     assert abs(plain.value - expected) > 1  # a control: the metric matters
 
 
-@quick
 def test_trace():
     f, x = laws.problem()
     exact = np.trace(dense(f, x)[0])
@@ -109,7 +103,6 @@ def test_trace():
     assert 0.7 < np.mean(sampled.error) / np.std(sampled.value) < 1.4
 
 
-@quick
 def test_wrong_arguments_are_named():
     f, x = laws.problem()
     still = lambda y: y
@@ -220,7 +213,6 @@ def hessians(n, d, rank, seed=0):
     return jnp.einsum("ndr,ner->nde", a, a)
 
 
-@quick
 @pytest.mark.parametrize("n, d, rank", [(6, 3, 1), (6, 3, 2), (4, 5, 1)])
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_sgd_operator_is_the_mean_over_all_batches(n, d, rank, batch):
@@ -364,7 +356,6 @@ def test_the_error_of_an_exponent_is_that_of_its_repetition(name):
         np.testing.assert_allclose(bar, exact, rtol=0.1)
 
 
-@quick
 def test_an_exponent_blind_to_jumps_is_undecided():
     """Lion's sign: neighbours that a derivative sees meet, those 1e-6 apart part. The
     control is gradient descent on the same loss. One start has no error."""
@@ -405,7 +396,6 @@ def test_exponent_of_a_linear_map_is_its_spectral_radius():
     np.testing.assert_allclose(found.value, np.log(radius), rtol=1e-12)
 
 
-@quick
 def test_exponent_of_training():
     """On a quadratic Λ = ln of the companion's spectral radius, below and above the
     edge; a state with a counter is carried along."""
@@ -451,7 +441,6 @@ def test_deep_linear_modes():
         np.testing.assert_allclose(squares, squares[0], rtol=1e-9)
 
 
-@quick
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_deep_linear_weights(depth):
     """Aligned weights: the modes decouple; any weights: the matrices are conserved."""
@@ -499,7 +488,6 @@ def test_generalization_error(load):
     assert generalization.limit(1.0) == np.inf
 
 
-@quick
 def test_grokking_closed_forms():
     """The test error against Gauss–Hermite quadrature, exact for these polynomials."""
     d, eps, alpha = 3, 0.3, 0.7
@@ -555,7 +543,6 @@ def test_river_valley(lr):
     np.testing.assert_allclose(value[1][1], 2.0)
 
 
-@quick
 def test_opposing_signals():
     """The feature's curvature is what is claimed, and the groups' pulls cancel."""
     data = opposing.Data.sample(KEY, offset=2.0)

@@ -17,7 +17,6 @@ from dynax.mechanics import learn, mpm
 from experiments._virtual import run
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 DX, DT, STEPS = 0.1, 1e-3, 12
 SOLVER = mpm.MPM(mpm.Grid((10, 10), DX), mpm.box_walls(2), np.array([0.0, -9.8]))
 X = mpm.bodies.box((0.4, 0.3), (0.7, 0.6), DX / 2)

@@ -16,9 +16,6 @@ from . import laws
 from .members import Member
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 class HeavyBall(dx.AbstractLyapunovOptimizer):
     """ẋ = v,  v̇ = −γv − ∇f(x).   H = f + ½‖v‖²,   Ḣ = −γ‖v‖²."""
 

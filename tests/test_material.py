@@ -11,7 +11,6 @@ from dynax import material as mat
 from tests.material_laws import check_all, measured, size, states
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 CLASSICAL = {
     kind.__name__: kind

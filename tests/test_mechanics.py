@@ -32,7 +32,6 @@ from dynax.mechanics import (
 )
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 E, NU, RHO = 1e5, 0.3, 1e3
 EPS = np.finfo(np.float64).eps
 

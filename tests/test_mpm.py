@@ -18,7 +18,6 @@ from dynax import material as mat, verdict
 from dynax.mechanics import mpm
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 EPS = np.finfo(np.float64).eps
 DX, DT, STEPS = 0.05, 5e-4, 30
 G = np.array([0.0, -9.8])

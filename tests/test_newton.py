@@ -22,7 +22,6 @@ from dynax.newton import (
 from tests import mgh
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 EXACT = lx.CG(rtol=1e-14, atol=1e-14, max_steps=200)
 
 

@@ -11,8 +11,6 @@ import dynax as dx
 from . import laws
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 LABELS = {"w": "matrices", "b": "rest"}
 BY_RANK = lambda p: jax.tree.map(lambda a: "matrices" if a.ndim > 1 else "rest", p)
 LION = dx.LionKappa(weight_decay=0.5)

@@ -97,7 +97,7 @@ def off(a: Account, rate=1, work=1):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_energies_balance(name, quick_compilation):
+def test_energies_balance(name):
     """Ė = ∫ rate + ∫ ⟨variation, r⟩ along what is no solution; the kind; controls."""
     member = of_order_one(name)
     u = function_of(member)
@@ -124,7 +124,7 @@ def test_energies_balance(name, quick_compilation):
                 assert jnp.any(a.rates != 0)
 
 
-def test_energies_of_burgers_between_walls(quick_compilation):
+def test_energies_of_burgers_between_walls():
     """u = 0 at both walls but not periodic: mass passes through them. Of polynomials
     Gauss' rule is exact."""
     member = of_order_one("Burgers")
@@ -218,7 +218,7 @@ SOLUTIONS = {name: (member, u) for name, member, u in solutions()}
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_known_solutions(name, quick_compilation):
+def test_known_solutions(name):
     member, u = SOLUTIONS[name]
     t, x = random_points(1, *box(member), 8)
 
@@ -240,7 +240,7 @@ def test_known_solutions(name, quick_compilation):
 
 
 @pytest.mark.parametrize("name", SEMILINEAR)
-def test_symbol_and_nonlinear_make_the_equation(name, quick_compilation):
+def test_symbol_and_nonlinear_make_the_equation(name):
     """uₜ − L u − N(u), by NumPy's FFT, is the first residuals; others vanish."""
     member = of_order_one(name)
     d = len(member.lower)
@@ -292,7 +292,7 @@ def test_symbol_and_nonlinear_make_the_equation(name, quick_compilation):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_elementwise_and_dtype(name, quick_compilation):
+def test_elementwise_and_dtype(name):
     """What acts on arrays of points acts on each; all in the dtype of the points."""
     member, dtype = CLASSES[name](), jnp.float32
     needs = {*member.needs.split()}
@@ -328,7 +328,7 @@ def test_elementwise_and_dtype(name, quick_compilation):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_initial_state_fits_the_boundary(name, quick_compilation):
+def test_initial_state_fits_the_boundary(name):
     member = CLASSES[name]()
     initial = jax.jit(jax.vmap(member.initial))
     for axis in range(len(member.lower)):
@@ -342,7 +342,7 @@ def test_initial_state_fits_the_boundary(name, quick_compilation):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_coefficients_are_traced(name, quick_compilation):
+def test_coefficients_are_traced(name):
     """vmap over them is a loop; one programme; a slope in each."""
     member = CLASSES[name]()
     u = function_of(member)
@@ -366,7 +366,7 @@ def test_coefficients_are_traced(name, quick_compilation):
         assert jnp.any(slope != 0) != in_initial_state, path
 
 
-def test_random_vorticity(quick_compilation):
+def test_random_vorticity():
     grid = grid_of(pde.NavierStokes()) + 0.1
 
     @jax.jit

@@ -15,8 +15,6 @@ from dynax.pde._quadrature import between, chebyshev, equispaced
 from dynax.pde.ledger import audit
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TIMES = np.linspace(0.0, 1.0, 4)
 
 

@@ -42,7 +42,6 @@ class Broken(pde.AbstractODE):
 
 
 LEVELS = (1.0, 1e3, 1e5)
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def start(problem, key, dtype=None):

@@ -170,7 +170,7 @@ def laws(names, n):
     return alarms, misses
 
 
-def test_laws(quick_compilation):
+def test_laws():
     alarms, misses = laws(("Hencky", "neo-Hookean"), 2000)
     assert not any(alarms.values()) and not any(misses.values()), (alarms, misses)
 
@@ -183,7 +183,7 @@ def test_all_laws(capsys):
     assert not any(alarms.values()) and not any(misses.values()), (alarms, misses)
 
 
-def test_control_squares_that_underflow(monkeypatch, quick_compilation):
+def test_control_squares_that_underflow(monkeypatch):
     """The rotation as it is often written is found out in float32."""
 
     def naive(off, gap):

@@ -15,9 +15,6 @@ from dynax.pinn.sampling import RAD, density
 from dynax.pinn.weighting import average, balance, gradient_norms, ntk_traces
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 class Span(NamedTuple):
     t0: float = 0.2
     t1: float = 0.7

@@ -15,9 +15,6 @@ from dynax import _tree as tree, kappa as K
 from dynax.mechanics import Projected
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 def loss(x):
     return jnp.sum(jnp.array([1, 4], x.dtype) * x**2) / 2 + jnp.sum(jnp.cos(x))
 

@@ -19,7 +19,6 @@ from ..laws import same_structure
 from .members import MEMBERS
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 every_member = pytest.mark.parametrize("name", MEMBERS)
 
 LR = 1e-2
