@@ -12,8 +12,8 @@ os.environ.setdefault("PJRT_NPROC", "32")
 
 # Compiling is most of the suite's time; what is compiled runs for milliseconds. The
 # older code generator of XLA takes half the time of the one that it prefers, and a
-# program in one piece a tenth less than in 32. XLA aborts at a flag that it does not
-# know. `JAX_DISABLE_MOST_OPTIMIZATIONS=0 scripts/test.sh` tests with XLA's own settings.
+# program in one piece a tenth less than in 32. (XLA aborts at a flag that it does not
+# know.) With JAX_DISABLE_MOST_OPTIMIZATIONS=0 all is tested with XLA's own settings.
 FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
 _known = importlib.metadata.version("jaxlib").startswith(("0.9.", "0.10."))
