@@ -616,3 +616,28 @@ def test_verify_certifies_a_box_and_a_class(tmp_path, monkeypatch, capsys):
     assert "0.9000" in capsys.readouterr().out
     # a step that is too long for the class: nothing is found, nothing is claimed
     assert main([*rate[:2], "--learning-rate", "0.3", "--class", "mu=1,L=10"]) == 3
+
+
+NOISY = """
+import jax, jax.numpy as jnp, dynax as dx
+rows = jax.random.normal(jax.random.key(0), (200, 8, 2)) + 1.0
+far = lambda x, rows: jnp.sqrt(1 + jnp.sum((rows - x[None]) ** 2, axis=-1))
+system = lambda f, **more: dx.System(dx.GradientDescent(), f, jnp.zeros(2), **more)
+noisy = system(lambda x, rows: jnp.mean(far(x, rows)), batches=rows)
+worst = system(lambda x, rows: jnp.max(far(x, rows)), batches=rows)
+plain = system(lambda x: jnp.sum(x**2))
+"""
+
+
+def test_verify_certifies_in_expectation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.py").write_text(NOISY)
+    assert main(["verify", "my.py:noisy", "--sequential", "--json", "v.json"]) == 0
+    found = json.loads((tmp_path / "v.json").read_text())
+    assert found["verdicts"]["sequential"]["evidence"] == "sequential"
+    assert main(["verify", "my.py:plain", "--sequential"]) == 2
+    assert "given no batches" in capsys.readouterr().err
+    assert main(["verify", "my.py:worst", "--sequential"]) == 2
+    assert "in the mean over its examples" in capsys.readouterr().err
+    assert main(["verify", "my.py:noisy", "--sequential", "--box", "0,1"]) == 2
+    assert "accepted is one of the two" in capsys.readouterr().err

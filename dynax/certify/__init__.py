@@ -6,25 +6,27 @@ an equilibrium, a *class* certificate about every f of a function class, a
 *sequential* one about the expected change while noisy training runs.
 """
 
+from dynax.certify.assumptions import (
+    Asymptotic,
+    Bounded,
+    Clipped,
+    Evidence,
+    Symmetric,
+    Variance,
+)
 from dynax.certify.box import Map, on_box
 from dynax.certify.class_ import ClassCertificate, Potential, over_class
 from dynax.certify.local import Local, locally
 from dynax.certify.region import Ball
-from dynax.certify.sequential import (
-    Bounded,
-    Evidence,
-    Sequential,
-    Symmetric,
-    Variance,
-    merge,
-    watch,
-)
+from dynax.certify.sequential import Sequential
 
 
 __all__ = [
+    "Asymptotic",
     "Ball",
     "Bounded",
     "ClassCertificate",
+    "Clipped",
     "Evidence",
     "Local",
     "Map",
@@ -33,8 +35,6 @@ __all__ = [
     "Symmetric",
     "Variance",
     "locally",
-    "merge",
     "on_box",
     "over_class",
-    "watch",
 ]

@@ -1,214 +1,234 @@
 """Decrease in expectation, judged while noisy training runs, whenever one looks.
 
-After step k is fixed, a *fresh* batch is drawn and X = f_i(x₊) − f_i(x) − claimed is
-measured on each of its examples, so that E[X | past] is the drift less the claim. The
-batch that made the step is biased, it says "falls" for ever; it has no place here.
+After step k is fixed, a *fresh* batch is drawn and X = f_i(x₊) − f_i(x) + (the rest of
+ΔH) + (the decrease claimed) is measured on each of its examples, so that E[X | past] is
+the drift less the claim. The batch that made the step is biased, it says "falls" for
+ever; it has no place here.
 
-Two e-processes, mixtures over a grid of λ, each below 1/α′ for ever with probability
-1 − α′ (Ville), α′ = α/2:
+Two e-processes, each below 1/α′ for ever with probability 1 − α′ (Ville), α′ = α/2:
 
     alarm   rejects "the expected change is at most the claim at every audit"
     fall    rejects "the running mean of expected changes is at least the claim"
 
-x is X in units of the bound that was known before the batch was drawn. Increments of
-the logarithms:
-
-    Bounded     |x| ≤ 1       log(1 + λx)        −λx/2 − ψ(λ)((x − p)/2)²
-    Variance    E[x²] ≤ 1     φ(λx) − λ²/2       φ(−λx) − λ²/2
-    Symmetric   x symmetric   λx − λ²x²/2        −λx − λ²x²/2
-
-with ψ(λ) = −log(1 − λ) − λ, p a prediction from the past, and Catoni's
-φ(u) = ±log(1 ± u + u²/2). Bets are made on examples, not on means of a batch: the bound
-does not shrink with the batch, the variance does.
-
-Source: Waudby-Smith, Ramdas, JRSS B 2024 (betting); Howard, Ramdas, McAuliffe, Sekhon,
-Annals of Statistics 2021 (empirical Bernstein); Wang, Ramdas, SPA 2023 (Catoni).
+What they are depends on what is assumed of the noise, see `dynax.certify.assumptions`.
+Bets are made on examples, not on means of a batch: the bound does not shrink with the
+batch, the variance does. Means are of X/c, with the c that was known at each audit.
 """
 
-import abc
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from dynax._check import check_parameter
+from dynax._check import check_parameter, require
 from dynax.certify._verdict import judged
+from dynax.certify._watch import FIRST, watched
+from dynax.certify.assumptions import GRID, AbstractAssumption, Evidence, mixture
+from dynax.flow import AbstractOptimizer
 from dynax.lyapunov import NEVER, Status, Verdict
 
 
-GRID = 16
-
-
-class AbstractAssumption(eqx.Module):
-    """What is taken for granted of the noise, and the bets that follow from it."""
-
-    sentence: eqx.AbstractClassVar[str]
-    most: eqx.AbstractClassVar[float]
-
-    @property
-    def grid(self) -> Float[Array, " grid"]:
-        """The λ of the mixture, from a thousandth to the most that is sound."""
-        return jnp.geomspace(1e-3, self.most, GRID)
-
-    @abc.abstractmethod
-    def bets(self, x, expected, bet) -> tuple[Array, Array]:
-        """Increments of both logarithms for values x, a prediction, and λ = bet."""
-
-    @abc.abstractmethod
-    def broken(self, x) -> Array:
-        """Whether the data contradict the assumption."""
-
-
-class Bounded(AbstractAssumption):
-    """|X| ≤ c for every example, c known before the batch is drawn."""
-
-    sentence: ClassVar[str] = "no example changes by more than the bound c given"
-    most: ClassVar[float] = 0.9
-
-    def bets(self, x, expected, bet):
-        psi = -jnp.log1p(-bet) - bet
-        fall = -bet * x / 2 - psi * ((x - expected) / 2) ** 2
-        return jnp.log1p(bet * x), fall
-
-    def broken(self, x):
-        return jnp.any(jnp.abs(x) > 1)
-
-
-class Variance(AbstractAssumption):
-    """E[X² | past] ≤ c², c known before the batch is drawn; heavy tails are allowed."""
-
-    sentence: ClassVar[str] = "the mean square of a change is at most c², c as given"
-    most: ClassVar[float] = 1.0
-
-    def bets(self, x, expected, bet):
-        del expected
-        return _catoni(bet * x) - bet**2 / 2, _catoni(-bet * x) - bet**2 / 2
-
-    def broken(self, x):
-        return ~jnp.all(jnp.isfinite(x))
-
-
-class Symmetric(AbstractAssumption):
-    """X − E[X | past] is symmetric; c is any scale known before the batch is drawn.
-
-    A skewed sample breaks it, so the verdict warns where the third moment is large.
-    """
-
-    sentence: ClassVar[str] = "the noise is symmetric, which data cannot confirm"
-    most: ClassVar[float] = 1.0
-
-    def bets(self, x, expected, bet):
-        del expected
-        return bet * x - (bet * x) ** 2 / 2, -bet * x - (bet * x) ** 2 / 2
-
-    def broken(self, x):
-        return ~jnp.all(jnp.isfinite(x))
-
-
-def _catoni(u):
-    return jnp.sign(u) * jnp.log1p(jnp.abs(u) + u**2 / 2)
-
-
-class Evidence(NamedTuple):
-    """What was learnt so far: O(1) numbers, carried through `scan` and checkpoints."""
-
-    audits: Int[Array, ""]
-    examples: Int[Array, ""]
-    alarm: Float[Array, " grid"]
-    fall: Float[Array, " grid"]
-    total: Float[Array, ""]
-    squares: Float[Array, ""]
-    cubes: Float[Array, ""]
-    alarmed: Int[Array, ""]
-    fell: Int[Array, ""]
-    broken: Int[Array, ""]
+MEMORY = 100  # audits over which the scale of X is remembered
+SKEWED, FEW = 1.0, 30  # a skewness that is told, from so many examples on
+WRONG_BATCH = (
+    "the fresh batch has the gradient that made the step: it is the training batch"
+)
 
 
 class Sequential(eqx.Module):
     """A test of decrease in expectation that may be stopped at any time.
 
+    `init`, `update` and `verdict` judge any stream of changes. `watch` puts the test
+    around an optax transformation, and `dx.as_optax(opt, lr, audit=test)` around an
+    optimizer of dynax, whose H is judged where it has one.
+
     Args:
+        assuming: `Bounded`, `Clipped`, `Variance`, `Symmetric` or `Asymptotic`.
         alpha: the chance of a wrong verdict, in (0, 1), whenever one looks.
-        assuming: `Bounded`, `Variance` or `Symmetric`.
+        losses: (x, batch) → f_i(x), one number an example.
+        batches: key → a batch that nothing else has seen. None where a loop hands it
+            over: `tx.update(grads, state, params, fresh=batch)`.
+        every: audit one step in so many; the others cost nothing.
+        decrease: (x, x₊) → the decrease that is claimed, 0 by default.
+        seed: of the keys that `batches` gets.
     """
 
+    assuming: AbstractAssumption
     alpha: float = eqx.field(default=0.05, static=True)
-    assuming: AbstractAssumption = Bounded()
+    losses: Callable | None = eqx.field(default=None, static=True)
+    batches: Callable | None = eqx.field(default=None, static=True)
+    every: int = eqx.field(default=1, static=True)
+    decrease: Callable | None = eqx.field(default=None, static=True)
+    seed: int = eqx.field(default=0, static=True)
 
     def __check_init__(self):
         inside = lambda alpha: 0 < alpha < 1
         check_parameter("alpha", self.alpha, inside, "a number in (0, 1)")
+        require(
+            isinstance(self.assuming, AbstractAssumption),
+            "assuming",
+            type(self.assuming).__name__,
+            "Bounded(…), Clipped(), Variance(…), Symmetric() or Asymptotic(…)",
+        )
+        whole = isinstance(self.every, int) and self.every >= 1
+        require(whole, "every", self.every, "a whole number of at least 1")
 
     def init(self) -> Evidence:
         """No evidence."""
         none, zero = jnp.zeros(GRID), jnp.zeros(())
         count, never = jnp.zeros((), jnp.int32), jnp.asarray(NEVER, jnp.int32)
-        return Evidence(count, count, none, none, zero, zero, zero, never, never, never)
+        counts = {"audits": count, "examples": count, "same": count}
+        logs = {"alarm": none, "fall": none, "doubt": none}
+        sums = ("total", "squares", "cubes", "rounding", "scale")
+        when = ("alarmed", "fell", "broken")
+        return Evidence(
+            **counts, **logs, **dict.fromkeys(sums, zero), **dict.fromkeys(when, never)
+        )
 
     def update(
-        self, evidence: Evidence, changes: Float[Array, " n"], bound
+        self, evidence: Evidence, changes: Float[Array, " n"], bound=None, rounding=0.0
     ) -> Evidence:
         """The evidence after one audit.
 
         Args:
             changes: X of each example of a fresh batch.
-            bound: c > 0, in the units of X, known before the batch was drawn.
+            bound: c > 0 in the units of X, known before the batch was drawn; of
+                `Bounded` and `Variance` only.
+            rounding: how far round-off may have moved the X, in the mean.
+
+        Raises:
+            ValueError: a bound that is missing, or not positive.
         """
+        if jnp.ndim(changes) != 1:
+            given = f"shape {jnp.shape(changes)}"
+            require(False, "changes", given, "a vector, one number an example")
         wide = lambda value: jnp.asarray(value).astype(evidence.total.dtype)
-        x, seen = wide(changes) / wide(bound), evidence.examples
-        expected = evidence.total / wide(jnp.maximum(seen, 1))
-        bets = lambda bet: self.assuming.bets(x, expected, bet)
-        alarm, fall = jax.vmap(lambda bet: jax.tree.map(jnp.sum, bets(bet)))(
-            wide(self.assuming.grid)
+        raw = wide(changes)
+        times = self.assuming.times
+        if times is None:
+            require(bound is not None, "bound", None, "c > 0, known before the batch")
+            known: Any = bound
+            check_parameter("bound", known, lambda c: c > 0, "c > 0", finite=False)
+            unit = wide(known)
+        else:
+            unit = times * evidence.scale
+        safe = jnp.where(unit > 0, unit, 1)
+        slack = wide(rounding) / safe + 8 * jnp.finfo(raw.dtype).eps
+        x = raw / safe
+        wrong = ~jnp.all(jnp.abs(x) <= self.assuming.limit + slack)
+        wrong = wrong | ~jnp.all(jnp.isfinite(raw))
+        if times is None:  # no step, no change: c = 0 is no contradiction then
+            sound = (unit > 0) & jnp.isfinite(unit)
+            wrong = wrong | ~(sound | jnp.all(raw == 0))
+        usable = ~wrong & (unit > 0) & (evidence.broken == NEVER)
+        top = self.assuming.clip
+        x = jnp.where(usable, jnp.clip(x, -top, top), 0)
+        old, n = evidence, evidence.examples
+        expected = old.total / jnp.maximum(n, 1).astype(x.dtype)
+        alarm, fall, doubt = self.assuming.bets(x, expected)
+        new = old._replace(
+            examples=n + x.size,
+            alarm=old.alarm + alarm,
+            fall=old.fall + fall,
+            doubt=old.doubt + doubt,
+            total=old.total + jnp.sum(x),
+            squares=old.squares + jnp.sum(x**2),
+            cubes=old.cubes + jnp.sum(x**3),
+            rounding=old.rounding + wide(x.size) * wide(rounding) / safe,
         )
-        alarm, fall = evidence.alarm + alarm, evidence.fall + fall
-        limit, now = np.log(2 / self.alpha), evidence.audits
-        first = lambda before, flag: jnp.minimum(before, jnp.where(flag, now, NEVER))
-        return Evidence(
-            now + 1,
-            seen + x.size,
-            alarm,
-            fall,
-            evidence.total + jnp.sum(x),
-            evidence.squares + jnp.sum(x**2),
-            evidence.cubes + jnp.sum(x**3),
-            first(evidence.alarmed, _mixture(alarm) >= limit),
-            first(evidence.fell, _mixture(fall) >= limit),
-            first(evidence.broken, self.assuming.broken(x)),
+        new = jax.tree.map(lambda a, b: jnp.where(usable, a, b), new, old)
+        size = _root_mean_square(jnp.where(jnp.isfinite(raw), raw, 0))
+        past = jnp.minimum(old.audits, MEMORY).astype(size.dtype)
+        scale = _root_mean_square(jnp.stack([old.scale, size]), jnp.stack([past, 1]))
+        now = old.audits + 1
+        broken = jnp.minimum(old.broken, jnp.where(wrong, now, NEVER))
+        return self._flag(new._replace(audits=now, scale=scale, broken=broken))
+
+    def merge(self, a: Evidence, b: Evidence) -> Evidence:
+        """The evidence of two streams of independent examples, as of two devices.
+
+        It is weighed anew: what one of them had established alone is forgotten, or else
+        each device would take its own chance of being wrong.
+        """
+        n = jnp.stack([a.audits, b.audits]).astype(a.scale.dtype)
+        weights = jnp.where(jnp.sum(n) > 0, n, 1)
+        both = jax.tree.map(jnp.add, a, b)._replace(
+            audits=jnp.maximum(a.audits, b.audits),
+            scale=_root_mean_square(jnp.stack([a.scale, b.scale]), weights),
+            same=jnp.maximum(a.same, b.same),
+            broken=jnp.minimum(a.broken, b.broken),
+            **dict.fromkeys(("alarmed", "fell"), jnp.full_like(a.fell, NEVER)),
+        )
+        return self._flag(both)
+
+    def _flag(self, e: Evidence) -> Evidence:
+        """Write down what is established, and after how many audits."""
+        rise, fall = self.assuming.weigh(e, self.alpha / 2)
+        flags = {"alarmed": rise, "fell": fall, "broken": mixture(e.doubt)}
+        limit = np.log(2 / self.alpha)
+        first = lambda name, found: jnp.minimum(
+            getattr(e, name), jnp.where(found >= limit, e.audits, NEVER)
+        )
+        return e._replace(**{k: first(k, found) for k, found in flags.items()})
+
+    def upper(self, evidence: Evidence) -> Array:
+        """Find the upper end of the confidence sequence of the running mean.
+
+        The mean is that of E[X | past]/c. It is below the end at all times at once with
+        probability 1 − α/2; +∞ where nothing is known.
+        """
+        dtype, limit = evidence.total.dtype, np.log(2 / self.alpha)
+        mean = evidence.total / jnp.maximum(evidence.examples, 1).astype(dtype)
+        short = lambda gap: (
+            self.assuming.below(evidence, self.alpha / 2, mean + gap) < limit
         )
 
-    def verdict(
-        self, evidence: Evidence, claim: str = "f falls in expectation"
-    ) -> Verdict:
+        def halve(_, ends):
+            low, high = ends
+            middle = jnp.sqrt(low * high)
+            far = short(middle)
+            return jnp.where(far, middle, low), jnp.where(far, high, middle)
+
+        ends = jnp.asarray(1e-12, dtype), jnp.asarray(1e12, dtype)
+        gap = jax.lax.fori_loop(0, 50, halve, ends)[1]
+        return jnp.where(short(gap), jnp.inf, mean + gap)
+
+    def verdict(self, evidence, claim: str = "it falls in expectation") -> Verdict:
         """Judge the evidence: `violated`, `holds` or `undecided`.
 
         `holds` speaks of the mean of the expected changes up to that audit.
+
+        Args:
+            evidence: or the state of an optax transformation that has it.
+            claim: what was judged, in words.
         """
+        if not isinstance(evidence, Evidence):
+            evidence = optax.tree.get(evidence, "evidence")
+            require(evidence is not None, "evidence", "a state without it", "one of tx")
         e = jax.device_get(evidence)
-        alarmed, fell, broken = int(e.alarmed), int(e.fell), int(e.broken)
-        assumes = (self.assuming.sentence, "each audit draws a fresh batch")
-        status: Status = "undecided"
-        reason = "the noise hides the drift so far"
-        if broken < min(alarmed, fell):
-            reason = f"what is assumed was broken at audit {broken}"
-        elif alarmed < NEVER:
-            status, reason = "violated", f"rejected at audit {alarmed}"
-        elif fell < NEVER:
-            status, reason = "holds", f"established at audit {fell}"
-        if isinstance(self.assuming, Symmetric) and e.examples > 30:
-            skew = e.cubes / e.examples / (e.squares / e.examples + 1e-300) ** 1.5
-            if abs(skew) > 1:
-                reason += f"; the sample is skewed ({skew:+.1f}), do not rely on it"
+        n = max(int(e.examples), 1)
+        status, reason = self._status(e)
+        skew = skewness(e)
+        doubt = ()
+        if self.assuming.doubtful and n > FEW and abs(skew) > SKEWED:
+            told = f"the sample is skewed ({skew:+.1f}), which speaks against "
+            told += f"{self.assuming.doubtful}: do not rely on it"
+            reason, doubt = f"{reason}; {told}", (told,)
+        rise, fall = (
+            float(np.exp(min(float(logs), 700.0)))
+            for logs in self.assuming.weigh(e, self.alpha / 2)
+        )
         worst = {
-            "mean change, in bounds": float(e.total / max(int(e.examples), 1)),
-            "evidence of a rise": float(np.exp(min(_mixture(e.alarm), 700))),
-            "evidence of a fall": float(np.exp(min(_mixture(e.fall), 700))),
+            "mean change, in bounds": float(e.total) / n,
+            "evidence of a rise": rise,
+            "evidence of a fall": fall,
         }
+        fresh = "each audit draws a fresh batch, by chance and from the same source"
         return judged(
             "sequential",
             status,
@@ -216,85 +236,63 @@ class Sequential(eqx.Module):
             reason,
             int(e.audits),
             worst=worst,
-            assumes=assumes,
+            assumes=(self.assuming.sentence, fresh, *doubt),
             origin=f"Ville's inequality at {self.alpha:g}",
         )
 
+    def _status(self, e: Evidence) -> tuple[Status, str]:
+        found: tuple[Status, str] = "undecided", "the noise hides the drift so far"
+        if e.alarmed < NEVER:
+            found = "violated", f"rejected after {e.alarmed} audits"
+        elif e.fell < NEVER:
+            found = "holds", f"established after {e.fell} audits"
+        before = "" if found[0] == "undecided" else f"; else {found[0]}, {found[1]}"
+        if e.same >= FIRST:
+            return "undecided", WRONG_BATCH + before
+        if e.broken < NEVER:
+            broken = f"what is assumed was broken at audit {e.broken}"
+            return "undecided", broken + before
+        if e.examples and abs(e.total) <= e.rounding:
+            blind = "the mean change is within the rounding of the losses"
+            return "undecided", blind + before
+        return found
 
-def _mixture(logs):
-    """log of the mean of the grid's e-processes."""
-    return jax.nn.logsumexp(jnp.asarray(logs)) - np.log(GRID)
+    def watch(
+        self,
+        tx: optax.GradientTransformation,
+        *,
+        claim: AbstractOptimizer | None = None,
+        learning_rate: Any = None,
+        read: Callable[[Any], Any] = lambda state: state,
+    ) -> optax.GradientTransformationExtraArgs:
+        """An optax transformation whose expected decrease is judged as it trains.
 
+        Args:
+            tx: any optax transformation.
+            claim: the optimizer of dynax whose H is judged; f where there is none.
+            learning_rate: of `claim`, a number or a schedule.
+            read: state of `tx` → state of `claim`.
 
-def merge(a: Evidence, b: Evidence) -> Evidence:
-    """The evidence of two streams of independent examples, as of two devices."""
-    sums = jax.tree.map(jnp.add, a, b)
-    early = {
-        name: jnp.minimum(getattr(a, name), getattr(b, name))
-        for name in ("alarmed", "fell", "broken")
-    }
-    return sums._replace(audits=jnp.maximum(a.audits, b.audits), **early)
-
-
-class WatchState(NamedTuple):
-    """The state of the method within, the evidence, and the count of steps."""
-
-    inner: Any
-    evidence: Evidence
-    step: Int[Array, ""]
-
-
-def watch(
-    method: optax.GradientTransformation,
-    sequential: Sequential,
-    changes: Callable,
-    bound: Callable,
-    every: int = 1,
-) -> optax.GradientTransformationExtraArgs:
-    """An optax transformation whose expected decrease is judged as it trains.
-
-    Args:
-        method: any optax transformation.
-        sequential: the test.
-        changes: (step, x, x₊) → X of each example of a batch that is fresh at `step`,
-            so it must not be the batch that makes step `step`.
-        bound: (step, x, x₊) → c, which may not look at the fresh batch.
-        every: audit one step in so many; the others cost nothing.
-
-    Returns:
-        A transformation; `optax.tree.get(state, "evidence")` has the evidence.
-    """
-    check_parameter("every", every, lambda n: n >= 1, "a whole number of at least 1")
-    inner = optax.with_extra_args_support(method)
-
-    def init(params):
-        return WatchState(
-            inner.init(params), sequential.init(), jnp.zeros((), jnp.int32)
-        )
-
-    def update(grads, state, params=None, **extra):
-        if params is None:
-            raise ValueError("params: given None; accepted are the parameters.")
-        updates, within = inner.update(grads, state.inner, params, **extra)
-        after = optax.apply_updates(params, updates)
-
-        def audit(evidence):
-            where = state.step, params, after
-            return sequential.update(evidence, changes(*where), bound(*where))
-
-        due = state.step % every == 0
-        evidence = jax.lax.cond(due, audit, lambda e: e, state.evidence)
-        return updates, WatchState(within, evidence, state.step + 1)
-
-    return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
+        Returns:
+            The same updates. `test.verdict(state)` judges what its state has seen.
+        """
+        return watched(self, tx, claim, learning_rate, read)
 
 
-__all__ = [
-    "Bounded",
-    "Evidence",
-    "Sequential",
-    "Symmetric",
-    "Variance",
-    "merge",
-    "watch",
-]
+def skewness(e: Evidence) -> float:
+    """The third moment about the mean over the variance to the power 3/2."""
+    n = max(float(e.examples), 1.0)
+    mean, second, third = (float(s) / n for s in (e.total, e.squares, e.cubes))
+    variance = max(second - mean**2, 1e-200)
+    return (third - 3 * mean * second + 2 * mean**3) / variance**1.5
+
+
+def _root_mean_square(a, weights=None) -> Array:
+    """√(Σwa²/Σw), whose squares do not underflow."""
+    top = jnp.max(jnp.abs(a))
+    weights = jnp.ones_like(a) if weights is None else weights
+    share = jnp.sum(weights * (a / jnp.where(top > 0, top, 1)) ** 2)
+    return top * jnp.sqrt(share / jnp.sum(weights))
+
+
+__all__ = ["Sequential"]

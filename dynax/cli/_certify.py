@@ -1,4 +1,9 @@
-"""`dynax verify --box` and `--class`: a system certified, not only run."""
+"""`dynax verify --box`, `--class`, `--sequential`: certified, not only run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 
 import dynax
 from dynax import certify
@@ -40,3 +45,51 @@ def over_class(system: dynax.System, text: str) -> Verdict:
         return certify.over_class(system.optimizer, lr, **constants).verdict
     except (ValueError, ImportError) as error:
         raise UsageError(f"--class: {first_line(error)}") from None
+
+
+def sequential(system: dynax.System) -> Verdict:
+    """The expected decrease of a system with batches; each judges the step before."""
+    opt, loss, batches = system.optimizer, system.loss, system.batches
+    accepted = (
+        "a System with `batches`, arrays that lead by time and then by example, and a "
+        "loss(x, batch) that is the mean over the examples."
+    )
+    if batches is None:
+        raise UsageError(f"--sequential: given no batches; accepted is {accepted}")
+
+    def losses(x, batch):
+        one = lambda example: loss(x, jax.tree.map(lambda a: a[None], example))
+        return jax.vmap(one)(batch)
+
+    test = certify.Sequential(certify.Clipped(), losses=losses)
+    tx = dynax.as_optax(opt, system.learning_rate, audit=test)
+
+    def body(carry, pair):
+        x, state = carry
+        grads = jax.grad(loss)(x, pair[0])
+        updates, state = tx.update(grads, state, x, fresh=pair[1])
+        return (optax.apply_updates(x, updates), state), None
+
+    @jax.jit
+    def run(x):
+        pairs = [jax.tree.map(lambda a, b=b: a[b], batches) for b in (EARLY, LATE)]
+        first = jax.tree.map(lambda a: a[0], batches)
+        both = jnp.mean(losses(x, first)), loss(x, first)
+        return both, jax.lax.scan(body, (x, tx.init(x)), tuple(pairs))[0][1]
+
+    try:
+        (mean, whole), state = run(system.start)
+    except (TypeError, ValueError, IndexError) as error:
+        told = f"{first_line(error)} Accepted is {accepted}"
+        raise UsageError(f"--sequential: {told}") from None
+    if not np.isclose(mean, whole, rtol=1e-3, atol=0):
+        told = f"{float(whole):.6g} of a batch and {float(mean):.6g} in the mean"
+        raise UsageError(
+            f"--sequential: given a loss of {told} over its examples; accepted is "
+            f"{accepted}"
+        )
+    of = "H" if isinstance(opt, dynax.AbstractLyapunovOptimizer) else "f"
+    return test.verdict(state, f"{type(opt).__name__}: {of} falls in expectation")
+
+
+EARLY, LATE = slice(None, -1), slice(1, None)

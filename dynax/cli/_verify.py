@@ -76,14 +76,20 @@ class Verify:
     each state, x first. At most 4 states; of a built-in target see --dimension 1."""
     class_: Annotated[str, Arg(name="class", metavar="mu=NUMBER,L=NUMBER")] = ""
     """Certify the method for every mu-strongly convex, L-smooth loss instead."""
+    sequential: bool = False
+    """Certify that a script's system with `batches` decreases in expectation; each
+    batch judges the step before the one that it makes."""
     json: Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")] = (
         None
     )
     """A new file for the verdicts (default: runs/verify-<target>-<time>.json)."""
 
     def main(self) -> int:
-        if self.box and self.class_:
-            raise UsageError("--class: given with --box; accepted is one of the two.")
+        asked = [k for k, given in self._certificates.items() if given]
+        if len(asked) > 1:
+            raise UsageError(
+                f"--{asked[1]}: given with --{asked[0]}; accepted is one of the two."
+            )
         if self.steps < 1:
             raise UsageError(f"--steps: given {self.steps}; accepted is >= 1.")
         name = self.target.partition(":")[0]
@@ -91,6 +97,11 @@ class Verify:
         path = destination(self.json, f"runs/verify-{name}-{{}}.json", "--json")
         with jax.enable_x64(self.precision == 64):
             return self._run(path)
+
+    @property
+    def _certificates(self) -> dict:
+        """What was asked for in the place of a run."""
+        return {"box": self.box, "class": self.class_, "sequential": self.sequential}
 
     @property
     def _built_in(self) -> bool:
@@ -124,7 +135,7 @@ class Verify:
         style = COLORS.get(status, "bold yellow")
         out.print(Text(f"\n{summary}", style))
         rated = dynax.AbstractRatedFlow | dynax.AbstractRatedMap
-        run = not self.box and not self.class_
+        run = not any(self._certificates.values())
         if run and system.minimum is None and isinstance(system.optimizer, rated):
             out.print(
                 "A rate is proved for it, to a minimum: give the System its `minimum`"
@@ -135,10 +146,15 @@ class Verify:
 
     def _judged(self, system) -> tuple[dict[str, dynax.Verdict], str, str]:
         """Verdicts by name, the status they come to, and a line that says so."""
-        if self.box or self.class_:
-            kind = "box" if self.box else "class"
-            judge = _certify.on_box if self.box else _certify.over_class
-            found = judge(system, self.box or self.class_)
+        judges = {
+            "box": lambda: _certify.on_box(system, self.box),
+            "class": lambda: _certify.over_class(system, self.class_),
+            "sequential": lambda: _certify.sequential(system),
+        }
+        for kind, given in self._certificates.items():
+            if not given:
+                continue
+            found = judges[kind]()
             return {kind: found}, found.status, f"{found.status} (evidence: {kind})"
         try:
             result = dynax.verify(system, steps=self.steps, seed=self.seed)

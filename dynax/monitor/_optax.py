@@ -1,7 +1,7 @@
 """An optimizer as an optax transformation, and a ledger around any of those."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +33,26 @@ class AuditState(NamedTuple):
     tally: Tally
 
 
+class Watcher(Protocol):
+    """What judges a transformation in expectation: `dynax.certify.Sequential`."""
+
+    def watch(
+        self,
+        tx: optax.GradientTransformation,
+        *,
+        claim: AbstractOptimizer | None = None,
+        learning_rate: Any = None,
+        read: Callable[[Any], Any] = ...,
+    ) -> optax.GradientTransformationExtraArgs: ...
+
+
 def as_optax(
     opt: AbstractOptimizer,
     learning_rate: LearningRate,
     *,
     every: int = 0,
     smoothness: ScalarLike | None = None,
+    audit: Watcher | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """The map of `opt` as an optax transformation, audited every `every` steps.
 
@@ -50,6 +64,8 @@ def as_optax(
             on the same batch. Find it by `optax.tree.get(state, "ledger")`, and all
             rows so far by `optax.tree.get(state, "tally")`.
         smoothness: a Lipschitz constant of ∇f, to have the theorem's bound audited too.
+        audit: a `dynax.certify.Sequential`: on fresh batches it judges whether H of the
+            optimizer, or f where it has none, falls in expectation.
     """
     if not isinstance(opt, AbstractOptimizer):
         raise TypeError(
@@ -72,17 +88,19 @@ def as_optax(
         )
         return delta, OptaxState(_next(state.count), inner)
 
-    tx = optax.GradientTransformationExtraArgs(init, update)
-    if every == 0:
+    tx, read = optax.GradientTransformationExtraArgs(init, update), _state
+    if every:
+        read = lambda state: state.inner.state
+        tx = keep_ledger(
+            tx, opt, learning_rate, every=every, read=_state, smoothness=smoothness
+        )
+    if audit is None:
         return tx
-    return audit(
-        tx,
-        opt,
-        learning_rate,
-        every=every,
-        read=lambda state: state.state,
-        smoothness=smoothness,
-    )
+    return audit.watch(tx, claim=opt, learning_rate=learning_rate, read=read)
+
+
+def _state(state: OptaxState) -> State:
+    return state.state
 
 
 def audit(
@@ -187,6 +205,9 @@ def audit(
         return updates, AuditState(count, inner, ledger, folded)
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore
+
+
+keep_ledger = audit
 
 
 def _loss(value_fn: Callable, x: Params):
