@@ -52,6 +52,10 @@ ANYWHERE = {
     "quotient": lambda z: z[0] / z[1],
     "dot": lambda z: jnp.dot(z, z) - jnp.dot(z, z[::-1]),
     "matrix": lambda z: jnp.arange(6.0).reshape(2, 3) @ z - 7.0,
+    "layer": lambda z: (
+        jnp.linspace(-2, 1, 40).reshape(8, 5)
+        @ jnp.tanh(jnp.linspace(-1, 2, 15).reshape(5, 3) @ z)
+    ),
     "outer": lambda z: jnp.outer(z, z) @ z,
     "abs": lambda z: jnp.abs(z),
     "sign": lambda z: jnp.sign(z) * z[::-1],

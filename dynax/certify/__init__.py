@@ -16,6 +16,7 @@ from dynax.certify.assumptions import (
 )
 from dynax.certify.box import Map, on_box
 from dynax.certify.class_ import ClassCertificate, Potential, over_class
+from dynax.certify.learn import Basin, learn
 from dynax.certify.local import Local, locally
 from dynax.certify.region import Ball
 from dynax.certify.sequential import Sequential
@@ -24,6 +25,7 @@ from dynax.certify.sequential import Sequential
 __all__ = [
     "Asymptotic",
     "Ball",
+    "Basin",
     "Bounded",
     "ClassCertificate",
     "Clipped",
@@ -34,6 +36,7 @@ __all__ = [
     "Sequential",
     "Symmetric",
     "Variance",
+    "learn",
     "locally",
     "on_box",
     "over_class",

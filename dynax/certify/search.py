@@ -18,6 +18,8 @@ from dynax.certify.region import Region
 
 
 BATCH = 16_384
+MARGIN = 1e-9  # of what is computed in plain floating point, relative to it
+DOUBLINGS = 24
 NARROW = 2.0**-40  # of the region: a box that is not split any more
 SAMPLES, CLIMBERS, CLIMB = 2_048, 64, 24
 
@@ -218,4 +220,23 @@ def search(
     return Outcome(boxes, share, found, worst, (lo, hi), kept)  # type: ignore[arg-type]
 
 
-__all__ = ["Bounded", "Outcome", "climb", "search"]
+def largest(falls: Callable[[float], bool], start: float, known: float = 0.0) -> float:
+    """The largest number found for which `falls` is true, and at least `known`.
+
+    `start` is doubled, or halved while nothing is known; then the gap is bisected.
+    """
+    low, high = known, start
+    for _ in range(DOUBLINGS):
+        if falls(high):
+            low, high = high, 2 * high
+        elif low > 0:
+            break
+        else:
+            high /= 2
+    for _ in range(6 if low > 0 else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falls(middle) else (low, middle)
+    return low
+
+
+__all__ = ["Bounded", "Outcome", "climb", "largest", "search"]

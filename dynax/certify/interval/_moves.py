@@ -4,8 +4,6 @@ The primitive itself is run, once for each shape, on the numbers of the entries;
 comes out says where each entry of the result is found.
 """
 
-import functools
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -40,10 +38,11 @@ INDEXED = {  # the first operand that is an index
 }
 
 
-def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
+def move(mark, primitive, params, known, operands: list[Interval]) -> list[Interval]:
     """The entries of `operands` as the primitive lays them out.
 
     Boxes on which an index is undecided get the hull of all entries, and are marked.
+    `known` keeps the positions that were found, by shapes and indices.
     """
     first, last = INDEXED.get(primitive.name, (len(operands), len(operands)))
     index = operands[first:last]
@@ -52,7 +51,13 @@ def move(mark, primitive, params, operands: list[Interval]) -> list[Interval]:
     lo = np.concatenate([_rows(x.lo, batch) for x in data])
     hi = np.concatenate([_rows(x.hi, batch) for x in data])
     shapes = tuple(x.lo.shape[:-1] for x in data)
-    run = functools.partial(_positions, primitive, params, shapes, first)
+
+    def run(*index):
+        key = shapes, *(i.tobytes() for i in index)
+        if key not in known:
+            known[key] = _positions(primitive, params, shapes, first, *index)
+        return known[key]
+
     if all(x.constant for x in index):
         return [Interval(lo[p], hi[p]) for p in run(*(x.lo[..., 0] for x in index))]
     # group the boxes by the values of their indices

@@ -113,6 +113,7 @@ class Operation:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     line: str
+    known: dict = dataclasses.field(default_factory=dict)  # of `move`
 
     def __call__(self, mark, *xs: Interval) -> list[Interval]:
         name = self.primitive.name
@@ -121,7 +122,7 @@ class Operation:
         if name in JUMPS:
             return [JUMPS[name](mark, *xs)]
         if name in MOVES:
-            return move(mark, self.primitive, self.params, list(xs))
+            return move(mark, self.primitive, self.params, self.known, list(xs))
         found = WITH_PARAMETERS[name](mark, self.params, *xs)
         return found if isinstance(found, list) else [found]
 
@@ -156,6 +157,11 @@ class Program:
 
     def __len__(self) -> int:
         return len(self._operations)
+
+    def uses(self, *arguments: int) -> bool:
+        """Whether the outputs depend on any of these arguments, by their number."""
+        read = set(self.outputs).union(*(op.inputs for op in self._operations))
+        return any(self.inputs[k] in read for k in arguments)
 
     def __call__(self, *args: Interval) -> tuple[Any, np.ndarray]:
         """Enclosures of the outputs, and the boxes on which f may jump."""
