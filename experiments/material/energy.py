@@ -267,7 +267,9 @@ def figures(results) -> dict:
         "The energy falls at every step if the affine part is counted, "
         "and not without it.": falls_figure(results),
         "The angular momentum of bodies in free flight.": angular_figure(results),
-        "The bodies fall on the floor.": drop_movie(shown),
+        "Blocks of soft materials hit the floor; the colour is the speed.": drop_movie(
+            shown
+        ),
     }
 
 
@@ -309,7 +311,7 @@ def energy_figure(shown):
     for ax in axes[-1]:
         ax.set_xlabel("t, ms")
     for ax in axes[:, 0]:
-        ax.set_ylabel("J")
+        ax.set_ylabel("energy, J")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(look))
     return figure
