@@ -2,9 +2,9 @@
 
 On every audited step H₊ − H = −ε(aΔ₁ + bΔ₂) + r − (1/λ + c)D_κ* − cD_κ to round-off,
 on minibatches too, although H itself rises on many. The parameters are compared with
-those of `optax.lion`, bit for bit. With a large λ the weights end in the box
-|w| ≤ 1/λ: from a start outside, the distance falls by 1 − ελ a step. Coupled decay, exchanged β's and a
-NaN do not get the verdict `holds`.
+those of `optax.lion`, bit for bit. With a large λ the weights end in the box |w| ≤ 1/λ:
+from a start outside, the distance falls by 1 − ελ a step. Coupled decay, exchanged β's
+and a NaN do not get the verdict `holds`.
 """
 
 import dataclasses
