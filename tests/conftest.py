@@ -1,4 +1,3 @@
-import importlib.metadata
 import itertools
 import os
 import pathlib
@@ -10,15 +9,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # see dynax/cli/__init__.py: else LAPACK calls at once may wait forever for one another
 os.environ.setdefault("PJRT_NPROC", "32")
 
-# Compiling is most of the suite's time; what is compiled runs for milliseconds. The
-# older code generator of XLA takes half the time of the one that it prefers, and a
-# program in one piece a tenth less than in 32. (XLA aborts at a flag that it does not
-# know.) With JAX_DISABLE_MOST_OPTIMIZATIONS=0 all is tested with XLA's own settings.
-FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+# Compiling is most of the suite's time; what is compiled runs for milliseconds. With
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0 all is tested with XLA's own settings.
 QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
-_known = importlib.metadata.version("jaxlib").startswith(("0.9.", "0.10."))
-if QUICK and _known and FLAGS not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 # Two compilers on the same two cores are slower than each on its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
