@@ -205,7 +205,7 @@ def sizes(found, truth) -> np.ndarray:
 
 def maps(found, truth):
     """x over t: the solution, the network, and where they differ."""
-    figure, axes = new_figure(1, 3, size=(10.5, 3.0), sharey=True)
+    figure, axes = new_figure(1, 3, size=(8.4, 2.9), sharey=True)
     known, x = truth.u[..., 0], truth.axes[0]
     t, half = truth.t, np.array([-0.5, 0.5])  # the pixels' centres are the points
     box = *(t[[0, -1]] + half * (t[1] - t[0])), *(x[[0, -1]] + half * (x[1] - x[0]))
@@ -215,13 +215,17 @@ def maps(found, truth):
     panels = (
         ("Reference", known, ends),
         ("Network", found, ends),
-        ("log₁₀ |error|", error, {"vmin": high - 5, "vmax": high, "cmap": "viridis"}),
+        ("Error", error, {"vmin": high - 5, "vmax": high, "cmap": "viridis"}),
     )
+    images = []
     for ax, (title, picture, look) in zip(axes[0], panels, strict=True):
         image = ax.imshow(picture.T, origin="lower", aspect="auto", extent=box, **look)
         ax.grid(False)
         ax.set(xlabel="t", title=title, xlim=t[[0, -1]], ylim=(x[0], 2 * x[-1] - x[-2]))
-        figure.colorbar(image, ax=ax)
+        ax.locator_params("x", nbins=4)
+        images.append(image)
+    figure.colorbar(images[1], ax=axes[0, 1], label="u")
+    figure.colorbar(images[2], ax=axes[0, 2], label="log₁₀ |error|")
     axes[0, 0].set(ylabel="x")
     return figure
 
