@@ -81,7 +81,7 @@ def div(a: Interval, b: Interval) -> Interval:
     """a/b, by corners where 0 is not in b, else through the reciprocal."""
     if not a.inexact:
         if not np.all((b.lo == b.hi) & (a.lo >= 0) & (b.lo > 0)):
-            raise NotImplementedError("integer division of what is not positive")
+            raise NotImplementedError("an integer is divided by one that may be ≤ 0")
         return Interval(a.lo // b.lo, a.hi // b.hi)
     lo, hi = corners(np.divide, a, b)
     alike = ((a.lo >= 0) & (b.lo > 0)) | ((a.hi <= 0) & (b.hi < 0))

@@ -103,7 +103,7 @@ def convert(mark: Mark, a: Interval, new_dtype) -> Interval:
     """To another dtype; of float64 into narrower floats nothing is known here."""
     new = np.dtype(new_dtype)
     if np.issubdtype(new, np.floating) and new != np.float64:
-        raise NotImplementedError(f"conversion to {new}; a certificate is of float64")
+        raise NotImplementedError(f"a value becomes {new}; a certificate needs float64")
     if new == a.lo.dtype:
         return a
     if new.kind == "b":

@@ -106,5 +106,5 @@ def _positions(primitive, params, shapes, first, *index) -> list[np.ndarray]:
     found = found if primitive.multiple_results else [found]
     places = [np.asarray(p) for p in found]
     if any(np.any((p < 0) | (p >= start)) for p in places):
-        raise NotImplementedError(f"{primitive.name} beyond the ends of an array")
+        raise NotImplementedError(f"{primitive.name} reaches beyond an array's ends")
     return places

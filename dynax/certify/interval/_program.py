@@ -191,7 +191,7 @@ class Program:
         value = np.asarray(value)
         if np.issubdtype(value.dtype, np.floating) and value.dtype != np.float64:
             raise NotImplementedError(
-                f"a {value.dtype} constant; a certificate is of float64 programs"
+                f"a constant is {value.dtype}; a certificate needs a float64 program"
             )
         key = "constant", value.dtype.str, value.shape, value.tobytes()
         if key not in self._known:
@@ -229,13 +229,13 @@ class Program:
             dtype = v.aval.dtype
             if jnp.issubdtype(dtype, np.inexact) and dtype != np.float64:
                 raise NotImplementedError(
-                    f"{name} gives {dtype}; a certificate is of float64 programs "
+                    f"{name} gives {dtype}; a certificate needs a float64 program "
                     f"({self._line})"
                 )
         several = name == "sort" and len(inputs) > 1
         if name not in KNOWN or several or name == "while":
             raise NotImplementedError(
-                f"no interval rule for the primitive {name!r} ({self._line})"
+                f"the primitive {name!r} has no interval rule ({self._line})"
             )
         return self._operation(
             eqn.primitive, params, inputs, len(eqn.outvars), self._line
@@ -245,7 +245,9 @@ class Program:
         key = primitive.name, inputs, str(sorted(params.items(), key=lambda i: i[0]))
         if key not in self._known:
             if len(self._operations) >= LONGEST:
-                raise NotImplementedError(f"more than {LONGEST} operations ({line})")
+                raise NotImplementedError(
+                    f"the program has more than {LONGEST} operations ({line})"
+                )
             outputs = tuple(self._fresh() for _ in range(count))
             self._operations.append(Operation(primitive, params, inputs, outputs, line))
             self._known[key] = outputs
