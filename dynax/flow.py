@@ -96,17 +96,24 @@ class Step(NamedTuple):
         return tree.sub(tree.wide(self.x_next), tree.wide(self.x))
 
 
-class AbstractBalancedOptimizer(AbstractLyapunovOptimizer):
-    """An optimizer whose *map* has a known energy balance too."""
+class AbstractAccountedOptimizer(AbstractOptimizer):
+    """A method whose steps have an exact account in some energy.
+
+    The account need not promise that the energy falls: it says where the change went.
+    """
 
     @abc.abstractmethod
     def balance(self, step: Step, smoothness: ScalarLike | None = None) -> Ledger:
-        """The discrete claim, drawn up from an observed step.
+        """The account of an observed step, with what is claimed of it as checks.
 
         Args:
             step: before, after, and the vector fed to the optimizer as its gradient.
             smoothness: a Lipschitz constant L of ∇f, if one is known.
         """
+
+
+class AbstractBalancedOptimizer(AbstractAccountedOptimizer, AbstractLyapunovOptimizer):
+    """An optimizer whose *map* has a known energy balance too: a proved account."""
 
 
 class Minimum(NamedTuple):

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, PyTree
 from dynax import _display as display, _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
+    AbstractAccountedOptimizer,
     AbstractBalancedOptimizer,
     AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
@@ -172,9 +173,13 @@ def verify(system: System, *, steps: int = 1000, states: int = 200, seed: int = 
         claim = f"{name}: its hyper-parameters are those of the proof"
         verdicts["condition"] = verdict(run.condition, claim)
     origin = f"round-off model, {tree.result_dtype(x).name}"
-    exact = isinstance(opt, AbstractBalancedOptimizer)
+    exact = isinstance(opt, AbstractAccountedOptimizer)
     what = "exact energy balance of every step" if exact else "energy of the map"
     verdicts["map"] = verdict(run.map, f"{name}: {what}", origin)
+    proved = isinstance(opt, AbstractBalancedOptimizer) or not exact
+    if not proved and verdicts["map"].status == "holds":
+        reason = "every step of this run dissipates, which nothing proves"
+        verdicts["map"] = _because(verdicts["map"], "no certificate", reason)
     verdicts["limit"] = _tied(run, opt, x, origin)
     if system.minimum is not None and batches is None:
         verdicts |= _rates(system, system.minimum, steps, states, seed)

@@ -115,6 +115,19 @@ ADAPTIVE = {
         ),
     ),
     "schedule-free-0": Member(dx.ScheduleFree(0.0, weight_power=1.0)),
+    "ademamix": Member(
+        dx.AdEMAMix(beta3=0.99, weight_decay=0.1),
+        ((lambda a: dx.AdEMAMix(alpha=a), (0.0, 5.0)),),
+    ),
+    "nadamw": Member(dx.NadamW(), ((dx.NadamW, (0.5, 0.9)),)),
+    "mars": Member(dx.MARS(), ((lambda g: dx.MARS(gamma=g), (0.0, 0.1)),)),
+    "grams": Member(dx.Grams(dx.Adam())),
+    "hyperball": Member(dx.Hyperball(dx.Adam())),
+    "soap-muon": Member(dx.SOAPMuon(dx.SOAP(interval=2))),
+    "outer": Member(
+        dx.Outer(dx.Momentum(), interval=3),
+        ((lambda e: dx.Outer(dx.Momentum(), 3, e), (0.5, 1.0)),),
+    ),
 }
 
 # --- relatives of Lion-κ -----------------------------------------------------------
@@ -141,6 +154,15 @@ RELATIVES = {
     "muon-ns": decayed(dx.Muon(weight_decay=0.5, factor="newton-schulz")),
     "practical-muon": Member(
         dx.PracticalMuon(weight_decay=0.3), ((dx.PracticalMuon, (0.5, 0.9)),)
+    ),
+    "soft-muon": decayed(dx.SoftMuon(0.3, weight_decay=0.5), (dx.SoftMuon, (0.2, 0.6))),
+    "soft-muon-power": decayed(dx.SoftMuon(0.5, weight_decay=0.5, normalized=False)),
+    "contra-muon": Member(
+        dx.ContraMuon(weight_decay=0.3), ((dx.ContraMuon, (0.1, 0.5)),)
+    ),
+    "nor-muon": Member(
+        dx.NorMuon(weight_decay=0.3),
+        ((lambda b: dx.NorMuon(beta2=b), (0.5, 0.9)),),
     ),
     "distributed": Member(
         dx.DistributedLion(weight_decay=0.5),

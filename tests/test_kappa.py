@@ -30,6 +30,7 @@ from dynax.kappa import (
     LogSumExp,
     Lp,
     OrthogonallyInvariant,
+    Power,
     Quartic,
     Relativistic,
     SoftAbs,
@@ -93,6 +94,7 @@ CASES = {
     "half-lp-1.5-leaf": (HalfSquaredLp(1.5), MIXED),
     "half-lp-3-tree": (HalfSquaredLp(3.0, "tree"), VECTORS),
     "quartic": (Quartic(), MIXED),
+    "power": (Power(1.3), MIXED),
     "four-thirds": (FourThirds(), MIXED),
     "relativistic": (Relativistic(), MIXED),
     "nuclear": (nuclear(), MATRICES),
@@ -280,7 +282,7 @@ def test_domain(name):
     assert np.all(o["d(far)"] >= 0)
     outside = o["d(far)"] > ROUND_OFF
     assert np.array_equal(np.isposinf(o["κ*(far)"]), outside)
-    everything = HalfSquared | HalfSquaredLp | Quartic | FourThirds
+    everything = HalfSquared | HalfSquaredLp | Power | Quartic | FourThirds
     everything = isinstance(kappa, everything)
     assert outside.mean() == 0 if everything else outside.mean() > 0.9
     np.testing.assert_allclose(o["κ*(V)"], o["finite κ*(V)"], rtol=1e-12)

@@ -23,6 +23,7 @@ DEFAULTS = {
     "scale": 10.0,
     "temperature": 0.1,
     "p": 1.5,
+    "q": 1.5,
     "k": 2,
     "vector_kappa": "l1",
 }

@@ -11,6 +11,7 @@ from ._base import (
 from .coercive import (
     HalfSquared as HalfSquared,
     HalfSquaredLp as HalfSquaredLp,
+    Power as Power,
     Quartic as Quartic,
 )
 from .kinetic import FourThirds as FourThirds, Relativistic as Relativistic

@@ -63,6 +63,40 @@ class Quartic(AbstractSeparable):
         return jnp.zeros_like(y)
 
 
+class Power(AbstractSeparable):
+    """Sum the q-th powers of the entries: momentum enters to the power q − 1.
+
+        κ(m) = Σ|m|^q/q      ∇κ(m) = sign(m)|m|^{q−1}      κ*(y) = Σ|y|^s/s
+
+    with 1/q + 1/s = 1. q → 1 is Lion, q = 2 heavy ball, q = 4 `Quartic`. For q < 2,
+    ∇κ is continuous, but infinitely steep at 0, and no adaptive solver keeps its order
+    there. Distance: 0, dom κ* is everything. `q` is > 1.
+    """
+
+    q: ScalarLike
+    smooth: ClassVar[bool] = True
+
+    def _phi(self, m):
+        q = jnp.asarray(self.q, m.dtype)
+        return jnp.abs(m) ** q / q
+
+    def _grad(self, m):
+        return jnp.sign(m) * jnp.abs(m) ** (jnp.asarray(self.q, m.dtype) - 1)
+
+    def _phi_conjugate(self, y):
+        s = dual_exponent(self.q, y)
+        return jnp.abs(y) ** s / s
+
+    def _grad_conjugate(self, y):
+        return jnp.sign(y) * jnp.abs(y) ** (dual_exponent(self.q, y) - 1)
+
+    def _excess(self, y):
+        return jnp.zeros_like(y)
+
+    def __check_init__(self):
+        check_parameter("q", self.q, lambda q: q > 1, "a number > 1")
+
+
 class HalfSquaredLp(AbstractCoercive):
     """Take half the squared ℓ_p norm: a scaled, not normalised, Lion-ℓ_p.
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._types import Params, ScalarLike
 from dynax.flow import (
-    AbstractBalancedOptimizer,
+    AbstractAccountedOptimizer,
     AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
@@ -19,11 +19,11 @@ def row_of_step(
 ) -> Ledger:
     """Draw up the ledger row of one step.
 
-    A balanced optimizer is audited by its own balance. One with a Lyapunov function of
-    its flow only has H recorded beside −lr·D, the first-order prediction; the map's H
-    may rise, so nothing is judged. Any other has its loss recorded.
+    An optimizer with an account of its steps is audited by that. One with a Lyapunov
+    function of its flow only has H recorded beside −lr·D, the first-order prediction;
+    the map's H may rise, so nothing is judged. Any other has its loss recorded.
     """
-    if isinstance(opt, AbstractBalancedOptimizer):
+    if isinstance(opt, AbstractAccountedOptimizer):
         return opt.balance(step, smoothness)
     dtype = tree.result_dtype(step.x)
     predicted, terms = None, {}

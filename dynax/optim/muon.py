@@ -73,23 +73,31 @@ class Nuclear(AbstractNorm):
 
     As `kappa.nuclear()`, with a choice of how UVᵀ is found and of what a matrix is.
     ‖M‖_* = ⟨M, UVᵀ⟩, without singular values for "newton-schulz". Distance: in ‖·‖_op.
+    With `tall`, κ = ‖M‖_*·√max(1, rows/columns), or the other way round.
     """
 
     factor: Factor = eqx.field(default="svd", static=True)
     stacked: bool = eqx.field(default=False, static=True)
+    tall: Literal["rows", "columns"] | None = eqx.field(default=None, static=True)
     scope: ClassVar[Literal["leaf", "tree"]] = "leaf"
 
     def _value(self, m):
         if self.factor == "svd":
             m = self._matrices(m)
-            return jnp.sum(cut(jnp.linalg.svd(m, compute_uv=False), m.shape[-2:]))
+            sigma = cut(jnp.linalg.svd(m, compute_uv=False), m.shape[-2:])
+            return self._stretch(m) * jnp.sum(sigma)
         return jnp.sum(m * jax.lax.stop_gradient(self._grad(m)))
 
     def _grad(self, m):
-        return FACTORS[self.factor](self._matrices(m)).reshape(m.shape)
+        factor = FACTORS[self.factor](self._matrices(m)).reshape(m.shape)
+        return self._stretch(m) * factor
 
     def _dual(self, y):
-        return jnp.max(jnp.linalg.svd(self._matrices(y), compute_uv=False))
+        sigma = jnp.linalg.svd(self._matrices(y), compute_uv=False)
+        return jnp.max(sigma) / self._stretch(y)
+
+    def _stretch(self, m) -> float:
+        return stretch(self._matrices(m).shape, self.tall)
 
     def _matrices(self, m):
         if m.ndim < 2:
@@ -100,6 +108,13 @@ class Nuclear(AbstractNorm):
         accepted = " or ".join(map(repr, FACTORS))
         if self.factor not in FACTORS:
             raise ValueError(f"factor: given {self.factor!r}; accepted is {accepted}.")
+
+
+def stretch(shape: tuple[int, ...], tall: str | None) -> float:
+    """√max(1, rows/columns) of a matrix, of columns/rows, or 1."""
+    rows, columns = shape[-2:]
+    share = {"rows": rows / columns, "columns": columns / rows, None: 1.0}[tall]
+    return max(1.0, share) ** 0.5
 
 
 class ByRank(AbstractArrayKappa):

@@ -8,10 +8,14 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._check import check_nonnegative, check_positive
 from dynax._types import Params, Scalar, ScalarLike
-from dynax.flow import AbstractOptimizer
+from dynax.flow import AbstractAccountedOptimizer
+from dynax.optim import _detour
 from dynax.optim._averages import average, check_betas
 from dynax.optim._common import check_lr
 from dynax.optim._polar import five_steps
+from dynax.optim.lion_kappa import LionKappa
+from dynax.optim.muon import Nuclear
+from dynax.optim.nadamw import share
 
 
 class PracticalMuonState(NamedTuple):
@@ -22,7 +26,7 @@ class PracticalMuonState(NamedTuple):
     nu: Params
 
 
-class PracticalMuon(AbstractOptimizer):
+class PracticalMuon(AbstractAccountedOptimizer):
     """Muon with five Newton–Schulz steps. *Not* a Lion-κ; no certificate known.
 
     Matrices: μ₊ = βμ + (1−β)g,  x₊ = x − ε(√max(1, columns/rows)·NS₅(μ̂) + λx),
@@ -32,8 +36,12 @@ class PracticalMuon(AbstractOptimizer):
 
     NS₅ maps singular values in [0.05, 1] into [0.68, 1.13] without keeping their order,
     so it is no subgradient of any convex κ, and what it converges to is no KKT point of
-    a problem known; `Muon` is the method with a certificate. The flow is read off the
-    map, Euler's step exactly: corrected averages leave no simpler autonomous limit.
+    a problem known; `Muon` is the method with a certificate. The account of a step is
+    that of Muon without decay on the matrices, and all else a detour of no sign:
+        H = f + cκ(m),  κ = √max(1, columns/rows)·‖·‖_*,  m = −μ
+        H₊ − H = r − [Muon's terms ≥ 0] + ⟨g, x₊ − x − ε∇κ(m̃)⟩
+    The flow is read off the map, Euler's step exactly: corrected averages leave no
+    simpler autonomous limit.
 
     Source: Jordan et al., Muon. Twin: optax.contrib.muon, all its defaults.
 
@@ -70,14 +78,14 @@ class PracticalMuon(AbstractOptimizer):
             as_x = lambda v: tree.cast(v, x.dtype)
             beta = self.beta if matrix else self.beta1
             mu = average(beta, mu, g)
-            now, later = (as_x(_weight(beta, n)) for n in (k, k + 1))
+            now, later = (as_x(share(beta, n)) for n in (k, k + 1))
             ahead = average(beta, mu / later, g / now)
             if matrix:
                 shape = as_x(max(1, x.shape[1] / x.shape[0]) ** 0.5)
                 v = shape * five_steps(ahead, self.eps) + as_x(self.weight_decay) * x
             else:
                 nu = average(self.beta2, nu, g * g)
-                size = nu / as_x(_weight(self.beta2, k))
+                size = nu / as_x(share(self.beta2, k))
                 v = ahead / (jnp.sqrt(size) + as_x(self.eps))
             return -as_x(lr) * v, mu, nu
 
@@ -93,7 +101,11 @@ class PracticalMuon(AbstractOptimizer):
         delta, after = self.update(x, state, grad, lr)
         return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
 
-
-def _weight(beta, n):
-    """1 − βⁿ, not as a difference."""
-    return -jnp.expm1(n * jnp.log1p(-tree.cast(1 - beta, n.dtype)))
+    def balance(self, step, smoothness=None):
+        kappa = Nuclear(tall="columns")
+        lion = LionKappa(kappa, self.beta**2, self.beta)
+        momentum = lambda x, mu: -mu if x.ndim == 2 else None
+        m, m_next = (
+            tree.map(momentum, step.x, s.mu) for s in (step.state, step.state_next)
+        )
+        return _detour.ledger(lion, step, m, m_next, smoothness)
