@@ -123,7 +123,7 @@ ADAPTIVE = {
     "mars": Member(dx.MARS(), ((lambda g: dx.MARS(gamma=g), (0.0, 0.1)),)),
     "grams": Member(dx.Grams(dx.Adam())),
     "hyperball": Member(dx.Hyperball(dx.Adam())),
-    "soap-muon": Member(dx.SOAPMuon(dx.SOAP(interval=2))),
+    "soap-muon": Member(dx.SOAPMuon(dx.SOAP(eps=1.0, interval=2))),
     "outer": Member(
         dx.Outer(dx.Momentum(), interval=3),
         ((lambda e: dx.Outer(dx.Momentum(), 3, e), (0.5, 1.0)),),

@@ -301,14 +301,14 @@ def test_zero_in_domain(name):
 @every
 def test_smooth_means_a_continuous_gradient(name):
     """Across 0 (for SparseL1: ±e) a kink of κ jumps by O(1), smooth κ by O(step).
-    ∛m by O(∛step)."""
+    ∛m by O(∛step), |m|^0.3 by O(step^0.3)."""
     kappa, shapes = CASES[name]
     e = kappa.threshold if isinstance(kappa, SparseL1) else 0.0
     u = draw(shapes, 5)
     across = lambda step: jax.tree.map(lambda a: e * np.sign(a) + step * a, u)
     plus, minus = (rows(primal(kappa, across(t))[1]) for t in (1e-9, -1e-9))
     jump = np.max(np.abs(plus - minus))
-    small = 1e-2 if isinstance(kappa, FourThirds) else 1e-5
+    small = 1e-2 if isinstance(kappa, FourThirds | Power) else 1e-5
     assert jump < small if kappa.smooth else jump > 0.1
 
 

@@ -10,8 +10,6 @@ exactly, r = f(x₊) − f(x) − ⟨g, x₊ − x⟩. Lion-κ's terms are ≥ 0
 The check `fall` asks whether all but r lowers H. No theorem says so.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from dynax import _tree as tree
@@ -41,17 +39,14 @@ def ledger(
             of this kind are None, and all of their step is a detour.
         smoothness: a Lipschitz constant of ∇f.
     """
-    part = lambda t: _where(m, t)
-    x, g = part(step.x), part(step.grad)
+    x = step.x
+    given = lambda t: tree.map(_or_zeros, t, x, is_leaf=lambda a: a is None)
+    within = lambda g, m: jnp.zeros_like(g) if m is None else g
+    g = tree.map(within, step.grad, m)
+    m, m_next = given(m), given(m_next)
     straight, _ = lion.update(x, LionState(m), g, step.lr)
-    aside = tree.add(x, straight)  # x', of the leaves with a momentum
-    ahead = tree.map(
-        lambda full, way: full if way is None else way,
-        step.x,
-        aside,
-        is_leaf=lambda a: a is None,
-    )
-    off = tree.sub(tree.wide(step.x_next), tree.wide(ahead))
+    aside = tree.add(x, straight)  # x'
+    off = tree.sub(tree.wide(step.x_next), tree.wide(aside))
     detour = tree.vdot(step.grad, off)
     row = lion.balance(
         step._replace(
@@ -73,8 +68,13 @@ def ledger(
     noise = depth * tree.vdot(tree.map(jnp.abs, step.grad), size)
     noise = noise + sum(row.checks[k].tolerance for k in SPENT)
     spent = sum(row.terms[k] for k in SPENT) - detour
-    checks = {k: row.checks[k] for k in ("balance", "momentum")}
-    checks["fall"] = Check(spent, noise)
+    scale = row.scale + jnp.abs(detour)
+    seen = tree.safe_divide(noise, scale, jnp.inf)
+    checks = {
+        "balance": row.checks["balance"]._replace(resolution=seen),
+        "momentum": row.checks["momentum"],
+        "fall": Check(spent, noise),
+    }
     if smoothness is not None:
         moved = tree.sub(tree.wide(step.x_next), tree.wide(step.x))
         bound = tree.cast(smoothness, dtype) / 2 * tree.vdot(moved, moved)
@@ -83,14 +83,12 @@ def ledger(
     return row._replace(
         change=row.change + detour,
         predicted=row.predicted + detour,
-        scale=row.scale + jnp.abs(detour),
+        scale=scale,
         terms={**row.terms, "detour": -detour},
         checks=checks,
         facts={},
     )
 
 
-def _where(m: Params, t: Any) -> Any:
-    """`t` on the leaves that have a momentum."""
-    keep = lambda a, b: None if a is None else b
-    return tree.map(keep, m, t, is_leaf=lambda a: a is None)
+def _or_zeros(m, x):
+    return jnp.zeros_like(x) if m is None else m

@@ -43,8 +43,8 @@ class NorMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
 
     Leaves of fewer than two axes take Lion's step.
 
-    With no more neurons than inputs an exact O has neurons of length 1, and V = sO: what
-    is evened out then is the error of five Newton–Schulz steps, the published choice.
+    With no more neurons than inputs an exact O has neurons of length 1, and V = sO:
+    what is evened out then is the error of five Newton–Schulz steps, as published.
 
     V is no gradient of a function of m̃, even at fixed v: no energy is known. For the
     gradient itself, m̃ = −g, the step points downhill, for ⟨DO, m̃⟩ = tr D(m̃m̃ᵀ)^½ ≥ 0.

@@ -94,6 +94,7 @@ def train(make, value, seed, *, steps, width, batch) -> dict:
     start = begin(key, width)
     (x, _), rows = dx.iterate(make(value), f, start, rate, batches=chosen)
     detour = rows.terms.get("detour", jnp.zeros(steps))
+    assert rows.defect is not None
     return {
         "spent": (sum(rows.terms[k] for k in SPENT) + detour) / rows.scale,
         "detour": detour / rows.scale,
