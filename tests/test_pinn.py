@@ -293,7 +293,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
 
 def test_a_march_is_solved_and_continuous():
     how, key = training(), jax.random.key(0)
-    out = pinn.march(how, start(Decay(), key), key, [0.0, 0.5, 1.0, 1.5], 150)
+    out = pinn.train_windows(how, start(Decay(), key), key, [0.0, 0.5, 1.0, 1.5], 150)
     assert out.holds and out.reached == 1.5 and str(out).startswith("SOLVED")
     times = jnp.linspace(0, 1.5, 61)
     found = jax.jit(jax.vmap(lambda t: out.solution(t, jnp.zeros(0))[0]))(times)
@@ -310,10 +310,12 @@ def test_a_march_is_solved_and_continuous():
 
 def test_a_failed_window_stops_the_march():
     how, key = training(patience=2), jax.random.key(0)
-    out = pinn.march(how, start(Decay(), key), key, [0.0, 0.5, 1.0], 2)
+    out = pinn.train_windows(how, start(Decay(), key), key, [0.0, 0.5, 1.0], 2)
     assert not out.holds and out.reached == 0 and len(out.certificates) == 1
     assert str(out).startswith("STOPPED at t = 0, in window 1")
-    anyway = pinn.march(how, start(Decay(), key), key, [0.0, 0.5, 1.0], 2, anyway=True)
+    anyway = pinn.train_windows(
+        how, start(Decay(), key), key, [0.0, 0.5, 1.0], 2, anyway=True
+    )
     assert len(anyway.certificates) == 2 and anyway.reached == 0
     at = lambda out, t: float(out.solution(jnp.asarray(t), jnp.zeros(0))[0])
     assert at(out, 0.0) == 1 and np.isnan(at(out, 0.1)) and out.solution.until == 0
@@ -326,9 +328,9 @@ def test_a_failed_window_stops_the_march():
 def test_a_march_goes_on_where_it_was_stopped(tmp_path):
     how, key, edges = training(), jax.random.key(0), [0.0, 0.5, 1.0]
     model = start(Decay(), key)
-    pinn.march(how, model, key, edges[:2], 150, folder=tmp_path)
+    pinn.train_windows(how, model, key, edges[:2], 150, folder=tmp_path)
     told = []
-    out = pinn.march(
+    out = pinn.train_windows(
         how,
         model,
         key,
@@ -338,7 +340,7 @@ def test_a_march_goes_on_where_it_was_stopped(tmp_path):
         progress=lambda s, t: told.append(t),
     )
     assert all("window 2" in t for t in told)
-    once = pinn.march(how, model, key, edges, 150)
+    once = pinn.train_windows(how, model, key, edges, 150)
     chex.assert_trees_all_equal(out.solution, once.solution)
     for problem, at, said in (
         (Decay(2.0), edges, "model.pde.rate is 1.0 there, 2.0 here"),
@@ -348,12 +350,12 @@ def test_a_march_goes_on_where_it_was_stopped(tmp_path):
         (Decay(), [0.0, 0.6], "edges is .*0.5. there, .*0.6. here"),
     ):
         with pytest.raises(ValueError, match=f"^folder: given .*{said}"):
-            pinn.march(how, start(problem, key), key, at, 150, folder=tmp_path)
+            pinn.train_windows(how, start(problem, key), key, at, 150, folder=tmp_path)
 
 
 def test_edges_must_ascend():
     with pytest.raises(ValueError, match="edges: given"):
-        pinn.march(training(), None, None, [0.0, 1.0, 0.5], 1)
+        pinn.train_windows(training(), None, None, [0.0, 1.0, 0.5], 1)
 
 
 # --- precision, balance, diagnosis
@@ -364,7 +366,7 @@ def test_hopeless_precision_is_warned_of_with_a_figure():
     key, how = jax.random.key(0), training()
     model = start(lorenz, key, jnp.float32)
     with pytest.warns(UserWarning, match=r"float32.*Lorenz grows 1.0e\+04-fold"):
-        pinn.march(how, model, key, [0.0, 0.1, 20.0], 1)
+        pinn.train_windows(how, model, key, [0.0, 0.1, 20.0], 1)
 
 
 def test_growth_of_lorenz_is_what_it_does():

@@ -72,7 +72,9 @@ def _round_off(g: Float[Array, " n"]) -> Scalar:
     return jnp.asarray(len(g) * jnp.finfo(g.dtype).eps, g.dtype)
 
 
-def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
+def free(
+    push, pull, r: Float[Array, " m"], n: int, solver, preconditioner=None
+) -> Linearised:
     """The same step by an iterative solver: J is never formed.
 
     ‖J‖²_F is estimated by the mean of ‖Jz‖² over eight fixed vectors of signs
@@ -85,6 +87,7 @@ def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
         r: the residual.
         n: the number of parameters.
         solver: lineax's, of a positive definite system.
+        preconditioner: λ ↦ (v ↦ M⁻¹v), M like JᵀJ + λI and positive definite.
     """
     g = pull(r)
     signs = jax.random.rademacher(jax.random.key(0), (8, n), g.dtype)
@@ -96,7 +99,15 @@ def free(push, pull, r: Float[Array, " m"], n: int, solver) -> Linearised:
         struct = jax.ShapeDtypeStruct(g.shape, g.dtype)
         tags = lx.positive_semidefinite_tag
         operator = lx.FunctionLinearOperator(normal, struct, tags)
-        x = lx.linear_solve(operator, -g / length, solver, throw=False).value
+        options = {}
+        if preconditioner is not None:
+            near = preconditioner(damping)
+            inverse = lambda x: near(x) * scale
+            like = lx.FunctionLinearOperator(inverse, struct, tags)
+            options = {"preconditioner": like}
+        x = lx.linear_solve(
+            operator, -g / length, solver, options=options, throw=False
+        ).value
         return x * (length / scale)
 
     return Linearised(g, scale, _round_off(g), push, step)

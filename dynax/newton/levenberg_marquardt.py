@@ -1,5 +1,6 @@
 """Levenberg–Marquardt: damped Gauss–Newton steps for nonlinear least squares."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -88,6 +89,8 @@ class LevenbergMarquardt(
             smaller matrix, or is free where that would take more than `memory`.
         memory: bytes of a step, for "auto".
         linear_solver: of the form "free".
+        preconditioner: for it: (y, args, λ) → (v ↦ M⁻¹v) on flat vectors, M positive
+            definite and like JᵀJ + λI.
         sketch: rows s of a fresh CountSketch S in each step: (SJ)ᵀSJ for JᵀJ, the
             gradient Jᵀr and ρ's numerator stay exact. For rows ≫ n; s = 2n is usual.
             Where there are no more than s rows, J itself is taken.
@@ -107,6 +110,7 @@ class LevenbergMarquardt(
     form: Form = eqx.field(default="auto", static=True)
     memory: int = eqx.field(default=2**30, static=True)
     linear_solver: lx.AbstractLinearSolver = lx.CG(rtol=1e-5, atol=1e-5, max_steps=500)
+    preconditioner: Callable[..., Callable] | None = None
     sketch: int | None = eqx.field(default=None, static=True)
     trials: int = eqx.field(default=8, static=True)
 
@@ -205,7 +209,10 @@ class LevenbergMarquardt(
             else:
                 r, push, aux = jax.linearize(residual, flat, has_aux=True)
                 pull = transposed(push, flat)
-            return r, aux, _forms.free(push, pull, r, flat.size, self.linear_solver)
+            near = self.preconditioner
+            near = None if near is None else functools.partial(near, y, args)
+            solver = self.linear_solver
+            return r, aux, _forms.free(push, pull, r, flat.size, solver, near)
         if self.jacobian is None:
             backward = rows < flat.size if jac is None else jac == "bwd"
             derive = jax.jacrev if backward else jax.jacfwd

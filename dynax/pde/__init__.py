@@ -41,4 +41,10 @@ from dynax.pde.reference import (
     reference as reference,
     relative_l2 as relative_l2,
 )
+from dynax.pde.symmetry import (
+    Symmetry as Symmetry,
+    even as even,
+    odd as odd,
+    repeated as repeated,
+)
 from dynax.pde.wave import Wave as Wave

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from dynax.pde.derivatives import Derivatives, Engine, derivatives
+from dynax.pde.symmetry import Symmetry
 
 
 Coordinates = Float[Array, " d"]
@@ -91,6 +92,7 @@ class AbstractPDE(eqx.Module):
     gauge: ClassVar[
         tuple[str, ...]
     ] = ()  # fields that a constant in space may be added to
+    symmetry: ClassVar[Symmetry | None] = None  # of the solution
     needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from dynax._check import check_nonnegative
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import real
+from dynax.pde.symmetry import even
 
 
 class AllenCahn(AbstractSemilinear):
@@ -27,6 +28,7 @@ class AllenCahn(AbstractSemilinear):
     needs: ClassVar = "u t xx"
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
+    symmetry: ClassVar = even()
     horizon: ClassVar = 1.0
     diffusion: float = 1e-4
     reaction: float = 5.0

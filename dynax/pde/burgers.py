@@ -8,6 +8,7 @@ from dynax._check import check_nonnegative
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square
+from dynax.pde.symmetry import odd
 
 
 class Burgers(AbstractSemilinear):
@@ -32,6 +33,7 @@ class Burgers(AbstractSemilinear):
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
     boundary: ClassVar = "zero"
+    symmetry: ClassVar = odd()
     horizon: ClassVar = 1.0
     viscosity: float = 0.01 / jnp.pi
 

@@ -209,7 +209,7 @@ def integrate(
     torus = Torus(pde.lower, upper, (twice * n,) * d)
     fine = torus._replace(n=(twice * stride * points,) * d)
     k, x = jnp.asarray(torus.waves()), jnp.asarray(torus.points())
-    start = oddly(pde) if odd else pde.initial
+    start = oddly(pde.initial, pde.upper) if odd else pde.initial
     u = jax.vmap(start)(x.reshape(-1, d))
     u = jnp.moveaxis(u.reshape(*torus.n, -1), -1, 0)
 
@@ -222,12 +222,12 @@ def integrate(
     return etdrk4(*split(pde, torus), begun, gaps, counts, save)
 
 
-def oddly(pde: AbstractSemilinear) -> Callable[[Array], Array]:
-    """u(0, x) within the box; beyond its upper walls continued oddly."""
+def oddly(initial: Callable[[Array], Array], walls) -> Callable[[Array], Array]:
+    """A state within the box; beyond its upper walls continued oddly."""
 
     def start(x):
-        upper = jnp.asarray(pde.upper, x.dtype)
+        upper = jnp.asarray(walls, x.dtype)
         sign = jnp.prod(jnp.where(x > upper, -1.0, 1.0)).astype(x.dtype)
-        return sign * pde.initial(jnp.where(x > upper, 2 * upper - x, x))
+        return sign * initial(jnp.where(x > upper, 2 * upper - x, x))
 
     return start

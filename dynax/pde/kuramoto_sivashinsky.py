@@ -9,6 +9,7 @@ from dynax._check import check_nonnegative
 from dynax.pde._base import AbstractSemilinear
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square, mass
+from dynax.pde.symmetry import odd
 
 
 class AbstractKuramotoSivashinsky(AbstractSemilinear):
@@ -62,6 +63,7 @@ class KuramotoSivashinsky(AbstractKuramotoSivashinsky):
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
     growth: ClassVar = 9e3
+    symmetry: ClassVar = odd()
     alpha: float = 5.0
     beta: float = 0.5
     gamma: float = 0.005
@@ -87,6 +89,7 @@ class ChaoticKuramotoSivashinsky(AbstractKuramotoSivashinsky):
     lower: ClassVar = (0.0,)
     upper: ClassVar = (2 * jnp.pi,)
     growth: ClassVar = 3.6e4
+    symmetry: ClassVar = odd(jnp.pi / 2)
     alpha: float = 100 / 16
     beta: float = 100 / 16**2
     gamma: float = 100 / 16**4

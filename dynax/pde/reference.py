@@ -235,7 +235,7 @@ def _between(pde: AbstractSemilinear, odd, n) -> float:
     Where the start jumps, solutions converge too slowly for `self_error` to be told by
     the distance of two of them.
     """
-    start = oddly(pde) if odd else pde.initial
+    start = oddly(pde.initial, pde.upper) if odd else pde.initial
     upper = [b + odd * (b - a) for a, b in zip(pde.lower, pde.upper, strict=True)]
     torus = Torus(pde.lower, tuple(upper), ((1 + odd) * n,) * len(upper))
     half = np.subtract(upper, pde.lower) / torus.n / 2

@@ -20,7 +20,12 @@ from dynax.pinn.estimate import (
     estimate_error as estimate_error,
 )
 from dynax.pinn.interpolant import interpolate as interpolate
-from dynax.pinn.march import Marched as Marched, Solution as Solution, march as march
+from dynax.pinn.marching import (
+    Adaptive as Adaptive,
+    Fixed as Fixed,
+    Marched as Marched,
+    march as march,
+)
 from dynax.pinn.networks import mlp_field as mlp_field
 from dynax.pinn.objective import (
     Data as Data,
@@ -33,5 +38,10 @@ from dynax.pinn.state import (
     TrainState as TrainState,
 )
 from dynax.pinn.train import solve as solve, train as train
+from dynax.pinn.train_windows import (
+    Solution as Solution,
+    TrainedWindows as TrainedWindows,
+    train_windows as train_windows,
+)
 from dynax.pinn.trainer import Trainer as Trainer
 from dynax.pinn.window import Window as Window

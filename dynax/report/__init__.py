@@ -14,6 +14,7 @@ from dynax.report._html import (
     figure_html as figure_html,
     verdict_html as verdict_html,
 )
+from dynax.report._march import march_figure as march_figure
 from dynax.report._margins import margins_figure as margins_figure
 from dynax.report._movie import movie as movie
 from dynax.report._outcome import (

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from dynax.lyapunov import Ledger
 from dynax.report._energy import energy_figure
+from dynax.report._march import march_figure
 
 
 def plot(rows: Any, *, title: str = "") -> Figure:
@@ -14,13 +15,16 @@ def plot(rows: Any, *, title: str = "") -> Figure:
         dx.plot(rows).savefig("energy.png")
 
     Args:
-        rows: a `Ledger` of stacked rows, or what has one: a `Recorder`, a `Result`.
+        rows: a `Ledger` of stacked rows, or what has one: a `Recorder`, a `Result`; or
+            what `pinn.march` returns.
         title: over the first panel.
 
     Raises:
         TypeError: there are no rows in it. A tally has none; collect rows by a
             `dx.Recorder`.
     """
+    if hasattr(rows, "windows") and hasattr(rows, "tried"):
+        return march_figure(rows)
     ledger = rows if isinstance(rows, Ledger) else getattr(rows, "ledger", None)
     if not isinstance(ledger, Ledger):
         raise TypeError(

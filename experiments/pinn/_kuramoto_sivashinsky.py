@@ -112,7 +112,7 @@ def marching(problem, plan: March):
     network = pinn.mlp_field(problem, key, plan.width, plan.depth, plan.modes)
     hand = functools.partial(pinn.interpolate, modes=plan.hand)
     model = pinn.Model(network, problem)
-    go = functools.partial(pinn.march, how, model, key, plan.edges)
+    go = functools.partial(pinn.train_windows, how, model, key, plan.edges)
     return functools.partial(go, handover=hand, block=10)
 
 

@@ -121,7 +121,7 @@ def march(how, model, seed, edges, cycles, *, block, modes, tell, anyway=False) 
         anyway: go on from windows that are not solved.
     """
     hand = functools.partial(pinn.interpolate, modes=modes)
-    go = functools.partial(pinn.march, how, model, jax.random.key(seed))
+    go = functools.partial(pinn.train_windows, how, model, jax.random.key(seed))
     go = functools.partial(go, handover=hand, block=block)
     short, first = clocked(go, edges[:3], block, anyway=True)
     out, seconds = clocked(go, edges, cycles, anyway=anyway, progress=tell)

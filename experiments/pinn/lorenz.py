@@ -178,7 +178,7 @@ def flax(results) -> dict:
     }
 
 
-def marching(config, windows, cycles, tell) -> pinn.Marched:
+def marching(config, windows, cycles, tell) -> pinn.TrainedWindows:
     """Windows of 32 Gauss–Legendre times: smooth solutions converge spectrally."""
     levels = np.asarray([1.0, 1e2, 1e4, 3e5]) / config.step**2
     # how wrong it is in the end is for the claim to say
@@ -186,7 +186,7 @@ def marching(config, windows, cycles, tell) -> pinn.Marched:
     how, key = recipe(32, levels, cycles, **more), jax.random.key(0)
     model = pinn.Model(pinn.mlp_field(PDE, key, width=32, depth=2), PDE)
     edges = config.step * np.arange(windows + 1)
-    return pinn.march(how, model, key, edges, cycles, progress=tell)
+    return pinn.train_windows(how, model, key, edges, cycles, progress=tell)
 
 
 def marched(results) -> dict:
@@ -205,7 +205,7 @@ def marched(results) -> dict:
     return found
 
 
-def stopped(results) -> pinn.Marched:
+def stopped(results) -> pinn.TrainedWindows:
     return marching(results.config, 5, 3, _study.teller(results, "3 cycles"))
 
 

@@ -1,5 +1,10 @@
 """Networks, one architecture a file: features of (t, x), and a body on top."""
 
+from dynax.pinn.marching.ansatz import Spectral as Spectral
+from dynax.pinn.marching.times import (
+    Legendre as Legendre,
+    TimeNetwork as TimeNetwork,
+)
 from dynax.pinn.networks._fixed import AbstractFixed as AbstractFixed, split as split
 from dynax.pinn.networks.factorised import FactorisedLinear as FactorisedLinear
 from dynax.pinn.networks.features import (

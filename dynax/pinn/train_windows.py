@@ -1,4 +1,4 @@
-"""March through time: window after window, each from the last one's final state."""
+"""Train through given windows of time, each from the last one's final state."""
 
 import dataclasses
 import os
@@ -57,8 +57,8 @@ class Solution(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Marched:
-    """What came of a march.
+class TrainedWindows:
+    """What came of windows that were given.
 
     Args:
         solution: u(t, x) up to `reached`, NaN beyond; with `anyway` all that was made.
@@ -86,7 +86,7 @@ class Marched:
         return f"STOPPED at t = {self.reached:g}, in window {count}: {last}"
 
 
-def march(
+def train_windows(
     trainer: Trainer,
     model: Model,
     key,
@@ -99,7 +99,7 @@ def march(
     anyway: bool = False,
     progress: Callable[[float, str], Any] = lambda share, text: None,
     folder: str | os.PathLike | None = None,
-) -> Marched:
+) -> TrainedWindows:
     """Train window after window; the first that is not solved ends the march.
 
     A later window that starts from a wrong state may be solved perfectly: it is the
@@ -168,7 +168,7 @@ def march(
     until = jnp.asarray(edges[len(good) if anyway else solved], dtype)
     all_models, all_windows = (jax.tree.map(stack, *a) for a in (models, windows))
     solution = Solution(ansatz, all_models, all_windows, until)
-    return Marched(solution, float(edges[solved]), certificates, trained, spent)
+    return TrainedWindows(solution, float(edges[solved]), certificates, trained, spent)
 
 
 @eqx.filter_jit

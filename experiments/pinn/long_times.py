@@ -1,0 +1,416 @@
+"""Marches to T in windows of their own choice: few modes in space, polynomials of time.
+Each window is solved until its residual, in the dual norm, is below a tolerance; the
+error of all of them together is estimated from the residuals alone, and measured here
+against references of another method. Rows are of one kind: "spectral, Legendre".
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynax import pde, pinn, report
+from dynax.claim import Claim, Control, Measured, at_least, at_most, equals
+from dynax.pinn import networks
+from dynax.study import Study
+from experiments.pinn import _study
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A problem, how it is marched, and what is claimed of it.
+
+    Args:
+        modes, polynomials: K and P.
+        rtol: of each window.
+        error: claimed of the whole.
+        seconds: of processor time, claimed too; compiling apart.
+        accuracy: of the reference.
+        published: the best that others have by networks.
+        horizon: T.
+    """
+
+    id: str
+    name: str
+    problem: pde.AbstractPDE
+    modes: int
+    polynomials: int
+    rtol: float
+    error: float
+    seconds: float
+    accuracy: float
+    published: str
+    horizon: float = 1.0
+    seeds: int = 1
+
+    @property
+    def ansatz(self):
+        time = networks.Legendre(self.polynomials)
+        return networks.Spectral(self.problem, self.modes, time)
+
+
+REGULAR = Case(
+    "P10",
+    "Kuramoto–Sivashinsky",
+    pde.KuramotoSivashinsky(),
+    32,
+    12,
+    1e-9,
+    1e-6,
+    60,
+    1e-9,
+    "networks 3.5e-4",
+)
+LORENZ = Case(
+    "P15",
+    "Lorenz",
+    pde.Lorenz(),
+    0,
+    12,
+    1e-13,
+    1e-4,
+    60,
+    1e-7,
+    "networks 7e-3",
+    20.0,
+    5,
+)
+CHAOTIC = Case(
+    "P11",
+    "Kuramoto–Sivashinsky, chaotic",
+    pde.ChaoticKuramotoSivashinsky(),
+    128,
+    10,
+    1e-9,
+    1e-4,
+    60,
+    1e-7,
+    "networks 5.1e-7 in 87 GPU-minutes",
+)
+BURGERS = Case(
+    "P12",
+    "Burgers",
+    pde.Burgers(),
+    640,
+    10,
+    1e-8,
+    1e-8,
+    30,
+    1e-9,
+    "networks 8e-14 in 346 GPU-seconds",
+)
+KDV = Case(
+    "P13",
+    "Korteweg–de Vries",
+    pde.KdV(),
+    128,
+    10,
+    1e-8,
+    2e-6,
+    30,
+    1e-9,
+    "networks 8e-11 in 20 GPU-minutes",
+)
+FLOW = Case(
+    "P16",
+    "Navier–Stokes",
+    pde.NavierStokes(),
+    31,
+    6,
+    3e-4,
+    5e-3,
+    90,
+    1e-5,
+    "networks 3.5e-2",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    cases: tuple[Case, ...] = (REGULAR, LORENZ)
+    control: float = 1e-4  # rtol of the march without the symmetry
+
+
+SHORT = dataclasses.replace(LORENZ, horizon=5.0, seeds=2)
+SIZES = {
+    "quick": Config((REGULAR, SHORT)),
+    "long": Config((REGULAR, LORENZ, CHAOTIC, BURGERS, KDV, FLOW)),
+    "full": Config((REGULAR, LORENZ, CHAOTIC, BURGERS, KDV, FLOW)),
+}
+SPACE = {"rtol": np.logspace(-8, -5, 4), "seed": np.arange(2)}
+DIMS = {"found": ["component"]}
+
+
+def run(rtol, seed) -> dict:
+    """One window of Lorenz, Δ = 0.03: its residual beside its error."""
+    from dynax.pinn.marching.march import begun
+    from dynax.pinn.marching.window import attempt
+
+    problem = pde.Lorenz()
+    ansatz = networks.Spectral(problem, time=networks.Legendre(8))
+    rtol = jnp.asarray(rtol)
+    state, _, size, *_ = begun(ansatz, problem.initial, rtol.dtype)
+    length = jnp.full_like(rtol, 0.03)
+    y = ansatz.init(jax.random.key(0), rtol.dtype)
+    key = jax.random.key(seed)
+    found = attempt(ansatz, y, state, length, size, rtol, key, pinn.Causal(), 20)
+    return {
+        "residual": found.residual,
+        "solved": found.solved,
+        "found": found.end[:, 0],
+    }
+
+
+# Parts --------------------------------------------------------------------------------
+
+
+def marched(results, case: Case) -> list[dict]:
+    """Of each seed; compiling is what a first march of a few windows takes more."""
+    ansatz, out = case.ansatz, []
+    go = functools.partial(pinn.march, ansatz, rtol=case.rtol)
+    first = go((0, case.horizon), seconds=1e-9 + 0.0)
+    del first
+    for seed in range(case.seeds):
+        tell = _study.teller(results, case.name, seed, case.seeds)
+        given = {"key": jax.random.key(seed), "progress": tell}
+        found, seconds = _study.clocked(go, (0, case.horizon), **given)
+        compiling = 0.0
+        if seed == 0:  # the first windows of each kind compiled: once more, all made
+            again = go((0, case.horizon), **given)
+            found, before = again, seconds
+            seconds = sum(w.seconds for w in again.tried)
+            compiling = before - seconds
+        out.append({"marched": found, "seconds": seconds, "compiling": compiling})
+    return out
+
+
+def ours(results) -> dict:
+    return {case.id: marched(results, case) for case in results.config.cases}
+
+
+def truths(results) -> dict:
+    """References of another method, ETDRK4 or Runge–Kutta of order 8."""
+    return {
+        case.id: pde.reference(
+            case.problem,
+            np.linspace(0, case.horizon, 101),
+            64 if len(case.problem.lower) == 2 else 256,
+            accuracy=case.accuracy,
+        )
+        for case in results.config.cases
+    }
+
+
+def errors(results) -> dict:
+    """The true relative errors: of each seed, its worst field."""
+    found = {}
+    for case in results.config.cases:
+        truth = results["truths"][case.id]
+        every = [run["marched"] for run in results["ours"][case.id]]
+        found[case.id] = [
+            float(np.max(pde.relative_l2(out.solution, truth).fields))
+            if out.holds
+            else np.inf
+            for out in every
+        ]
+    return found
+
+
+def fixed(results) -> dict:
+    """One length for all windows: that of the longest that a march made."""
+    found = results["ours"]["P10"][0]["marched"]
+    longest = max(w.t1 - w.t0 for w in found.windows)
+    out = pinn.march(REGULAR.ansatz, (0, 1.0), REGULAR.rtol, pinn.Fixed(longest))
+    return {"reached": out.reached, "length": longest}
+
+
+def crowded(results):
+    """A quarter of the modes, and no more allowed."""
+    few = dataclasses.replace(REGULAR, modes=8).ansatz
+    return pinn.march(few, (0, 1.0), REGULAR.rtol, most_modes=8)
+
+
+def broken(results) -> dict:
+    """The same march of a start that is off by 1e-9: oddly, and evenly."""
+    found = {}
+    for name, wave in {"odd": jnp.sin, "even": jnp.cos}.items():
+
+        def start(x, wave=wave):
+            return REGULAR.problem.initial(x) + 1e-9 * wave(2 * jnp.pi * x)
+
+        time = networks.Legendre(REGULAR.polynomials)
+        ansatz = networks.Spectral(REGULAR.problem, 32, time, pde.Symmetry())
+        out = pinn.march(ansatz, (0, 1.0), REGULAR.rtol, initial=start)
+        truth = results["truths"]["P10"]
+        error = pde.relative_l2(out.solution, truth).overall
+        last = truth._replace(t=truth.t[-1:], u=truth.u[-1:])
+        found[name] = error, pde.relative_l2(out.solution, last).overall
+    return found
+
+
+PARTS = {
+    "truths": truths,
+    "ours": ours,
+    "errors": errors,
+    "fixed": fixed,
+    "crowded": crowded,
+    "broken": broken,
+}
+
+
+# Claims -------------------------------------------------------------------------------
+
+
+def _error(case: Case, results) -> Measured:
+    runs, truth = results["ours"][case.id], results["truths"][case.id]
+    first = runs[0]["marched"]
+    text = (
+        f"spectral, Legendre; {len(first.windows)} windows of {len(first.tried)}; "
+        f"estimated {first.error:.1e}; reference known to {truth.self_error:.0e}; "
+        f"published: {case.published}"
+    )
+    values = results["errors"][case.id]
+    return Measured(max(values), text, tuple(values))
+
+
+def _seconds(case: Case, results) -> Measured:
+    runs = results["ours"][case.id]
+    seconds = [run["seconds"] for run in runs]
+    text = f"compiling, apart: {runs[0]['compiling']:.0f} s"
+    return Measured(max(seconds), text, tuple(seconds))
+
+
+def _ratio(results) -> Measured:
+    """The worst factor between an estimate and a true error."""
+    factors = []
+    for case in results.config.cases:
+        known = results["truths"][case.id].self_error
+        for run, true in zip(
+            results["ours"][case.id], results["errors"][case.id], strict=True
+        ):
+            if true > 3 * known:  # else the reference is in doubt
+                ratio = run["marched"].error / true
+                factors.append(max(ratio, 1 / ratio))
+    text = f"{len(factors)} marches whose error the reference can tell"
+    return Measured(max(factors, default=np.inf), text)
+
+
+def _unaided(results) -> Measured:
+    """The same of the residuals alone, at worst, as if the growth were one."""
+    factors = []
+    for case in results.config.cases:
+        known = results["truths"][case.id].self_error
+        for run, true in zip(
+            results["ours"][case.id], results["errors"][case.id], strict=True
+        ):
+            alone = max(w.residual for w in run["marched"].windows)
+            if true > 3 * known:
+                factors.append(max(true / alone, alone / true))
+    return Measured(max(factors, default=0.0), "growth taken to be one")
+
+
+def claims(config: Config) -> list:
+    found = []
+    for case in config.cases:
+        to = f"{case.name} to t = {case.horizon:g}"
+        measured = functools.partial(_error, case)
+        timed = functools.partial(_seconds, case)
+        found += [
+            Claim(
+                case.id,
+                f"{to}: relative L2 error",
+                at_most(case.error, "beyond what networks publish, or near it"),
+                measured,
+            ),
+            Claim(
+                f"{case.id}a",
+                f"{to}: seconds of processor time",
+                at_most(case.seconds, _study.BUDGET),
+                timed,
+            ),
+        ]
+    return [
+        *found,
+        Claim(
+            "P17",
+            "estimated over true error, or its inverse: the worst",
+            at_most(3, "an estimate is worth one digit"),
+            _ratio,
+        ),
+        Control(
+            "P17x",
+            "claim P17 of the windows' own residuals, without the equation's growth",
+            at_least(3, "what P17 allows"),
+            _unaided,
+            of="P17",
+        ),
+        Control(
+            "P10x",
+            "all windows as long as the longest: how far the march gets",
+            at_most(0.1, "the first stretch is the fastest"),
+            lambda results: Measured(
+                results["fixed"]["reached"], f"Δ = {results['fixed']['length']:.2g}"
+            ),
+            of="P10",
+        ),
+        Control(
+            "P10y",
+            "a quarter of the modes: marches that stop, and name space",
+            equals(1, "the modes that are missing make the residual"),
+            lambda results: Measured(
+                results["crowded"].status == "space",
+                f"at t = {results['crowded'].reached:.3g}",
+            ),
+            of="P10",
+        ),
+        Control(
+            "P10z",
+            "an even error of the start beside an odd one of its size, at t = 1",
+            at_least(100, "the equation multiplies it 9,000 times"),
+            lambda results: Measured(
+                results["broken"]["even"][1] / results["broken"]["odd"][1],
+                f"in all times {results['broken']['even'][0]:.1e}, "
+                f"{results['broken']['odd'][0]:.1e}",
+            ),
+            of="P10",
+        ),
+    ]
+
+
+# Figures ------------------------------------------------------------------------------
+
+
+def figures(results) -> dict:
+    found = {}
+    for case in results.config.cases:
+        if len(case.problem.lower) > 1:
+            continue
+        out, truth = results["ours"][case.id][0]["marched"], results["truths"][case.id]
+        known = truth.t[1:], _sizes(out.solution, truth)[1:]
+        found[f"{case.name}: windows and errors."] = report.march_figure(out, known)
+    return found
+
+
+def _sizes(u, truth) -> np.ndarray:
+    """‖error(t)‖/‖u(t)‖ at the reference's times."""
+    x = np.stack(truth.axes, -1) if truth.axes else np.zeros((1, 0))
+    stride = max(len(x) // 64, 1)
+    at = jax.jit(jax.vmap(jax.vmap(u, (None, 0)), (0, None)))
+    given = np.asarray(at(jnp.asarray(truth.t), jnp.asarray(x[::stride])))
+    true = truth.u.reshape(len(truth.t), -1, truth.u.shape[-1])[:, ::stride]
+    return np.sqrt(np.mean((given - true) ** 2, (1, 2)) / np.mean(true**2, (1, 2)))
+
+
+STUDY = Study(
+    "Marches to long times in windows of their own choice",
+    _study.SOURCE,
+    SIZES,
+    PARTS,
+    claims,
+    figures,
+    run=run,
+    space=SPACE,
+    dims=DIMS,
+)
