@@ -277,7 +277,7 @@ def test_bad_input():
         tx.update(g["w"], s, x, value=f(x), value_fn=f)
     with pytest.raises(ValueError, match=r"grads\['b'\]: given shape \(2,\)"):
         tx.update({**g, "b": jnp.ones(2)}, s, x, value=f(x), value_fn=f)
-    with pytest.raises(ValueError, match="params: missing"):
+    with pytest.raises(ValueError, match="params: given None"):
         tx.update(g, s, value=f(x), value_fn=f)
     with pytest.raises(ValueError, match="every: given -1"):
         dx.as_optax(opt, 1e-2, every=-1)

@@ -304,7 +304,7 @@ REFUSED = [
     (
         lambda: Space({"s": Table({"x": [1]}), "t": Table({"x": [2]})}),
         ValueError,
-        r"x of the dimension t is also",
+        r"x of the dimension t elsewhere too",
     ),
     (
         lambda: Space({"s": SEARCH, "t": SEARCH}),
