@@ -27,7 +27,7 @@ POLAR = {
 
 
 class NorMuonState(NamedTuple):
-    """The momentum m = −`mu`, and an average of each neuron's mean square (or a 0)."""
+    """Hold the momentum and an average of each neuron's mean square (or a 0)."""
 
     m: Params
     v: Params
