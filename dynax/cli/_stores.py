@@ -1,4 +1,4 @@
-"""`dynax sweep status|resume|show|export STORE`: what is there already."""
+"""`dynax sweep status|resume|show|export|compare STORE`: what is there already."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ from dynax.cli._how import How
 from dynax.cli._sweep import Sweep
 from dynax.cli._tally import Tally, status_lines, workers
 from dynax.report import sweep_document
-from dynax.sweep import StoreError, export, open_sweep
+from dynax.sweep import StoreError, compare, export, open_sweep
 from dynax.sweep.store import Store
 
 
@@ -49,6 +49,14 @@ EXPORT = """Gather a store into one file with named axes and units.
 
   dynax sweep export runs/a a.nc
   dynax sweep export runs/a a.zarr"""
+
+COMPARE = """Compare one output of two sweeps at the points that they share, over seeds.
+
+  dynax sweep compare runs/lion runs/adam --output loss
+  dynax sweep compare runs/a runs/b --output accuracy --along repeat --level 0.99
+
+Where the seeds are the same the test is paired. p-values are corrected for the number
+of points (Holm). Exit codes: 0 some point is decided, 2 bad usage, 3 none is."""
 
 Arg = tyro.conf.arg
 StorePath = Positional[Annotated[pathlib.Path, Arg(metavar="STORE")]]
@@ -190,11 +198,77 @@ class Export:
         return 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Compare two sweeps point by point."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    other: Positional[Annotated[pathlib.Path, Arg(metavar="OTHER")]]
+    """The folder of another."""
+    output: Annotated[str, Arg(metavar="NAME")]
+    """The output to compare: a number a point, or the last of a curve."""
+    along: Annotated[str, Arg(metavar="AXIS")] = "seed"
+    """The axis of independent repeats."""
+    level: float = 0.95
+    """1 − the chance of any false decision."""
+
+    def main(self) -> int:
+        a, b = (self._values(path) for path in (self.target, self.other))
+        try:
+            found = compare(a, b, along=self.along, level=self.level)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from None
+        names = self.target.name, self.other.name
+        print("\n".join(comparison_lines(found, *names)))
+        return 0 if bool((found.decided != 0).any()) else 3
+
+    def _values(self, path: pathlib.Path):
+        ds = _dataset(opened(path))
+        if self.output not in ds.data_vars:
+            outputs = ", ".join(k for k in ds.data_vars if k != "status")
+            raise UsageError(
+                f"--output: given {self.output!r}; accepted is one of {outputs}."
+            )
+        values = ds[self.output].where(ds.status == 0)
+        inner = [d for d in values.dims if d not in ds.status.dims]
+        return values.isel(dict.fromkeys(inner, -1))
+
+
+def comparison_lines(found, a: str, b: str) -> list[str]:
+    """One line a point: the difference, its interval, and what is decided."""
+    table = (
+        found.stack(point=list(found.sizes))
+        if found.sizes
+        else found.expand_dims("point")
+    )
+    words = {-1: f"{a} is lower", 1: f"{a} is higher"}
+    lines = []
+    for k in range(table.sizes["point"]):
+        row = table.isel(point=k)
+        where = ", ".join(f"{d} = {row[d].item():g}" for d in found.sizes)
+        text = words.get(int(row.decided), "undecided")
+        if not int(row.decided):
+            more = float(row.more)
+            if int(row.lost):
+                text += f": {int(row.lost)} runs failed in one of the two only"
+            elif more == more:
+                text += f": about {more:.0f} more seeds would decide such a difference"
+        lines.append(
+            f"{where + ': ' if where else ''}{a} − {b} = {float(row['mean']):.4g} "
+            f"[{float(row.low):.4g}, {float(row.high):.4g}] over {int(row.seeds)} "
+            f"seeds, p = {float(row.p_holm):.2g} corrected; {text}"
+        )
+    kind = "paired at equal seeds" if found.attrs["paired"] else "Welch, seeds differ"
+    return [*lines, f"{kind}; intervals are of each point by itself"]
+
+
 VERBS = {
     "status": (Status, STATUS),
     "resume": (Resume, RESUME),
     "show": (Show, SHOW),
     "export": (Export, EXPORT),
+    "compare": (Compare, COMPARE),
 }
 Verb = TypeVar("Verb")
 

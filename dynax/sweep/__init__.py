@@ -7,6 +7,13 @@
 Nothing here knows anything else of dynax: `run` is any pure function of numbers.
 """
 
+from dynax.sweep.compare import (
+    Interval as Interval,
+    below as below,
+    compare as compare,
+    holm as holm,
+    interval as interval,
+)
 from dynax.sweep.dataset import export as export, open_sweep as open_sweep
 from dynax.sweep.local import Local as Local, sweep as sweep
 from dynax.sweep.meter import Progress as Progress, Worker as Worker
