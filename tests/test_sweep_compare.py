@@ -1,5 +1,6 @@
 """Comparisons over seeds: error rates on made-up runs, scipy, and what was lost."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -123,3 +124,29 @@ def test_rule_of_the_speed_runs():
     assert below(losses[:4], 3.28, 0.0034) and not below([3.3] * 9, 3.28, 0.004)
     with pytest.raises(ValueError, match="^margin: given 0"):
         below(losses, 3.28, 0)
+
+
+def test_on_the_command_line(tmp_path, capsys, monkeypatch):
+    from dynax.cli import main
+    from dynax.sweep import sweep
+
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+
+    def run(rate, seed, shift):
+        noise = 1e-3 * jnp.sin(12.9 * jnp.asarray(seed, float) + rate)
+        return {"loss": jnp.stack([jnp.ones(()), rate + shift * rate + noise])}
+
+    stores = []
+    for shift in (0.0, 0.5):
+        space = {"rate": [0.0, 1.0], "seed": range(6), "shift": [shift]}
+        stores.append(str(tmp_path / f"shift{shift:g}"))
+        sweep(run, space, stores[-1])
+    code = main(["sweep", "compare", *stores, "--output", "loss"])
+    said = "".join(capsys.readouterr())
+    assert code == 0, said
+    assert "rate = 1: shift0 − shift0.5 = -0.5 [" in said and "shift0 is lower" in said
+    assert "rate = 0: shift0 − shift0.5 = 0 [0, 0]" in said and "undecided" in said
+    assert "paired at equal seeds" in said
+    assert main(["sweep", "compare", *stores[:1] * 2, "--output", "loss"]) == 3
+    assert main(["sweep", "compare", *stores, "--output", "lss"]) == 2
+    assert "--output: given 'lss'; accepted is one of loss." in capsys.readouterr().err

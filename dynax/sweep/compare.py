@@ -67,8 +67,8 @@ def compare(a, b, *, along: str = "seed", level: float = 0.95) -> Any:
 
     Args:
         a, b: `xarray.DataArray`s of one output, as `open_sweep(path)["loss"]`. They are
-            compared at the coordinates that they share; an axis of one value may be
-            in one of them only.
+            compared at the coordinates that they share. An axis of one value, which
+            the other lacks or has at another value, is left out.
         along: the dimension of independent repeats.
         level: 1 − the chance of a false decision.
 
@@ -156,44 +156,38 @@ def below(values, target: float, margin: float) -> bool:
 
 
 def _paired(x, y, level) -> dict:
-    from scipy import stats
-
     both = np.isfinite(x) & np.isfinite(y)
     d, n = (x - y)[both], int(both.sum())
     lost = int(np.sum(np.isfinite(x) != np.isfinite(y)))
     if n < 2:
-        return _row(d.mean() if n else np.nan, np.nan, np.nan, n, lost, np.nan, level)
-    spread = d.std(ddof=1)
-    if spread == 0:  # the same difference at every seed
-        p = 1.0 if d[0] == 0 else 0.0
-    else:
-        p = float(stats.ttest_1samp(d, 0.0).pvalue)
-    return _row(d.mean(), spread / math.sqrt(n), n - 1, n, lost, p, level)
+        return _row(d.mean() if n else np.nan, np.nan, np.nan, n, lost, level)
+    return _row(d.mean(), d.std(ddof=1) / math.sqrt(n), n - 1, n, lost, level)
 
 
 def _unpaired(x, y, level) -> dict:
-    from scipy import stats
-
     lost = int(np.sum(~np.isfinite(x)) + np.sum(~np.isfinite(y)))
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     n = min(x.size, y.size)
     if n < 2:
-        return _row(np.nan, np.nan, np.nan, n, lost, np.nan, level)
+        return _row(np.nan, np.nan, np.nan, n, lost, level)
     gap = x.mean() - y.mean()
     va, vb = x.var(ddof=1) / x.size, y.var(ddof=1) / y.size
     if va + vb == 0:
-        return _row(gap, 0.0, 1, n, lost, 1.0 if gap == 0 else 0.0, level)
+        return _row(gap, 0.0, 1, n, lost, level)
     df = (va + vb) ** 2 / (va**2 / (x.size - 1) + vb**2 / (y.size - 1))
-    p = float(stats.ttest_ind(x, y, equal_var=False).pvalue)
-    return _row(gap, math.sqrt(va + vb), df, n, lost, p, level)
+    return _row(gap, math.sqrt(va + vb), df, n, lost, level)
 
 
-def _row(mean, error, df, n, lost, p, level) -> dict:
+def _row(mean, error, df, n, lost, level) -> dict:
     """One point, `error` the standard error of its mean difference."""
     from scipy import stats
 
     half = stats.t.ppf((1 + level) / 2, df) * error if np.isfinite(error) else np.nan
-    more = np.nan
+    p = more = np.nan
+    if error == 0:  # the same at every seed
+        p = float(mean == 0)
+    elif np.isfinite(error):
+        p = float(2 * stats.t.sf(abs(mean) / error, df))
     if np.isfinite(error) and mean != 0:
         # n with a power of 0.8: (z_{1−α/2} + z_{0.8})² s²/d², s² = n·error²
         z = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(0.8)
@@ -211,8 +205,13 @@ def _row(mean, error, df, n, lost, p, level) -> dict:
 
 
 def _alone(a, b):
-    """`a` without the axes of one value that `b` lacks."""
-    single = [d for d in a.dims if d not in b.dims and a.sizes[d] == 1]
+    """`a` without its axes of one value that `b` lacks, or has at another value."""
+
+    def apart(d):
+        lacking = d not in b.dims
+        return lacking or (b.sizes[d] == 1 and not a.coords[d].equals(b.coords[d]))
+
+    single = [d for d in a.dims if a.sizes[d] == 1 and apart(d)]
     return a.squeeze(single, drop=True)
 
 
