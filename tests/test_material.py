@@ -46,6 +46,24 @@ def nclaw(d):
     return mat.StressAndReturn(mat.NCElastic(KEY, d), mat.NCPlastic(KEY, d, 0.0))
 
 
+def learned(d):
+    """Any weights; sand's apex, and a cone that bends."""
+    del d
+    rng = np.random.default_rng(0)
+    units = lambda n, low, high, weight: mat.Units(
+        rng.exponential(weight, n), np.linspace(low, high, n), np.full(n, 0.15)
+    )
+    energy = mat.ConvexEnergy(
+        units(14, -0.5, 0.5, 1e4),
+        units(8, 0.0, 0.5, 1e4),
+        units(10, -0.5, 0.5, 1e4),
+        units(10, -0.5, 0.5, 0.0),
+        np.array([1e4, 1e4, 1e4]),
+    )
+    weight, scale = rng.exponential(0.02, 20), np.geomspace(0.03, 3, 10)
+    return mat.Elastoplastic(energy, mat.YieldCurve(0.0, weight, scale, 0.0, 0.0))
+
+
 LAWS = {
     "jelly": lambda d: mat.jelly(),
     "St. Venant–Kirchhoff": lambda d: mat.StVenantKirchhoff(1e5, 0.3),
@@ -57,6 +75,10 @@ LAWS = {
     "ICNN": icnn,
     "GSM": gsm,
     "polynomial": polynomial,
+    "learned": learned,
+    "Herschel–Bulkley": lambda d: mat.Elastoplastic(
+        mat.Hencky(1e5, 0.3), mat.HerschelBulkley(2e3, 1e3, 0.5)
+    ),
 }
 
 
@@ -227,6 +249,7 @@ WAVES = {
     "water": lambda *_: mat.water(),
     "Maxwell": lambda *_: maxwell(3),
     "ICNN": lambda *_: icnn(3),
+    "learned": lambda *_: learned(3),
     "fibre": lambda *_: Fibre(),
     "NCElastic": lambda *_: mat.NCElastic(KEY),
 }

@@ -1,6 +1,7 @@
 """A learned energy, linear in weights ≥ 0, each of which is admissible."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -72,13 +73,15 @@ class ConvexEnergy(AbstractIsotropic):
         v = jnp.sum(eps, -1)
         change = jnp.expm1(v)
         square = jnp.sum((eps - v[..., None] / 3) ** 2, -1)
-        terms = jnp.stack([v**2 / 2, change**2 / 2, square], -1)
+        k, l, m = numbers[-1]
         return (
             _sum(_bend, change, volume)
             + _sum(_even, square, shear)
             + jnp.sum(_sum(_bend, eps, strain), -1)
             + jnp.sum(_sum(_bend, jnp.expm1(eps), stretch), -1)
-            + jnp.sum(numbers[-1] * terms, -1)
+            + k / 2 * v**2
+            + l / 2 * change**2
+            + m * square
         )
 
     def energy(self, F, alpha=()):
@@ -91,8 +94,8 @@ class ConvexEnergy(AbstractIsotropic):
 
 
 def _sum(unit, x, units):
-    weight, *knots = units
-    return jnp.sum(weight * unit(x[..., None], *knots), -1)
+    one = lambda weight, c, d: weight * unit(x, c, d)
+    return jnp.sum(jax.vmap(one)(*units), 0)
 
 
 def _bend(x, c, d):

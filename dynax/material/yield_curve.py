@@ -1,5 +1,6 @@
 """A learned return: a yield limit of the pressure side, a cap, a time."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -82,22 +83,20 @@ class YieldCurve(AbstractRadial):
 
 
 def limit(v, base, origin, weight, scale):
-    return base + jnp.sum(
-        weight * pressure_units(jnp.maximum(origin - v, 0), scale), -1
-    )
+    units = pressure_units(jnp.maximum(origin - v, 0), scale)
+    return base + jnp.sum(jax.vmap(jnp.multiply)(weight, units), 0)
 
 
-def pressure_units(p, scale):
-    """u(p), (…, 2k)."""
-    p = p[..., None]
-    convex = p**2 / (jnp.sqrt(p**2 + scale**2) + scale)
-    return jnp.concatenate([convex, p * scale / (p + scale)], -1)
+def pressure_units(p, scale) -> Float[Array, "2k *batch"]:
+    """u(p), the convex ones first."""
+    convex = jax.vmap(lambda c: p**2 / (jnp.sqrt(p**2 + c**2) + c))(scale)
+    return jnp.concatenate([convex, jax.vmap(lambda c: p * c / (p + c))(scale)])
 
 
 def _change(eps: Strains, dt, base, origin, cap, time, weight, scale) -> Strains:
     v = jnp.sum(eps, -1, keepdims=True)
     cut = jnp.minimum(v, cap)
-    Y = limit(cut[..., 0], base, origin, weight, scale)[..., None]
+    Y = limit(cut, base, origin, weight, scale)
     slow = time > 0
     lost = jnp.where(slow, -jnp.expm1(-dt / jnp.where(slow, time, 1)), 1)
     return relaxed(eps, Y, lost) + (cut - v) / 3

@@ -3,7 +3,11 @@
 from dynax.mechanics.learn.evaluate import Free as Free, free_run as free_run
 from dynax.mechanics.learn.fit import Fitted as Fitted, Record as Record, fit as fit
 from dynax.mechanics.learn.labels import Labels as Labels
-from dynax.mechanics.learn.local import Learned as Learned, local as local
+from dynax.mechanics.learn.local import (
+    MISFIT as MISFIT,
+    Learned as Learned,
+    local as local,
+)
 from dynax.mechanics.learn.pairs import (
     Pairs as Pairs,
     fit_return as fit_return,

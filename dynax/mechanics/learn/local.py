@@ -1,5 +1,6 @@
 """A law from one motion in seconds, by two convex problems and no rollout."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from dynax.material import ConvexEnergy, Elastoplastic, Units
-from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts
+from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts, third
 from dynax.mechanics.learn.trajectory import Trajectory
 from dynax.mechanics.learn.weak import Balance, nonnegative, normal
 from dynax.mechanics.mpm.body import Material
@@ -17,9 +18,10 @@ from dynax.mechanics.mpm.solver import MPM
 
 
 GROUPS = "volume", "shear", "strain", "stretch"
-SIZES = dict(zip((*GROUPS, "quadratic"), (14, 8, 10, 10, 3), strict=True))
+UNITS = *GROUPS, "quadratic"
+SIZES = dict(zip(UNITS, (14, 8, 10, 10, 3), strict=True))
 STATES = 50  # of the balance, about
-PASSES = 3  # Gauss–Newton: walls make the balance nonlinear
+PASSES = 8  # of Gauss–Newton at most: walls make the balance nonlinear
 RIDGE = 1e-9  # of columns scaled to one
 MISFIT = 0.05  # residual of the balance that says so, of that without stress
 
@@ -48,55 +50,46 @@ def local(
     solver: MPM,
     material: Material,
     trajectory: Trajectory,
-    quadratic: bool = True,
+    units: Sequence[str] = UNITS,
 ) -> Learned:
     """Learn a law with an energy and a return from a motion with full states.
 
     The return comes from strains before and after it (`pairs`, `fit_return`), the
     energy from the balance of momentum (`Balance`), which is linear in its weights:
-    non-negative least squares, three passes. No rollout, no learning rate, no seed.
+    non-negative least squares, few passes. No rollout, no learning rate, no seed.
 
     Args:
         solver: as the motion had it.
         material: of the points; its law is replaced.
         trajectory: with x, v, C and F, in SI units.
-        quadratic: whether the quadratic terms are among the units; with them Hencky's
-            law and water are members of the family.
+        units: which of the energy's units are used. Without "quadratic" Hencky's law
+            and water are not members of the family, but limits of it.
 
     Raises:
-        ValueError: places only, or nothing moved.
+        ValueError: places only, or no such units.
         TypeError: several materials.
     """
     if not isinstance(material, Material):
         raise TypeError(
             f"material: given {type(material).__name__}; accepted is one Material."
         )
-    dtype = trajectory.y.x.dtype
+    if unknown := set(units) - {*UNITS}:
+        raise ValueError(f"units: given {sorted(unknown)}; accepted are {UNITS}.")
     seen = pairs(trajectory)
     plastic, notes = fit_return(seen)
-    as_arrays = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
-    law = as_arrays(Elastoplastic(start(seen), plastic))
-    stride = max(trajectory.steps // STATES, 1)
-    balance = Balance(solver, material, trajectory, stride=stride)
-    groups = np.array([name for name, size in SIZES.items() for _ in range(size)])
-    yields, cut = np.isfinite(plastic.base), np.isfinite(plastic.cap)
-    allowed = np.ones(len(groups), bool)
-    allowed &= (groups != "stretch") | ~(yields | cut)
-    allowed &= (groups != "strain") | ~(cut and float(plastic.base) > 0)
-    allowed &= (groups != "quadratic") | quadratic
-    learned = _weights(law)
-    for _ in range(PASSES):
-        matrix = np.asarray(normal(balance, law, learned))
-        params, rest = eqx.partition(law, learned)
-        flat, back = ravel_pytree(params)
-        w, told = nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
-        law = eqx.combine(back(jnp.asarray(w, dtype)), rest)
-    blank = eqx.tree_at(lambda law: law.elastic, law, as_arrays(start(seen)))
-    rms = lambda law: float(jnp.sqrt(balance(law)[0]))
-    residual, whole = rms(law), rms(blank)
-    for name in SIZES:
-        if not np.any(told & (groups == name)) and np.any(allowed & (groups == name)):
-            notes.append(f"{name}: not seen, its weights are 0")
+    law = Elastoplastic(start(seen), plastic)
+    dtype = trajectory.y.x.dtype
+    law = jax.tree.map(lambda a: jnp.asarray(a, dtype), law)
+    cut, yields = np.isfinite(plastic.cap), np.isfinite(plastic.base)
+    barred = {"stretch"} if cut or yields else set()
+    barred |= {"strain"} if cut and plastic.base > 0 else set()
+    used = {*units} - barred
+    law, told, (whole, residual) = _energy(
+        _balance(solver, material, trajectory), law, used
+    )
+    notes += [
+        f"{name}: not seen, its weights are 0" for name in UNITS if name in used - told
+    ]
     if residual > MISFIT * whole:
         notes.append(
             f"misfit: the balance of momentum leaves {residual:.3g} m/s², "
@@ -104,6 +97,35 @@ def local(
             f"family leaves less than {MISFIT:.0%}"
         )
     return Learned(law, numbers(law, seen), residual, residual / whole, tuple(notes))
+
+
+def _balance(solver, material, trajectory) -> Balance:
+    """Of some fifty states, with the α that the learned law has."""
+    plane = trajectory.y.x.shape[2] == 2
+    alpha = ((None, None, third(trajectory)),) if plane else ()
+    states = Trajectory(trajectory.dt, trajectory.y._replace(alpha=alpha))
+    stride = max(trajectory.steps // STATES, 1)
+    return Balance(solver, material, states, stride=stride)
+
+
+def _energy(balance, law, used):
+    """The law with weights ≥ 0 of the units used; which of all were told of; and the
+    rms of the balance before and after, m/s²."""
+    groups = np.array([name for name, size in SIZES.items() for _ in range(size)])
+    where, allowed = _weights(law), np.isin(groups, [*used])
+    rms = lambda matrix: float(np.sqrt(matrix[-1, -1] / balance.after.size))
+    matrix = np.asarray(normal(balance, law, where))
+    told, sizes = allowed, [rms(matrix)]
+    for _ in range(PASSES):
+        params, rest = eqx.partition(law, where)
+        flat, back = ravel_pytree(params)
+        w, told = nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
+        law = eqx.combine(back(jnp.asarray(w, flat.dtype)), rest)
+        matrix = np.asarray(normal(balance, law, where))
+        sizes.append(rms(matrix))
+        if len(sizes) > 3 and sizes[-1] > 0.9 * sizes[-2]:
+            break
+    return law, {*groups[told].tolist()}, (sizes[0], sizes[-1])
 
 
 def start(seen: Pairs) -> ConvexEnergy:
@@ -122,7 +144,7 @@ def start(seen: Pairs) -> ConvexEnergy:
 def _units(x, count) -> Units:
     """Half at quantiles, half equally spaced, none closer than a share of the range."""
     low, high = float(np.min(x)), float(np.max(x))
-    high = max(high, low + 1e-6)
+    high = max(high, low + 1e-4)
     half = count // 2
     at = np.quantile(x, (np.arange(half) + 0.5) / half)
     center = np.sort(np.concatenate([at, np.linspace(low, high, count - half)]))
@@ -148,7 +170,7 @@ def numbers(law: Elastoplastic, seen: Pairs) -> dict[str, float]:
     elastic, plastic = law.elastic, law.plastic
     dtype = plastic.scale.dtype
     potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
-    tau = np.asarray(jax.grad(potential)(jnp.asarray(seen.after, dtype)))
+    tau = np.asarray(jax.jit(jax.grad(potential))(jnp.asarray(seen.after, dtype)))
     (p, size), (v, r) = parts(tau), parts(seen.after)
     small = r**2 + v**2 <= np.median(r**2 + v**2)
     fell = parts(seen.before)[1] - r > seen.slack

@@ -192,15 +192,14 @@ def nonnegative(matrix, x, ridge, allowed=True) -> tuple[np.ndarray, np.ndarray]
     matrix, x = np.asarray(matrix, np.float64), np.asarray(x, np.float64)
     size = np.sqrt(np.diag(matrix)[:-1])
     told = size > 1e-5 * np.max(size)
-    keep = told & allowed
+    keep, A = told & allowed, matrix[:-1, :-1]
     found = np.zeros_like(x)
     if not np.any(keep):
         return found, told
-    pick = np.append(keep, True)
-    matrix, size = matrix[np.ix_(pick, pick)], size[keep]
-    A = matrix[:-1, :-1] / size[:, None] / size[None]
-    goal = A @ (size * x[keep]) - matrix[:-1, -1] / size
+    size, goal = size[keep], (A @ x - matrix[:-1, -1])[keep]  # Jᵀ(Jx − r)
+    A, goal = A[np.ix_(keep, keep)] / np.outer(size, size), goal / size
     root = scipy.linalg.cholesky(A + ridge * np.eye(len(A)))  # A = rootᵀ root
     goal = scipy.linalg.solve_triangular(root, goal, trans="T")
-    found[keep] = scipy.optimize.nnls(root, goal)[0] / size
+    x, _ = scipy.optimize.nnls(root, goal, maxiter=100 * len(size))
+    found[keep] = x / size
     return found, told
