@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from dynax import pde, pinn, report
 from dynax.pde.etdrk4 import Torus
 from dynax.pinn import networks
 from dynax.pinn.marching.ansatz import found_degree
 from dynax.pinn.marching.space import Modes
+from dynax.pinn.marching.window import residual
 
 
 # Modes --------------------------------------------------------------------------------
@@ -69,6 +71,62 @@ def test_legendre_functions_are_integrals():
     for p in range(6):
         line = np.polynomial.Legendre.basis(p, domain=[0, 1]).integ(lbnd=0)
         np.testing.assert_allclose(found[:, p], line(tau), atol=1e-15)
+
+
+# Networks -----------------------------------------------------------------------------
+
+
+def test_a_symmetric_network_is_so_whatever_it_learned():
+    problem = pde.KuramotoSivashinsky()
+    plain = networks.mlp_field(problem, jax.random.key(0), width=5, depth=1)
+    t, x = jnp.asarray(0.3), jnp.asarray([0.37])
+    for symmetry, image, sign in [
+        (pde.odd(), -x, -1),
+        (pde.even(0.25), 0.5 - x, 1),
+        (pde.repeated(2), x + 1, 1),
+    ]:
+        u = networks.Symmetric(problem, plain, symmetry)
+        np.testing.assert_allclose(u(t, image), sign * u(t, x), atol=1e-14)
+        assert abs(float(plain(t, image)[0] - sign * plain(t, x)[0])) > 1e-3
+    assert networks.Symmetric(problem, plain).images[0][0] == -1  # the equation's own
+
+
+def test_the_residual_and_the_slopes_of_a_sampled_network():
+    """Of û at places that are moved; J by the chain rule through the transform."""
+    problem = pde.KuramotoSivashinsky()
+    net = networks.mlp_field(problem, jax.random.key(0), 4, 1, 2, t0=-1.0, t1=1.0)
+    ansatz = networks.Sampled(problem, net, places=16, times=3)
+    y = ansatz.init(None, None)
+    tau, offset = jnp.array([0.1, 0.5, 0.9]), jnp.array([[0.2], [0.7], [0.4]])
+    root, one = jnp.array([1.0, 0.5, 2.0]), jnp.ones(1)
+
+    @jax.jit
+    def seen(y):
+        start = ansatz.space.sample(problem.initial, tau.dtype)
+        args = start, jnp.asarray(0.1), one, tau, offset, root
+        flat, unravel = ravel_pytree(y)
+
+        def rows(flat):
+            at = lambda tau, offset: residual(
+                ansatz, unravel(flat), *args[:3], tau, offset
+            )
+            return jnp.ravel(jax.vmap(at)(tau, offset) * root[:, None, None])
+
+        u = start + ansatz.displacement(y, tau[1], offset[1])
+        x = jnp.array([0.123])
+        inside = ansatz.space.value(u, x), ansatz.value(start, y, tau[1], x)
+        return (
+            rows(flat),
+            jax.jacfwd(rows)(flat),
+            ansatz.jacobian(None, y, args),
+            inside,
+        )
+
+    r, J, (r_found, J_found), (series, network) = seen(y)
+    np.testing.assert_allclose(r_found, r, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(J_found, J, rtol=1e-9, atol=1e-10)
+    # few periods are in the net, so that sixteen places know it between them, almost
+    np.testing.assert_allclose(series, network, atol=1e-3)
 
 
 # Marches ------------------------------------------------------------------------------

@@ -129,6 +129,29 @@ def test_step_is_the_closed_form(form, rows, jacobian):
     np.testing.assert_allclose(p, exact, rtol=0, atol=1e-10 * np.linalg.norm(exact))
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_preconditioner_spares_steps(known):
+    """Columns of size 1 to 1e-4: three steps of CG are enough with their squares known,
+    and not without."""
+    sizes = jnp.logspace(0, -4, 8)
+    Q = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (8, 8)))[0]
+    fn = with_aux(lambda y, args: Q @ (sizes * y) - 1)
+
+    def squares(y, args, damping):
+        return lambda v: v / (sizes**2 + damping)
+
+    solver = LevenbergMarquardt(
+        form="free",
+        damping=1e-12,
+        linear_solver=lx.CG(rtol=1e-12, atol=1e-12, max_steps=3),
+        preconditioner=squares if known else None,
+    )
+    y = jnp.zeros(8)
+    after, _ = make_step(solver, fn, y, None, begin(solver, y))
+    left = float(jnp.linalg.norm(fn(after, None)[0]))
+    assert (left < 1e-3) == known
+
+
 def test_the_damping_follows_its_rule():
     """As its page states it, in NumPy; steps that are not taken among them."""
     solver, fn = LevenbergMarquardt(damping=10.0), with_aux(rosenbrock)

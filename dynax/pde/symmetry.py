@@ -13,7 +13,8 @@ import numpy as np
 from dynax.pde._float64 import exactly
 
 
-SAME = 1e-6  # of the size: what a start or a rate may be off by
+START = 1e-12  # of its size: what a start may be off by
+RATE = 1e-5  # of its size: what a rate may be off by
 CHECKED = 32  # points
 
 

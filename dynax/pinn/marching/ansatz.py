@@ -9,14 +9,21 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from dynax._check import require
 from dynax.newton import LevenbergMarquardt
 from dynax.pde import AbstractODE, AbstractPDE, AbstractSemilinear, Symmetry, odd
-from dynax.pde.symmetry import SAME, asymmetry
+from dynax.pde.symmetry import RATE, START, asymmetry
 from dynax.pinn.marching.space import AbstractSpace, Modes, NoSpace, Waves
 from dynax.pinn.marching.times import AbstractTime, Legendre
+
+
+def relative(space: AbstractSpace, by, speed, start, length, sizes):
+    """ρ, (c, rows), of û = start + by that moves at `speed`, ∂û/∂τ."""
+    r = space.rows(speed - length.astype(speed.dtype) * space.rate(start + by))
+    stiff = length * space.stiffness(length.dtype)
+    return r / ((1 + stiff) * sizes[:, None])
 
 
 DENSE = 200  # unknowns of a window, up to which J is formed
@@ -46,6 +53,10 @@ class AbstractAnsatz(eqx.Module):
     def check(self, initial: Callable) -> None:
         """Raise a ValueError of a start that this cannot begin with."""
 
+    def sized(self, sizes: Float[Array, " c"]) -> "AbstractAnsatz":
+        """The same for fields of these sizes."""
+        return self
+
     @abc.abstractmethod
     def guess(self, y, ratio) -> Any:
         """y to begin a window with, `ratio` times as long as the last one solved."""
@@ -57,6 +68,10 @@ class AbstractAnsatz(eqx.Module):
     @abc.abstractmethod
     def regridded(self, other: "AbstractAnsatz", y) -> Any:
         """y of one with fewer modes."""
+
+    @abc.abstractmethod
+    def value(self, start, y, tau, x) -> Array:
+        """All fields at a time and a point, from û(t₀)."""
 
     @abc.abstractmethod
     def method(self, dtype) -> LevenbergMarquardt:
@@ -117,7 +132,7 @@ class Spectral(AbstractAnsatz):
         self.time = Legendre() if time is None else time
         self.degree = found_degree(pde) if degree is None else degree
         self.symmetry, self.mirrored = symmetry_of(pde, symmetry)
-        if (broken := breaks(self.space)) > SAME:
+        if (broken := breaks(self.space)) > RATE:
             raise ValueError(
                 f"symmetry: given {self.symmetry}, of which {type(pde).__name__} makes "
                 f"states that are not so, by {broken:.1g} of their rate; accepted is a "
@@ -155,11 +170,11 @@ class Spectral(AbstractAnsatz):
     def check(self, initial):
         if self.mirrored or isinstance(self.pde, AbstractODE):
             return
-        if (off := asymmetry(self.pde, self.symmetry, initial)) > SAME:
-            raise ValueError(
-                f"initial: given a start that breaks the symmetry, {self.symmetry}, by "
-                f"{off:.1g} of its size; accepted is one that has it."
-            )
+        check_start(self.pde, self.symmetry, initial)
+
+    def value(self, start, y, tau, x):
+        by = self.displacement(y, tau, jnp.zeros_like(x))
+        return self.space.value(start + by, x)
 
     def guess(self, y, ratio):
         return {**y, "a": self.time.goes_on(y["a"], ratio)}
@@ -235,18 +250,27 @@ def found_degree(pde: AbstractPDE, most: int = 4) -> int:
     return int(np.clip(-(-highest[seen].max(initial=0) // low), 1, most))
 
 
+def check_start(pde: AbstractPDE, symmetry: Symmetry, initial: Callable) -> None:
+    """Raise a ValueError of a start that does not have a symmetry."""
+    if (off := asymmetry(pde, symmetry, initial)) > START:
+        raise ValueError(
+            f"initial: given a start that breaks the symmetry, {symmetry}, by "
+            f"{off:.1g} of its size; accepted is one that has it."
+        )
+
+
 def symmetry_of(pde: AbstractPDE, given: Symmetry | None) -> tuple[Symmetry, bool]:
     """The symmetry to keep, and whether it is that of the box and its mirror image."""
     name, own = type(pde).__name__, pde.symmetry
     if isinstance(pde, AbstractODE):
         return Symmetry(), False
-    if given is not None and (off := asymmetry(pde, given)) > SAME:
+    if given is not None and (off := asymmetry(pde, given)) > START:
         raise ValueError(
             f"symmetry: given {given}, which the start of {name} breaks by {off:.1g} "
             "of its size; accepted is a symmetry that the start has."
         )
     if given is None:
-        has = own is not None and asymmetry(pde, own) <= SAME
+        has = own is not None and asymmetry(pde, own) <= START
         given = own if has and own is not None else Symmetry()
     if pde.boundary == "periodic":
         return given, False
@@ -257,7 +281,7 @@ def symmetry_of(pde: AbstractPDE, given: Symmetry | None) -> tuple[Symmetry, boo
         )
     walls = jnp.asarray([pde.lower, pde.upper])
     off = np.max(np.abs(np.asarray(jax.vmap(pde.initial)(walls))))
-    if off > SAME * np.max(np.abs(np.asarray(jax.vmap(pde.initial)(_line(pde))))):
+    if off > RATE * np.max(np.abs(np.asarray(jax.vmap(pde.initial)(_line(pde))))):
         raise ValueError(
             f"initial: given {off:.1g} at the walls of {name}; accepted is 0 there."
         )
@@ -289,7 +313,7 @@ def _broken(pde, symmetry, mirrored):
     """Sizes of what is not symmetric in a rate, and of the rate."""
     space = Waves(pde, 4, 2, symmetry, mirrored)
     z = jax.random.normal(jax.random.key(1), (_evolved(pde), space.size))
-    rate = space.within(space.rate(space.unpack(z)))
-    kept = Modes(space.torus, space.reach.most, symmetry)
-    norm = lambda a: jnp.linalg.norm(jnp.ravel(jnp.abs(a)))
-    return norm(rate - kept.unpack(kept.pack(rate))), norm(rate)
+    whole = Modes(space.torus, space.reach.most)
+    rate = whole.pack(space.rate(space.unpack(z)))
+    kept = whole.pack(space.within(whole.unpack(rate)))
+    return jnp.linalg.norm(jnp.ravel(rate - kept)), jnp.linalg.norm(jnp.ravel(rate))

@@ -141,8 +141,8 @@ class SpectralSolution(eqx.Module):
         k = jnp.clip(jnp.searchsorted(self.starts, t, side="right") - 1, 0)
         y = jax.tree.map(lambda a: a[k], self.y)
         tau = (t - self.starts[k]) / (ends[k] - self.starts[k])
-        modes = self.begun[k] + self.ansatz.displacement(y, tau, jnp.zeros_like(x))
-        return jnp.where(inside, self.ansatz.space.value(modes, x), jnp.nan)
+        u = self.ansatz.value(self.begun[k], y, tau, x)
+        return jnp.where(inside, u, jnp.nan)
 
 
 def march(
@@ -169,7 +169,8 @@ def march(
     Nothing is compiled anew from window to window, but for other modes.
 
     Args:
-        ansatz: `networks.Spectral(pde, modes, time)`.
+        ansatz: `networks.Spectral(pde, modes, time)` or
+            `networks.Sampled(pde, network)`.
         span: (t₀, T).
         rtol: accepted of each window alone, as the relative error that it makes. What
             the equation makes of them together is `Marched.error`.
@@ -262,6 +263,7 @@ class _Walk:
         self.pace = float(np.min(pace))
         self.sizes = np.where(size > 0, size, size.max() or 1.0)
         self.start = float(np.max(cut / self.sizes))
+        self.ansatz = self.ansatz.sized(jnp.asarray(self.sizes, self.dtype))
 
     def tried(self, t, length, key, scheme, cycles) -> Tried:
         """One window; if it is solved, the march stands at its end."""

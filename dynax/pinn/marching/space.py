@@ -263,7 +263,7 @@ class Waves(AbstractSpace):
         self.symmetry, self.mirrored = symmetry, mirrored
         self.pde, self.torus = pde, Torus(*corners, (n,) * len(lower))
         self.modes = Modes(self.torus, most, symmetry)
-        self.reach = Modes(self.torus, degree * most)
+        self.reach = Modes(self.torus, degree * most, symmetry)
         self.size, self.tail = self.modes.size, self.reach.highest > most
 
     def unpack(self, z):

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from dynax._types import Flag, Scalar, Step
 from dynax.pinn.causal import AbstractScheme, log_weights
-from dynax.pinn.marching.ansatz import AbstractAnsatz
+from dynax.pinn.marching.ansatz import AbstractAnsatz, relative
 
 
 DELTA = 0.99  # δ of the causal weights, as everywhere
@@ -51,9 +51,7 @@ def residual(ansatz: AbstractAnsatz, y, start, length, sizes, tau, offset):
     space = ansatz.space
     moved = lambda s: ansatz.displacement(y, s, offset)
     by, speed = jax.jvp(moved, (tau,), (jnp.ones_like(tau),))
-    r = space.rows(speed - length.astype(speed.dtype) * space.rate(start + by))
-    stiff = length * space.stiffness(tau.dtype)
-    return r / ((1 + stiff) * sizes[:, None])
+    return relative(space, by, speed, start, length, sizes)
 
 
 @eqx.filter_jit

@@ -1,6 +1,7 @@
 """Networks, one architecture a file: features of (t, x), and a body on top."""
 
 from dynax.pinn.marching.ansatz import Spectral as Spectral
+from dynax.pinn.marching.sampled import Sampled as Sampled
 from dynax.pinn.marching.times import (
     Legendre as Legendre,
     TimeNetwork as TimeNetwork,
@@ -31,3 +32,4 @@ from dynax.pinn.networks.pirate import (
     fit_last_layer as fit_last_layer,
 )
 from dynax.pinn.networks.separable import Separable as Separable
+from dynax.pinn.networks.symmetric import Symmetric as Symmetric
