@@ -226,7 +226,7 @@ class Compare:
     def _values(self, path: pathlib.Path):
         ds = _dataset(opened(path))
         if self.output not in ds.data_vars:
-            outputs = ", ".join(k for k in ds.data_vars if k != "status")
+            outputs = ", ".join(str(k) for k in ds.data_vars if k != "status")
             raise UsageError(
                 f"--output: given {self.output!r}; accepted is one of {outputs}."
             )
