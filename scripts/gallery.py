@@ -11,6 +11,7 @@ import json
 import pathlib
 import sys
 import tempfile
+import time
 
 import jax
 import matplotlib
@@ -33,6 +34,7 @@ FAMILIES = {
     "landscape": "Landscapes",
     "material": "Materials",
     "pinn": "Physics-informed networks",
+    "certify": "Certificates",
 }
 OTHER = "Others"
 # picture → which figure is shown, the first unless said
@@ -80,10 +82,12 @@ def thumbnail(image: Image.Image, path: pathlib.Path) -> None:
 
 
 def draw(place) -> None:
+    begun = time.process_time()
     style = matplotlib.rc_context(STYLE)
     with study_at(place) as (_, study), jax.enable_x64(True), style:
         figures = study.figures(Results(study, study.sizes["quick"]))
-        print(place.name, "has the figures:", ", ".join(figures))
+        spent = time.process_time() - begun
+        print(f"{place.name} ({spent:.0f} CPU-s) has:", " ".join(figures))
         name = path_of(place).stem
         caption = list(figures)[SHOWN.get(name, 0)]
         thumbnail(picture(figures[caption]), path_of(place))

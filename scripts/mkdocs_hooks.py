@@ -342,7 +342,8 @@ def fields_of(cls) -> dict:
     for one in family:
         for name, member in one.members.items():
             kind = member.annotation if member.is_attribute else None
-            if kind is not None and not re.search("ClassVar|AbstractVar", str(kind)):
+            own = kind is not None and "instance-attribute" in member.labels
+            if own and not re.search("ClassVar|AbstractVar", str(kind)):
                 fields[name] = member
     return fields
 

@@ -160,7 +160,7 @@ class AbstractGiven(AbstractBets):
 
 
 class Bounded(AbstractGiven):
-    """|X| ≤ c for every example.
+    """Assume that no example changes by more than a bound: |X| ≤ c.
 
     Args:
         bound: G with |f_i(x₊) − f_i(x)| ≤ G‖x₊ − x‖₂ for every example i.

@@ -12,7 +12,9 @@ from dynax.pinn import weighting
 
 
 class AbstractBalance(eqx.Module):
-    """λᵢ = mean_j(sizeⱼ)/sizeᵢ of the loss's blocks, averaged over updates.
+    """Weight the blocks of a loss by the inverse of their sizes.
+
+    λᵢ = mean_j(sizeⱼ)/sizeᵢ, averaged over updates.
 
     Args:
         every: cycles between updates.
@@ -34,7 +36,7 @@ class AbstractBalance(eqx.Module):
 
 
 class GradientNorms(AbstractBalance):
-    """sizeᵢ = ‖∇Lᵢ‖."""
+    """Take the norm of a block's gradient as its size: sizeᵢ = ‖∇Lᵢ‖."""
 
     every: int = eqx.field(static=True, default=100)
     decay: ScalarLike = 0.9
@@ -45,7 +47,9 @@ class GradientNorms(AbstractBalance):
 
 
 class TangentKernel(AbstractBalance):
-    """sizeᵢ = tr Kᵢ = ‖∂rowsᵢ/∂params‖²_F, estimated by random signs z as the mean of
+    """Take the trace of a block's tangent kernel as its size.
+
+    sizeᵢ = tr Kᵢ = ‖∂rowsᵢ/∂params‖²_F, estimated by random signs z as the mean of
     ‖∂⟨z, rowsᵢ⟩/∂params‖² (Hutchinson): one pull-back a sample, whatever the rows."""
 
     every: int = eqx.field(static=True, default=100)

@@ -35,7 +35,9 @@ class Scales(AbstractFixed):
 
 
 class Hidden(eqx.Module):
-    """h(z) = s_h · MLP(z/s_z): a hidden term as a network.
+    """Put a network in the place of a hidden term.
+
+    h(z) = s_h · MLP(z/s_z).
 
     Args:
         inputs, outputs: s_z and s_h, typical sizes of z and of h.

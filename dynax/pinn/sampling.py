@@ -73,7 +73,10 @@ class RAD(eqx.Module):
 
 
 def density(size: Float[Array, " n"], offset: ScalarLike = 1.0) -> Float[Array, " n"]:
-    """p = size/mean(size) + c up to a factor; uniform where all sizes are 0."""
+    """Return the weights by which points are drawn where a size is large.
+
+    p = size/mean(size) + c up to a factor; uniform where all sizes are 0.
+    """
     mean = jnp.mean(size)
     share = safe_divide(size, mean, 1)
     return share + cast(offset, size.dtype)

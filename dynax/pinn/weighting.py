@@ -53,7 +53,9 @@ def gradient_norms(losses: Callable[[Params], Blocks], params: Params) -> Blocks
 def ntk_traces(
     row: Callable, params: Params, points: Points, block: int = 1024
 ) -> Float[Array, " times"]:
-    """C(t) = meanⱼ ‖∂ row(t, xⱼ)/∂params‖²: the trace of the tangent kernel, by time.
+    """Return the trace of the tangent kernel at each time.
+
+    C(t) = meanⱼ ‖∂ row(t, xⱼ)/∂params‖².
 
     Args:
         row: (params, t, x) → residuals, of shape (r,).

@@ -54,7 +54,9 @@ class AbstractAxes(AbstractFeatures):
 
 
 class Box(AbstractAxes):
-    """z = (t̂, x̂): all coordinates scaled to [−1, 1].
+    """Scale all coordinates to [−1, 1].
+
+    z = (t̂, x̂).
 
     Args:
         lower, upper: the box in space; empty for an ordinary differential equation.
@@ -83,7 +85,9 @@ class Box(AbstractAxes):
 
 
 class Periodic(AbstractAxes):
-    """z = (t̂, all products over the coordinates of 1, cos kωx, sin kωx), k ≤ modes,
+    """Make features that are periodic in space, exactly.
+
+    z = (t̂, all products over the coordinates of 1, cos kωx, sin kωx), k ≤ modes,
     ω = 2π/(upper − lower), but for the constant one: that is the network's bias.
 
     Any function of z is periodic in x with all its derivatives, exactly.

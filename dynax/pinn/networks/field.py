@@ -11,7 +11,9 @@ from dynax.pinn.networks.mlp import MLP
 
 
 class Field(eqx.Module):
-    """u(t, x) = body(features(t, x)).
+    """Apply a network to features of (t, x).
+
+    u(t, x) = body(features(t, x)).
 
     Args:
         features: (t, x) → z.

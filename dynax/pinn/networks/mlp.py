@@ -7,7 +7,9 @@ from dynax.pinn.networks.linear import AbstractBody, AbstractLinear, Linear
 
 
 class MLP(AbstractBody):
-    """hₗ = tanh(Wₗ hₗ₋₁ + bₗ), l = 1 … depth, h₀ = z;  W h + b at the end.
+    """Apply tanh layers, and a linear one at the end.
+
+    hₗ = tanh(Wₗ hₗ₋₁ + bₗ), l = 1 … depth, h₀ = z;  W h + b at the end.
 
     Args:
         size_in, size_out: features, fields.

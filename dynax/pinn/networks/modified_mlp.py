@@ -8,7 +8,9 @@ from dynax.pinn.networks.mlp import MLP
 
 
 class ModifiedMLP(AbstractBody):
-    """U = tanh(W_U z + b_U),  V = tanh(W_V z + b_V),  h₀ = z,
+    """Apply tanh layers that two encoders of the input gate.
+
+    U = tanh(W_U z + b_U),  V = tanh(W_V z + b_V),  h₀ = z,
 
         fₗ = tanh(Wₗ hₗ₋₁ + bₗ),   hₗ = fₗ ⊙ U + (1 − fₗ) ⊙ V,
 

@@ -11,7 +11,9 @@ from dynax.pinn.networks.modified_mlp import mix
 
 
 class PirateBlock(eqx.Module):
-    """f = tanh(W₁x + b₁),  p = f⊙U + (1 − f)⊙V,
+    """Apply three gated layers, beside a path that skips them.
+
+    f = tanh(W₁x + b₁),  p = f⊙U + (1 − f)⊙V,
     g = tanh(W₂p + b₂),  q = g⊙U + (1 − g)⊙V,  h = tanh(W₃q + b₃),
 
         x ↦ αh + (1 − α)x,   α = 0 at first."""
@@ -36,7 +38,9 @@ class PirateBlock(eqx.Module):
 
 
 class PirateNet(AbstractBody):
-    """U = tanh(W_U z + b_U),  V = tanh(W_V z + b_V), then `depth` blocks from x = z,
+    """Apply residual blocks that are the identity at first.
+
+    U = tanh(W_U z + b_U),  V = tanh(W_V z + b_V), then `depth` blocks from x = z,
     and W x + b: at first a linear function of the features, which `fit_last_layer`
     sets to the initial state.
 

@@ -16,7 +16,9 @@ from dynax.pinn.networks.mlp import MLP
 
 
 class Separable(eqx.Module):
-    """u(t, x) = Σ_{r ≤ rank} f₀ᵣ(t) f₁ᵣ(x₁) … f_dᵣ(x_d), each f an `MLP`.
+    """Sum products of networks of one coordinate each.
+
+    u(t, x) = Σ_{r ≤ rank} f₀ᵣ(t) f₁ᵣ(x₁) … f_dᵣ(x_d), each f an `MLP`.
 
     Source: Cho et al., "Separable physics-informed neural networks",
     arXiv:2306.15969.
