@@ -14,15 +14,15 @@ NEAR = 0.5  # pixels: what is closer than this touches
 
 
 def faults(figure: Figure) -> list[str]:
-    """Name every fault of a figure: legends over what is drawn, axes without a label,
-    markers cut off by the frame."""
+    """Name every fault of a figure: legends over what is drawn or beyond its edge, axes
+    without a label, markers cut off by the frame."""
     figure.canvas.draw_idle()
     figure.draw_without_rendering()
     found = []
     for k, ax in enumerate(figure.axes):
         if ax.axison:
             name = f"axes {k} ({ax.get_title(loc='left') or ax.get_label()})"
-            texts = [*_covered(ax), *_unlabelled(ax), *_cut(ax)]
+            texts = [*_covered(ax), *_beyond(ax), *_unlabelled(ax), *_cut(ax)]
             found += [f"{name}: {text}" for text in texts]
     return found
 
@@ -60,6 +60,15 @@ def _covered(ax):
         seen = Bbox.intersection(_box(bar), ax.bbox)
         if not whole and seen is not None and box.overlaps(seen):
             yield f"the legend covers the bar {bar.get_label()!r}"
+
+
+def _beyond(ax):
+    """A legend or a title that the edge of the figure cuts off."""
+    edge = ax.figure.bbox.padded(2)
+    for what in (ax.get_legend(), ax.title, ax._left_title):
+        box = _box(what) if what is not None and what.get_visible() else None
+        if box and box.width and not (edge.x0 <= box.x0 and box.x1 <= edge.x1):
+            yield "the edge of the figure cuts a legend or a title"
 
 
 def _unlabelled(ax):

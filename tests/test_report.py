@@ -408,7 +408,9 @@ def test_control_faults_of_a_figure_are_seen():
     assert "the legend covers the line 'dots'" in found
     assert "the legend covers the line 'a line'" in found
     assert "the x axis has numbers" in found and "the y axis" not in found
-    assert "2 markers 'dots' are cut off" in found
+    assert "2 markers 'dots' are cut off" in found and "the edge" not in found
+    ax.set_title("a long title " * 20)
+    assert "the edge of the figure cuts" in "; ".join(faults(figure))
 
 
 def test_what_is_over_early_is_drawn_on_a_logarithmic_axis():

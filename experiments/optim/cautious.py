@@ -346,10 +346,10 @@ def figures(results) -> dict:
     left.set_title("Flow: f and H both fall")
     colors = {"GDM": "vermilion", "cautious": "blue", "thresholded": "green"}
     for name, values in results["paths"].items():
-        label = f"{name}: f rose on {int(rises(values))} steps"
+        label = f"{name}: {int(rises(values))} rises"
         right.plot(np.maximum(values, 1e-36), color=COLORS[colors[name]], label=label)
     right.set(xlabel="step", ylabel="f", yscale="log")
-    right.set_title("Map: 4w₁² + w₂², ε = 0.01")
+    right.set_title("Map: f = 4w₁² + w₂², ε = 0.01")
     for ax in (left, right):
         legend_below(ax)
     return {"H of the cautious flow falls, and f rises less often.": figure}

@@ -271,7 +271,7 @@ def figures(results) -> dict:
     last = space_time.axes[2]
     t = np.repeat(drawn.t, drawn.x.shape[1])
     last.scatter(t, drawn.x[..., 0], s=2, color="white", alpha=0.7, lw=0)
-    last.set_title("log₁₀ |error|; dots: points drawn")
+    last.set_title("Error; dots: points drawn")
     figure, axes = new_figure(1, 2, size=(7.6, 3.2))
     left, right = axes[0]
     x = truth.axes[0]
