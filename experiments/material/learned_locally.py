@@ -24,6 +24,7 @@ from experiments.material.learned import MATERIALS
 
 SOURCE = "Flaschel, Kumar, De Lorenzis, CMAME 381 (2021); Ma et al., arXiv:2304.14369"
 NET = "volume", "shear", "strain", "stretch"
+NOISE = 0.01
 TRAJECTORIES = "drop", "velocity 2", "velocity 3"
 NINE = tuple(n for n in UNSEEN if n not in ("torus", "sticky"))
 SIZES = {
@@ -68,6 +69,21 @@ def poorer(results, material) -> learn.Learned | None:
     return learn.local(here.solver, here.materials, seen, POORER[material.name][0])
 
 
+def noisy(results) -> learn.Learned:
+    """From the first trajectory with white noise: 1 % of the rms of v, C and F − I."""
+    here, seen = results["seen"][0]
+    rng = np.random.default_rng(0)
+
+    def off(a, size):
+        return a + jnp.asarray(NOISE * size * rng.normal(size=a.shape), a.dtype)
+
+    rms = lambda a: float(jnp.sqrt(jnp.mean(a**2)))
+    y = seen.y
+    strain = rms(y.F - jnp.eye(3, dtype=y.F.dtype)[None, None])
+    y = y._replace(v=off(y.v, rms(y.v)), C=off(y.C, rms(y.C)), F=off(y.F, strain))
+    return learn.local(here.solver, here.materials, learn.Trajectory(seen.dt, y), NET)
+
+
 def without(law, part):
     """The law without weights of its energy, or without its return."""
     if part == "energy":
@@ -85,6 +101,7 @@ def motions(results, material) -> dict:
     one without its return, move as the body that was seen; the first one everywhere."""
     found = [out.law for out, _ in results["learned"]]
     laws = {f"from {n}": law for n, law in zip(TRAJECTORIES, found, strict=True)}
+    laws["noisy"] = results["noisy"].law
     laws["no return"] = without(found[0], "return")
     laws["no stress"] = without(laws["no return"], "energy")
     errors, config = {}, results.config
@@ -183,6 +200,15 @@ def claims(config, id) -> list:
                 functools.partial(foreseen, unit=best),
             )
         )
+    text = "from a motion with 1 % of noise on v, C, F: the largest error on velocities"
+    found.append(
+        Claim(
+            f"{id}e",
+            f"{text} not seen",
+            at_most(0.02, "small against no law at all"),
+            lambda r: largest(shares(r, "noisy"), str(r["noisy"].numbers)),
+        )
+    )
     if name == "plasticine" or (long and name == "sand"):
         found.append(
             Claim(
@@ -246,6 +272,7 @@ def study(id: str) -> Study:
             "seen": of(trajectories),
             "learned": learned,
             "whole": whole,
+            "noisy": noisy,
             "poorer": of(poorer),
             "motions": of(motions),
             "rises": rises,
