@@ -148,3 +148,9 @@ def test_bad_input_is_one_clear_error():
         learn.local(SOLVER, (body, body), seen)
     with pytest.raises(ValueError, match="trajectory: given places only"):
         learn.local(SOLVER, body, seen.positions())
+    y = jax.tree.map(lambda a: jnp.repeat(a[:1], 41, 0), seen.y)
+    y = y._replace(v=0 * y.v, C=0 * y.C)
+    still = learn.Trajectory(DT, y)
+    weightless = mpm.MPM(SOLVER.grid, SOLVER.walls)
+    with pytest.raises(ValueError, match="no stress is needed"):
+        learn.local(weightless, body, still)

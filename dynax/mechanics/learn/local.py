@@ -66,7 +66,7 @@ def local(
             and water are not members of the family, but limits of it.
 
     Raises:
-        ValueError: places only, or no such units.
+        ValueError: places only, no such units, or nothing that needs a stress.
         TypeError: several materials.
     """
     if not isinstance(material, Material):
@@ -87,6 +87,11 @@ def local(
     law, told, (whole, residual) = _energy(
         _balance(solver, material, trajectory), law, used
     )
+    if whole == 0:
+        raise ValueError(
+            "trajectory: given one that no stress is needed for; accepted is one in "
+            "which the body deforms."
+        )
     notes += [
         f"{name}: not seen, its weights are 0" for name in UNITS if name in used - told
     ]
@@ -165,29 +170,40 @@ def _weights(law):
 
 
 def numbers(law: Elastoplastic, seen: Pairs) -> dict[str, float]:
-    """Medians over the points seen: of τ/ε in the half of smaller strains, and where it
-    yields of ‖dev τ‖ and of ‖dev τ‖/−tr τ; if half of them are within 5 % of it."""
+    """τ/ε at rest, linear in (v, ‖e‖) over the half of smaller strains; where it yields,
+    medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ; those that are constant to 5 %."""
     elastic, plastic = law.elastic, law.plastic
     dtype = plastic.scale.dtype
     potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
     tau = np.asarray(jax.jit(jax.grad(potential))(jnp.asarray(seen.after, dtype)))
     (p, size), (v, r) = parts(tau), parts(seen.after)
-    small = r**2 + v**2 <= np.median(r**2 + v**2)
     fell = parts(seen.before)[1] - r > seen.slack
     pressed = fell & (p < -1e-3 * np.max(np.abs(p)))
-    known = lambda a: a > 100 * seen.slack
-    kinds = {  # tr τ = 3Kv, ‖dev τ‖ = 2μ‖e‖
-        "bulk modulus": p[known(np.abs(v)) & small] / (3 * v[known(np.abs(v)) & small]),
-        "shear modulus": size[known(r) & small] / (2 * r[known(r) & small]),
-        "yield stress": size[fell],
-        "friction": size[pressed] / -p[pressed],
+    few = v**2 + r**2 <= np.median(v**2 + r**2)
+    told = lambda a: few & (a > 100 * seen.slack)
+    found = {
+        "bulk modulus": _at_rest(p, 3 * v, v, r, told(np.abs(v))),
+        "shear modulus": _at_rest(size, 2 * r, v, r, told(r)),
+        "yield stress": _constant(size[fell]),
+        "friction": _constant(size[pressed] / -p[pressed]),
+        "relaxation time": float(plastic.time),
     }
-    found = {}
-    for name, a in kinds.items():
-        if a.size >= FEW and np.median(a) > 0:
-            low, middle, high = np.quantile(a, (0.25, 0.5, 0.75))
-            if high - low <= 0.1 * middle:
-                found[name] = float(middle)
-    if plastic.time > 0:
-        found["relaxation time"] = float(plastic.time)
-    return found
+    return {name: a for name, a in found.items() if a > 0}
+
+
+def _at_rest(stress, strain, v, r, told) -> float:
+    """stress/strain at v = r = 0."""
+    if np.sum(told) < FEW:
+        return 0.0
+    ratio = stress[told] / strain[told]
+    A = np.stack([np.ones_like(ratio), v[told], r[told]], 1)
+    fit, *_ = np.linalg.lstsq(A, ratio)
+    return float(fit[0]) if np.std(A @ fit - ratio) <= 0.05 * abs(fit[0]) else 0.0
+
+
+def _constant(a) -> float:
+    """The median, if half of the numbers are within 5 % of it."""
+    if a.size < FEW:
+        return 0.0
+    low, middle, high = np.quantile(a, (0.25, 0.5, 0.75))
+    return float(middle) if high - low <= 0.1 * middle else 0.0
