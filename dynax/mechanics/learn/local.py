@@ -170,7 +170,7 @@ def _weights(law):
 
 
 def numbers(law: Elastoplastic, seen: Pairs) -> dict[str, float]:
-    """τ/ε at rest, linear in (v, ‖e‖) over the half of smaller strains; where it yields,
+    """τ/ε at rest, linear in (v, ‖e‖) over the half of smaller strains. Of yielding,
     medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ; those that are constant to 5 %."""
     elastic, plastic = law.elastic, law.plastic
     dtype = plastic.scale.dtype
