@@ -16,6 +16,7 @@ import jax
 
 from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike, State
+from dynax.kappa import AbstractKappa
 from dynax.lyapunov import Check, Ledger
 
 
@@ -114,6 +115,15 @@ class AbstractAccountedOptimizer(AbstractOptimizer):
 
 class AbstractBalancedOptimizer(AbstractAccountedOptimizer, AbstractLyapunovOptimizer):
     """An optimizer whose *map* has a known energy balance too: a proved account."""
+
+
+class AbstractKappaOptimizer(AbstractBalancedOptimizer):
+    """A balanced method that steps along ∇κ of any convex κ.
+
+    What is claimed of it for every κ is asked of it with κ replaced.
+    """
+
+    kappa: eqx.AbstractVar[AbstractKappa]
 
 
 class Minimum(NamedTuple):

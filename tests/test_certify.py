@@ -11,6 +11,7 @@ import pytest
 
 import dynax as dx
 from dynax import certify
+from dynax.certify import _every_kappa as every_kappa
 from dynax.certify._inequalities import Inequalities
 from dynax.certify.class_ import linear_step, stuck
 from dynax.certify.interval import Interval, _choices as choices, _program
@@ -250,7 +251,8 @@ def test_rates_of_theory(opt, lr, rate):
     assert found.verdict.status == "holds"
     assert abs(found.rate - rate) <= 1e-3
     A, B = linear_step(opt, lr)
-    control = Inequalities(A, B * L, MU / L).solve(0.99 * found.rate)
+    slower = Fraction(0.99 * found.rate) ** 2
+    control = Inequalities(A, B * L, MU / L).propose(slower)
     assert control is None
 
 
@@ -298,6 +300,93 @@ def test_the_potential_that_was_found_can_be_run():
     assert np.max(V[1:] / V[:-1]) > 0.2 * found.rate**2
 
 
+def test_the_potential_that_was_found_is_put_on_a_box():
+    """And monitored, as of any method with a rate; half of the rate is refuted."""
+    pytest.importorskip("clarabel")
+    lr = L**-0.5
+    found = certify.over_class(dx.NesterovSC(MU), lr, strong_convexity=MU, smoothness=L)
+    method = found.method
+    assert isinstance(method, dx.AbstractRatedMap)
+    f = lambda x: 3 * x**2 + 4 * (jnp.sqrt(1 + x**2) - 1)  # 6 ≤ f'' ≤ 10
+    least = dx.Minimum(jnp.zeros(()), jnp.asarray(0.0))
+    _, restore = jax.flatten_util.ravel_pytree(
+        (jnp.zeros(()), method.init(jnp.zeros(())))
+    )
+
+    def V(t, z, args):
+        x, state = restore(z)
+        return method.potential(0, x, state, f, least, lr)
+
+    @certify.Map
+    def step(t, z, args):
+        x, state = restore(z)
+        return jax.flatten_util.ravel_pytree(method.step(x, state, jax.grad(f)(x), lr))[
+            0
+        ]
+
+    box, hole = ([-1.0] * 2, [1.0] * 2), certify.Ball(0.5)
+    for share, status in ((1.0, "holds"), (0.1, "violated")):
+        fall = lambda t, z, a, s=share: (1 - s * method.factor(0, lr)) * V(t, z, a)
+        on = certify.on_box(V, step, *box, decrease=fall, excluding=hole)
+        assert on.status == status, on
+    system = dx.System(method, f, jnp.asarray(1.5), lr, minimum=least)
+    assert dx.verify(system, steps=20).verdicts["map rate"].status == "holds"
+
+
+@pytest.mark.parametrize("decay", ["explicit", "implicit"])
+def test_lion_for_every_f_and_every_kappa(decay):
+    """The theorem, in any units and for any constants with β₁ < β₂."""
+    pytest.importorskip("clarabel")
+    rng = np.random.default_rng(0)
+    for k in range(8):
+        beta1, beta2 = np.sort(rng.uniform(0.1, 0.99, 2))
+        lam, smoothness = 10 ** rng.uniform(-3, 3, 2)
+        lr = 10 ** rng.uniform(-3, -0.5) / lam
+        opt = dx.LionKappa(dx.kappa.L1(), beta1, beta2, lam, decay)
+        found = certify.over_class(opt, lr, smoothness=smoothness)
+        assert found.verdict.status == "holds", (k, found.verdict)
+        assert max(found.verdict.worst.values()) <= 1e-6
+    # H falls by less than D ≥ 0 for β₁ > β₂: the control
+    opt = dx.LionKappa(beta1=0.99, beta2=0.9, weight_decay=0.1, decay=decay)
+    found = certify.over_class(opt, 0.01, smoothness=1.0)
+    assert found.verdict.status == "undecided"
+    assert found.verdict.worst["excess of −D"] > 1e-3
+    with pytest.raises(ValueError, match="weight_decay > 0"):
+        certify.over_class(dx.LionKappa(), 0.01, smoothness=1.0)
+
+
+def test_the_constants_of_lion_cannot_be_loosened():
+    """Each constant, a few per cent off, is refused; and so are wrong multipliers."""
+    pytest.importorskip("clarabel")
+    opt = dx.LionKappa(dx.kappa.HalfSquared(), 0.5, 0.8, 1.0, "implicit")
+    k = every_kappa.read(opt, 0.3, *linear_step(opt, 0.3), 2.0)
+    w = every_kappa.Constants(1 / 1.3, 0.3 / 1.3, 0.5, 0.8, 10 / 7, 3 / 7, 3 / 7, 2.0)
+    np.testing.assert_allclose(k, w, rtol=1e-12)  # c = εβ₁/S, a = 1 + λc
+    assert every_kappa.excess(k).proved
+    for wrong in (
+        {"c": 0.9 * k.c},
+        {"c": 1.1 * k.c},
+        {"allowed": 0.95},
+        {"a": 1.1 * k.a},
+        {"b": 1.1 * k.b},
+        {"c": k.c * (1 + 1e-3)},
+    ):
+        found = every_kappa.excess(k._replace(**wrong))
+        assert not found.proved and found.theorem > 1e-4, wrong
+
+
+def test_multipliers_that_are_off_are_not_proved(monkeypatch):
+    """The proof takes the multipliers from the solver and believes none of them."""
+    pytest.importorskip("clarabel")
+    opt = dx.LionKappa(dx.kappa.HalfSquared(), 0.5, 0.8, 1.0, "implicit")
+    k = every_kappa.read(opt, 0.3, *linear_step(opt, 0.3), 2.0)
+    right = every_kappa.proved
+    for wrong in (np.zeros(16), np.ones(16)):
+        off = lambda found, *rest, wrong=wrong: right(list(wrong), *rest)
+        monkeypatch.setattr(every_kappa, "proved", off)
+        assert not every_kappa.excess(k).proved
+
+
 def test_infeasible_is_undecided():
     """Polyak's heavy ball at κ = 25: no V; the run that shows why comes with it."""
     pytest.importorskip("clarabel")
@@ -317,11 +406,18 @@ def test_a_proposal_that_is_off_is_not_proved():
     pytest.importorskip("clarabel")
     problem = Inequalities(np.array([[1.0]]), np.array([-1.0]), 0.1)
     rho2 = Fraction(0.9001) ** 2
-    families = problem.matrices(rho2)
-    found = problem.solve(0.9001)
-    assert found is not None and found[2]
+    x = problem.propose(rho2)
+    assert x is not None and problem.proved(x, rho2)
     for wrong in (np.zeros(problem.count), np.ones(problem.count)):
-        assert not problem.proved(wrong, rho2, families)
+        assert not problem.proved(wrong, rho2)
+    # what was found at this rate, at a rate that theory excludes
+    faster = Fraction(0.899) ** 2
+    assert not problem.proved(x, faster)
+    # P moved by a hundredth of its size in one entry
+    moved = np.array(x)
+    moved[0] -= 0.01 * abs(moved[0])
+    moved[problem.free] *= 0.5
+    assert not problem.proved(moved, rho2)
 
 
 def test_json_of_before_reads_as_a_run():

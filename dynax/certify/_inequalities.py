@@ -7,6 +7,7 @@ inequalities among x, x₊ and x*, and a multiplier ν for each of the two witho
     V − (f − f*) = Σ ν·(an inequality) + [z; g]ᵀ G [z; g],       G ⪰ 0
 """
 
+import functools
 import importlib
 import itertools
 from fractions import Fraction
@@ -55,8 +56,9 @@ class Inequalities:
         rest = both(g, g) + r * both(y, y) - 2 * r * both(g, y)
         return both(gj, y) + rest / (2 * (1 - r))
 
-    def matrices(self, rho2: Fraction) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The share of each unknown in F and in G."""
+    @functools.cached_property
+    def parts(self) -> tuple[list, list, list]:
+        """The share of each unknown in F, as ρ²·first − second, and in G."""
 
         def quadratic(frame, i, j):
             matrix = np.outer(frame[i], frame[j])
@@ -64,15 +66,18 @@ class Inequalities:
 
         forms = {pair: self.form(pair) for pair in self.pairs}
         blank, cut = forms["0", "*"] * 0, slice(0, len(self.now))
-        fall = [
-            rho2 * quadratic(self.now, i, j) - quadratic(self.next, i, j)
-            for i, j in self.triangle
-        ]
-        fall += [blank, *forms.values(), *[blank] * len(self.short)]
-        above = [quadratic(self.now, i, j)[cut, cut] for i, j in self.triangle]
+        rest = [blank, *(-f for f in forms.values()), *[blank] * len(self.short)]
+        now = [quadratic(self.now, i, j) for i, j in self.triangle]
+        after = [quadratic(self.next, i, j) for i, j in self.triangle]
+        above = [matrix[cut, cut] for matrix in now]
         above += [blank[cut, cut]] * (1 + len(self.pairs))
         above += [forms[pair][cut, cut] for pair in self.short]
-        return fall, above
+        return now + [blank] * len(rest), after + rest, above
+
+    def matrices(self, rho2: Fraction) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The share of each unknown in F and in G."""
+        now, after, above = self.parts
+        return [rho2 * a - b for a, b in zip(now, after, strict=True)], above
 
     def balance(self, rho2: Fraction) -> tuple[np.ndarray, np.ndarray]:
         """The equalities: f and f₊ vanish in the first line, f in the second."""
@@ -84,56 +89,72 @@ class Inequalities:
                     rows[row, k] = Fraction((pair[1] == name) - (pair[0] == name))
         return rows, fractions(np.array([0, 0, 1]))
 
-    def solve(self, rho: float) -> tuple[np.ndarray, float, bool] | None:
-        """P, p and whether they are proved at this ρ; None where nothing was found.
+    @functools.cached_property
+    def program(self) -> tuple:
+        """Rows of the solver's matrix as first + ρ²·second, its sides and cones."""
+        n = self.count
+        rows, _ = self.balance(Fraction(0))
+        more = self.balance(Fraction(1))[0] - rows
+        last = [self.free, n]  # p and the margin, which have upper bounds
+        bounds = np.vstack([-np.eye(n + 1)[self.free : n], np.eye(n + 1)[last]])
+        pack = lambda family: np.stack([packed(m.astype(float)) for m in family], 1)
+        wide = lambda block: np.hstack([block, np.zeros((len(block), 1))])
+        first, second = [wide(rows.astype(float)), bounds], [wide(more.astype(float))]
+        second.append(0 * bounds)
+        now, after, above = self.parts
+        for fixed, moving in ((after, now), ([-m for m in above], None)):
+            unit = packed(np.eye(len(fixed[0])))[:, None]
+            first.append(np.hstack([pack(fixed), unit]))
+            second.append(
+                0 * first[-1]
+                if moving is None
+                else np.hstack([-pack(moving), 0 * unit])
+            )
+        right = self.balance(Fraction(0))[1].astype(float)
+        sides = [right, np.zeros(n - self.free), np.array([LARGE, 1.0])]
+        sides += [np.zeros(len(block)) for block in first[2:]]
+        sizes = [len(now[0]), len(above[0])]
+        return np.vstack(first), np.vstack(second), np.concatenate(sides), sizes
+
+    def propose(self, rho2: Fraction) -> np.ndarray | None:
+        """The unknowns at this ρ², from the solver; None where nothing was found.
 
         The margin by which F and G are positive is maximised, up to 1, for p ≤ 100.
 
         Raises:
             ImportError: the extra `certify` is missing.
         """
-        try:
-            clarabel: Any = importlib.import_module("clarabel")
-        except ImportError as missing:
-            raise ImportError(
-                "over_class needs the extra `certify`: pip install dynax-lab[certify]"
-            ) from missing
-
-        rho2, n = Fraction(rho) ** 2, self.count
-        families, (rows, right) = self.matrices(rho2), self.balance(rho2)
-        last = [self.free, n]  # p and the margin, which have upper bounds
-        bounds = np.vstack([-np.eye(n + 1)[self.free : n], np.eye(n + 1)[last]])
-        blocks = [np.hstack([rows.astype(float), np.zeros((3, 1))]), bounds]
-        sides = [right.astype(float), np.zeros(n - self.free), np.array([LARGE, 1.0])]
-        cones: list[Any] = [
+        clarabel = solver()
+        first, second, sides, sizes = self.program
+        n = self.count
+        cones = [
             clarabel.ZeroConeT(3),
-            clarabel.NonnegativeConeT(len(bounds)),
+            clarabel.NonnegativeConeT(n - self.free + 2),
+            *map(clarabel.PSDTriangleConeT, sizes),
         ]
-        for family in families:
-            size = len(family[0])
-            columns = [_packed(m.astype(float)) for m in (*family, -np.eye(size))]
-            blocks.append(-np.stack(columns, axis=1))
-            sides.append(np.zeros(len(blocks[-1])))
-            cones.append(clarabel.PSDTriangleConeT(size))
         settings = clarabel.DefaultSettings()
         settings.verbose = False
         found = clarabel.DefaultSolver(
             scipy.sparse.csc_matrix((n + 1, n + 1)),
             -np.eye(n + 1)[n],
-            scipy.sparse.csc_matrix(np.vstack(blocks)),
-            np.concatenate(sides),
+            scipy.sparse.csc_matrix(first + float(rho2) * second),
+            sides,
             cones,
             settings,
         ).solve()
         x = np.asarray(found.x)
         if str(found.status) not in ("Solved", "AlmostSolved") or not x[n] > STRICT:
             return None
+        return x[:n]
+
+    def read(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+        """P and p."""
         P = np.zeros((len(self.now), len(self.now)))
         for value, (i, j) in zip(x, self.triangle, strict=False):
             P[i, j] = P[j, i] = value
-        return P, float(x[self.free]), self.proved(x[:n], rho2, families)
+        return P, float(x[self.free])
 
-    def proved(self, x, rho2: Fraction, families) -> bool:
+    def proved(self, x, rho2: Fraction) -> bool:
         """Whether the numbers, as fractions, satisfy all of it exactly.
 
         Multipliers of (*, x) and (*, x₊) take up what rounding left of the equalities.
@@ -148,16 +169,30 @@ class Inequalities:
         if any(e < 0 for e in v[self.free :]) or any(rows @ v != right):
             return False
         total = lambda family: sum(c * m for c, m in zip(v, family, strict=True))
-        return all(_is_positive(total(family)) for family in families)
+        return all(is_positive(total(family)) for family in self.matrices(rho2))
 
 
-def _packed(matrix: np.ndarray) -> np.ndarray:
+def solver() -> Any:
+    """The package of the solver.
+
+    Raises:
+        ImportError: the extra `certify` is missing.
+    """
+    try:
+        return importlib.import_module("clarabel")
+    except ImportError as missing:
+        raise ImportError(
+            "over_class needs the extra `certify`: pip install dynax-lab[certify]"
+        ) from missing
+
+
+def packed(matrix: np.ndarray) -> np.ndarray:
     """The upper triangle, column by column, off-diagonal entries times √2."""
     columns = [(i, j) for j in range(len(matrix)) for i in range(j + 1)]
     return np.array([matrix[i, j] * (1.0 if i == j else 2**0.5) for i, j in columns])
 
 
-def _is_positive(matrix) -> bool:
+def is_positive(matrix) -> bool:
     """Whether a symmetric matrix of fractions is positive definite, by elimination."""
     m = np.array(matrix)
     for k in range(len(m)):

@@ -15,6 +15,8 @@ Source: Taylor, Van Scoy, Lessard, ICML 2018, arXiv:1803.06073 (the search);
 Taylor, Hendrickx, Glineur, Math. Prog. 2017, Theorem 4 (the inequalities).
 """
 
+import dataclasses
+from fractions import Fraction
 from typing import NamedTuple
 
 import jax
@@ -24,9 +26,12 @@ import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
 from dynax import _tree as tree
+from dynax._check import require
+from dynax.certify import _every_kappa
 from dynax.certify._inequalities import Inequalities
 from dynax.certify._verdict import judged
-from dynax.flow import AbstractOptimizer, AbstractRatedMap
+from dynax.flow import AbstractKappaOptimizer, AbstractOptimizer, AbstractRatedMap
+from dynax.kappa import HalfSquared
 from dynax.lyapunov import Verdict
 
 
@@ -70,7 +75,7 @@ class ClassCertificate(NamedTuple):
     """What holds for every f of a class.
 
     Args:
-        verdict: that V falls by ρ² a step.
+        verdict: that V falls by ρ² a step, or that H falls as the theorem says.
         rate: ρ, so that f − f* ≤ ρ²ᵏ V₀; 1 where no rate was found.
         method: the method with its V, or None.
     """
@@ -84,14 +89,17 @@ def over_class(
     opt: AbstractOptimizer,
     lr: float,
     *,
-    strong_convexity: float,
     smoothness: float,
+    strong_convexity: float = 0.0,
     tolerance: float = 1e-4,
 ) -> ClassCertificate:
     """Finds V and the smallest rate ρ that holds for every f of F(μ, L).
 
+    Of a Lion-κ the theorem is certified instead, for every κ and every L-smooth f,
+    convex or not: H₊ − H ≤ −D + (L/2)‖x₊ − x‖² and D ≥ 0.
+
     Args:
-        opt: a method whose update is linear in (x, state, gradient).
+        opt: a method whose update is linear in (x, state, gradient), or a Lion-κ.
         lr: its learning rate, in dynax's time scaling (for heavy ball, Nesterov and
             triple momentum the gradient step is lr²).
         strong_convexity: μ ≥ 0.
@@ -108,6 +116,8 @@ def over_class(
             f"strong_convexity, smoothness: given {mu:g} and {L:g}; accepted is "
             "0 ≤ strong_convexity < smoothness."
         )
+    if isinstance(opt, AbstractKappaOptimizer):
+        return over_kappa(opt, lr, L)
     A, B = linear_step(opt, lr)
     name = type(opt).__name__
     about = f"every {mu:g}-strongly convex, {L:g}-smooth f"
@@ -115,7 +125,7 @@ def over_class(
     _, scale = scipy.linalg.matrix_balance(A, permute=False, separate=True)
     d = scale[0] / scale[0][0]
     search = Inequalities(A * d / d[:, None], B * L / d, mu / L)
-    best = search.solve(1.0)
+    best = search.propose(Fraction(1))
     if best is None:
         run = stuck(A, B, mu, L)
         reason = "no V of this form was found, which proves nothing"
@@ -133,11 +143,11 @@ def over_class(
     low, high = 0.0, 1.0
     while high - low > tolerance:
         middle = (low + high) / 2
-        found = search.solve(middle)
+        found = search.propose(Fraction(middle) ** 2)
         low, high, best = (
             (low, middle, found) if found is not None else (middle, high, best)
         )
-    P, p, exact = best
+    exact, (P, p) = search.proved(best, Fraction(high) ** 2), search.read(best)
     back = np.append(1 / d, 1 / L)  # of (z, g): from the scaled problem
     P = P * back * back[:, None] * L  # f was in units of L x²
     method = Potential(opt, P, p, high)
@@ -152,6 +162,29 @@ def over_class(
         ),
     )
     return ClassCertificate(verdict, high, method)
+
+
+def over_kappa(opt: AbstractKappaOptimizer, lr: float, L: float) -> ClassCertificate:
+    """The theorem of a Lion-κ for every L-smooth f and every convex κ."""
+    quadratic = dataclasses.replace(opt, kappa=HalfSquared())  # where V = m̃
+    constants = _every_kappa.read(quadratic, lr, *linear_step(quadratic, lr), L)
+    accepted = "a Lion-κ with weight_decay > 0"
+    require(constants.decay > 0, "opt", "weight_decay = 0", accepted)
+    found = _every_kappa.excess(constants.in_units)
+    verdict = judged(
+        "class",
+        "holds" if found.proved else "undecided",
+        f"H₊ − H ≤ −D + (L/2)‖x₊ − x‖² and D ≥ 0 for {type(opt).__name__} with every "
+        f"convex κ, on every {L:g}-smooth f",
+        "" if found.proved else "no proof was found, which proves nothing",
+        worst={"excess of H₊ − H": found.theorem, "excess of −D": found.dissipation},
+        origin="semidefinite programming, factored in exact fractions",
+        assumes=(
+            "the constants of the step and of H are those read off in floating point",
+            "proved to 10⁻⁶ of the sum of squares of what the step involves",
+        ),
+    )
+    return ClassCertificate(verdict, 1.0, None)
 
 
 def linear_step(opt: AbstractOptimizer, lr: float) -> tuple[np.ndarray, np.ndarray]:
@@ -172,11 +205,12 @@ def linear_step(opt: AbstractOptimizer, lr: float) -> tuple[np.ndarray, np.ndarr
         u = u.at[0].set(0.0)
         matrix = jax.jacfwd(step)(u[1])
         images = jax.vmap(step)(u)
-        miss = jnp.max(jnp.abs(images - u @ matrix.T)) / (1 + jnp.max(jnp.abs(images)))
+        gap, size = jnp.max(jnp.abs(images - u @ matrix.T)), jnp.max(jnp.abs(images))
+        miss = float(gap / (1 + size))
     if not miss <= LINEAR:
         raise ValueError(
             f"opt: given {type(opt).__name__}, whose update is not linear in (x, "
-            f"state, gradient): it misses by {float(miss):.2g} of its size; "
+            f"state, gradient): it misses by {miss:.2g} of its size; "
             "accepted is a linear method with constant coefficients."
         )
     return np.asarray(matrix[:, :n]), np.asarray(matrix[:, n])

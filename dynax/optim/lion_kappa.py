@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 from dynax import _tree as tree
 from dynax._check import check_nonnegative, require
 from dynax._types import Params, ScalarLike
-from dynax.flow import AbstractBalancedOptimizer, AbstractSwitchedOptimizer, Step
+from dynax.flow import AbstractKappaOptimizer, AbstractSwitchedOptimizer, Step
 from dynax.kappa import L1, AbstractArrayKappa, AbstractKappa
 from dynax.lyapunov import Ledger
 from dynax.optim import _lion_balance
@@ -36,7 +36,7 @@ class LionState(NamedTuple):
         return cls(tree.map(jnp.negative, mu))
 
 
-class LionKappa(AbstractBalancedOptimizer, AbstractSwitchedOptimizer):
+class LionKappa(AbstractKappaOptimizer, AbstractSwitchedOptimizer):
     r"""Step along ∇κ of an average of gradients and decay: Lion for κ = ‖·‖₁.
 
     Lion-κ: m₊ = β₂m − (1−β₂)g,  m̃ = β₁m − (1−β₁)g, and
