@@ -145,7 +145,7 @@ class Spectral(AbstractAnsatz):
 
     @property
     def order(self):
-        return self.time.count
+        return self.time.count if self.time.linear else 4
 
     @property
     def space(self):
@@ -196,9 +196,10 @@ class Spectral(AbstractAnsatz):
         return {**y, "a": jax.vmap(moved)(y["a"])}
 
     def method(self, dtype):
-        free = self.unknowns > DENSE
+        linear = self.time.linear
+        free = self.unknowns > DENSE and linear
         return LevenbergMarquardt(
-            damping=1e-6,
+            damping=1e-6 if linear else 1e-3,
             form="free" if free else "primal",
             linear_solver=lx.CG(rtol=1e-3, atol=1e-3, max_steps=60),
             preconditioner=self.precondition if free else None,

@@ -1,6 +1,7 @@
 """Any network on a periodic box, seen at equispaced places: its residual by FFT."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -82,7 +83,8 @@ class Sampled(AbstractAnsatz):
 
     @property
     def space(self):
-        return Waves(self.pde, self.modes, self.degree, self.symmetry)
+        pde: Any = self.pde
+        return Waves(pde, self.modes, self.degree, self.symmetry)
 
     def init(self, key, dtype):
         return split(self.network)[0]

@@ -18,6 +18,7 @@ class AbstractTime(eqx.Module):
     """Functions g_p of τ, with parameters θ of their own."""
 
     count: eqx.AbstractVar[int]
+    linear: eqx.AbstractVar[bool]  # whether there is no θ
 
     @abc.abstractmethod
     def init(self, key, dtype) -> Any:
@@ -45,6 +46,7 @@ class Legendre(AbstractTime):
     """
 
     count: int = eqx.field(static=True, default=10)
+    linear = True
 
     def init(self, key, dtype):
         return ()
@@ -73,6 +75,7 @@ class TimeNetwork(AbstractTime):
     """
 
     count: int = eqx.field(static=True, default=12)
+    linear = False
     width: int = eqx.field(static=True, default=8)
     depth: int = eqx.field(static=True, default=1)
 
