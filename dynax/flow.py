@@ -13,6 +13,7 @@ from typing import NamedTuple, overload
 
 import equinox as eqx
 import jax
+from jaxtyping import Array, Int
 
 from dynax import _tree as tree
 from dynax._types import Params, Scalar, ScalarLike, State
@@ -78,7 +79,7 @@ class Step(NamedTuple):
     rounded to the dtype of x. None: it is read off, x₊ − x, and known to that rounding.
     """
 
-    index: Scalar
+    index: Int[Array, ""]
     x: Params
     state: State
     grad: Params

@@ -20,8 +20,10 @@ if _worker and "sched_setaffinity" in dir(os):
     os.sched_setaffinity(0, {_cores[int(_worker[2:]) % len(_cores)]})
 
 import jax  # noqa: E402
+import jaxlib  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+from jax._src import compiler  # noqa: E402
 
 
 jax.config.update("jax_enable_x64", True)
@@ -87,14 +89,37 @@ def _over_budget(config):
 
 # --- what tests share --------------------------------------------------------------
 
-finished = itertools.count(1)
+# XLA's older code generator, in one piece, takes half the time for the few operations
+# of an optimizer, and minutes for a return map: a test asks for it by its mark.
+OLDER = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+KNOWN = jaxlib.__version__.startswith(("0.9.", "0.10."))  # those that have the options
+older = False
+_options = compiler.get_compile_options
+
+
+def _compile_options(*args, **kwargs):
+    found = _options(*args, **kwargs)
+    if older:
+        found.env_option_overrides = [*found.env_option_overrides, *OLDER.items()]
+    return found
+
+
+compiler.get_compile_options = _compile_options
 
 
 def pytest_runtest_setup(item):
     """Programs of the slow tests run for long: XLA optimizes those alone."""
+    global older
     little = QUICK and item.get_closest_marker("slow") is None
     jax.config.update("jax_disable_most_optimizations", little)
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(little))
+    older = little and KNOWN and item.get_closest_marker("older_emitter") is not None
+
+
+finished = itertools.count(1)
 
 
 def pytest_runtest_logfinish(nodeid, location):

@@ -20,6 +20,9 @@ from . import laws
 from .members import BALL, LR, RELATIVES, lion, turning
 
 
+pytestmark = pytest.mark.older_emitter
+
+
 # --- rates -----------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """An optimizer as an optax transformation, and a ledger around any of those."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ class AuditState(NamedTuple):
     tally: Tally
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What judges a transformation in expectation: `dynax.certify.Sequential`."""
 

@@ -28,7 +28,7 @@ and what storing m₊ in a narrower dtype does.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from dynax import _tree as tree
 from dynax._reduce import merged, one_pass, rounding_depth
@@ -307,7 +307,7 @@ def account(kappa: AbstractKappa, block: Block) -> tuple[dict, dict]:
 def ledger(
     kappa: AbstractKappa,
     blocks: list[Block],
-    index: Scalar,
+    index: Int[Array, ""],
     value: Scalar,
     value_next: Scalar,
     smoothness: ScalarLike | None = None,
