@@ -119,7 +119,7 @@ def noisy_run(tx, f, x, key, steps=50):
 
 
 def tabled(rate):
-    """The same numbers in any program; a schedule of float32 is rounded in each anew."""
+    """The same numbers in any program: each rounds a schedule of float32 anew."""
     if not callable(rate):
         return rate
     values = jax.jit(jax.vmap(rate))(jnp.arange(60)).astype(float)

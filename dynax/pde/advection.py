@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractExact, AbstractSemilinear
 from dynax.pde._fourier import imaginary
 from dynax.pde._functionals import half_square, mass
@@ -27,7 +28,7 @@ class Advection(AbstractSemilinear, AbstractExact):
     lower: ClassVar = (0.0,)
     upper: ClassVar = (2 * jnp.pi,)
     horizon: ClassVar = 1.0
-    speed: float = 30.0
+    speed: ScalarLike = 30.0
 
     def equation(self, t, x, d):
         return d.t + self.speed * d.x

@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 from dynax.pde.symmetry import even
@@ -30,8 +31,8 @@ class AllenCahn(AbstractSemilinear):
     upper: ClassVar = (1.0,)
     symmetry: ClassVar = even()
     horizon: ClassVar = 1.0
-    diffusion: float = 1e-4
-    reaction: float = 5.0
+    diffusion: ScalarLike = 1e-4
+    reaction: ScalarLike = 5.0
 
     def __check_init__(self):
         check_nonnegative(diffusion=self.diffusion)

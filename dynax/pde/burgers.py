@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square
@@ -35,7 +36,7 @@ class Burgers(AbstractSemilinear):
     boundary: ClassVar = "zero"
     symmetry: ClassVar = odd()
     horizon: ClassVar = 1.0
-    viscosity: float = 0.01 / jnp.pi
+    viscosity: ScalarLike = 0.01 / jnp.pi
 
     def __check_init__(self):
         check_nonnegative(viscosity=self.viscosity)

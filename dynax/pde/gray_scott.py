@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 
@@ -37,10 +38,10 @@ class GrayScott(AbstractSemilinear):
     lower: ClassVar = (0.0, 0.0)
     upper: ClassVar = (2.5, 2.5)
     horizon: ClassVar = 1000.0
-    diffusion_u: float = 2e-5
-    diffusion_v: float = 1e-5
-    feed: float = 0.04
-    kill: float = 0.06
+    diffusion_u: ScalarLike = 2e-5
+    diffusion_v: ScalarLike = 1e-5
+    feed: ScalarLike = 0.04
+    kill: ScalarLike = 0.06
 
     def __check_init__(self):
         check_nonnegative(diffusion_u=self.diffusion_u, diffusion_v=self.diffusion_v)

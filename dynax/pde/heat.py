@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional
 from dynax.pde._fourier import real
 from dynax.pde._functionals import half_square, mass
@@ -27,7 +28,7 @@ class Heat(AbstractSemilinear, AbstractExact):
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
     horizon: ClassVar = 1.0
-    diffusion: float = 0.1
+    diffusion: ScalarLike = 0.1
 
     def __check_init__(self):
         check_nonnegative(diffusion=self.diffusion)

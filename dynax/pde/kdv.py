@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary
 from dynax.pde._functionals import half_square, mass, nothing
@@ -29,7 +30,7 @@ class KdV(AbstractSemilinear):
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
     horizon: ClassVar = 1.0
-    delta: float = 0.022
+    delta: ScalarLike = 0.022
 
     def equation(self, t, x, d):
         return d.t + d.u * d.x + self.delta**2 * d.xxx

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractSemilinear
 from dynax.pde._fourier import imaginary, real
 from dynax.pde._functionals import half_square, mass
@@ -64,9 +65,9 @@ class KuramotoSivashinsky(AbstractKuramotoSivashinsky):
     upper: ClassVar = (1.0,)
     growth: ClassVar = 9e3
     symmetry: ClassVar = odd()
-    alpha: float = 5.0
-    beta: float = 0.5
-    gamma: float = 0.005
+    alpha: ScalarLike = 5.0
+    beta: ScalarLike = 0.5
+    gamma: ScalarLike = 0.005
 
     def initial(self, x):
         return -jnp.sin(jnp.pi * x)
@@ -90,9 +91,9 @@ class ChaoticKuramotoSivashinsky(AbstractKuramotoSivashinsky):
     upper: ClassVar = (2 * jnp.pi,)
     growth: ClassVar = 3.6e4
     symmetry: ClassVar = odd(jnp.pi / 2)
-    alpha: float = 100 / 16
-    beta: float = 100 / 16**2
-    gamma: float = 100 / 16**4
+    alpha: ScalarLike = 100 / 16
+    beta: ScalarLike = 100 / 16**2
+    gamma: ScalarLike = 100 / 16**4
 
     def initial(self, x):
         return jnp.cos(x) * (1 + jnp.sin(x))

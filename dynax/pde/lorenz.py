@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractODE, Functional
 
 
@@ -26,9 +27,9 @@ class Lorenz(AbstractODE):
     sizes: ClassVar = (10.0, 10.0, 25.0)
     growth: ClassVar = 1e4
     horizon: ClassVar = 20.0
-    sigma: float = 10.0
-    rho: float = 28.0
-    beta: float = 8 / 3
+    sigma: ScalarLike = 10.0
+    rho: ScalarLike = 28.0
+    beta: ScalarLike = 8 / 3
 
     def field(self, u):
         x, y, z = jnp.moveaxis(u, -1, 0)

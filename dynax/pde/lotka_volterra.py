@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractODE, Functional
 from dynax.pde._functionals import nothing
 
@@ -25,10 +26,10 @@ class LotkaVolterra(AbstractODE):
 
     fields: ClassVar = ("prey", "predators")
     horizon: ClassVar = 10.0
-    alpha: float = 1.0
-    beta: float = 1.0
-    gamma: float = 2.0
-    delta: float = 1.0
+    alpha: ScalarLike = 1.0
+    beta: ScalarLike = 1.0
+    gamma: ScalarLike = 2.0
+    delta: ScalarLike = 1.0
 
     def field(self, u):
         x, y = u[..., 0], u[..., 1]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax._check import check_nonnegative
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractExact, AbstractSemilinear, Functional
 from dynax.pde._fourier import imaginary, real
 
@@ -115,8 +116,8 @@ class NavierStokes(AbstractNavierStokes):
         seed: of the waves; not traced.
     """
 
-    viscosity: float = 0.01
-    speed: float = 5.0
+    viscosity: ScalarLike = 0.01
+    speed: ScalarLike = 5.0
     seed: int = eqx.field(static=True, default=0)
 
     def initial(self, x):
@@ -135,7 +136,7 @@ class TaylorGreen(AbstractNavierStokes, AbstractExact):
         viscosity: ν ≥ 0.
     """
 
-    viscosity: float = 0.01
+    viscosity: ScalarLike = 0.01
 
     def exact(self, t, x):
         decay = jnp.exp(-2 * self.viscosity * t)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractODE, Functional
 from dynax.pde._functionals import nothing
 
@@ -23,7 +24,7 @@ class Pendulum(AbstractODE):
 
     fields: ClassVar = ("q", "p")
     horizon: ClassVar = 10.0
-    frequency: float = 1.0
+    frequency: ScalarLike = 1.0
 
     def field(self, u):
         q, p = u[..., 0], u[..., 1]

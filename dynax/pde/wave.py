@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from dynax._types import ScalarLike
 from dynax.pde._base import AbstractExact, Functional
 from dynax.pde._functionals import nothing
 
@@ -31,7 +32,7 @@ class Wave(AbstractExact):
     lower: ClassVar = (-1.0,)
     upper: ClassVar = (1.0,)
     horizon: ClassVar = 1.0
-    speed: float = 2.0
+    speed: ScalarLike = 2.0
 
     def equation(self, t, x, d):
         v, u_xx = d.u[..., 1], d.xx[..., 0]

@@ -142,7 +142,7 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
     if modes < 1:
         raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
     kind = Fourier if pde.boundary == "periodic" else Sine
-    series: AbstractSeries = kind(zero, zero, pde.lower, pde.upper, modes)
+    series: AbstractSeries = kind(zero, zero[None], pde.lower, pde.upper, modes)
     count = 4 * modes  # about twice the functions: what they miss shows in the error
     lines = [
         a + (b - a) / count * jnp.arange(count, dtype=t.dtype)

@@ -259,7 +259,7 @@ class Objective(eqx.Module):
                 loss = loss + weight * losses.others[name]
         return loss
 
-    def parts(self, blocks: Rows, log_w: Chunks) -> Rows:
+    def parts(self, blocks: Rows, log_w: Chunks) -> dict[str, Float[Array, " rows"]]:
         """Rows by block: each block's sum of squares is its loss, without its λ."""
         root = jnp.exp(jnp.repeat(log_w, len(blocks["equation"]) // self.chunks) / 2)
         rows = blocks | {"equation": _weighed(root[:, None], blocks["equation"])}
