@@ -179,7 +179,7 @@ def _learned(learned):
 
 def _change(matrix, ridge, dtype) -> Array:
     A, rhs = matrix[:-1, :-1], matrix[:-1, -1]
-    size = jnp.sqrt(jnp.maximum(jnp.diag(A), jnp.finfo(dtype).tiny))
+    size = jnp.sqrt(jnp.maximum(jnp.diag(A), float(jnp.finfo(A.dtype).tiny)))
     scaled = A / size[:, None] / size[None] + ridge * jnp.eye(len(A), dtype=A.dtype)
     cut = float(jnp.finfo(dtype).eps) * len(A)
     inverse = jnp.linalg.pinv(scaled, rtol=cut, hermitian=True)
