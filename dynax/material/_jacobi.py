@@ -89,19 +89,21 @@ def orthogonal(F, V):
     def sizes(V):
         return [dot(w, w) for w in moved(V)]
 
-    def unfinished(carry):
-        count, V, _ = carry
+    def unfinished(V):
         W = moved(V)
         bad = [jnp.any(seen(W, *plane)[0]) for plane in planes]
-        return (count < 6) & functools.reduce(jnp.logical_or, bad)
+        return functools.reduce(jnp.logical_or, bad)
 
     def sweep(carry):
-        count, V, _ = carry
+        count, V, _, _ = carry
         W = moved(V)
         for p, q in planes:
             t = tangent(*seen(W, p, q)[1:])
             c = 1 / jnp.sqrt(1 + t**2)
             V, W = (turned(X, p, q, c, t * c) for X in (V, W))
-        return count + 1, V, sizes(V)
+        return count + 1, V, sizes(V), unfinished(V)
 
-    return jax.lax.while_loop(unfinished, sweep, (0, V, sizes(V)))[1:]
+    # Whether to go on is carried, not computed where it is asked: under vmap it is
+    # asked twice a turn, and two answers that differ by rounding turn for ever.
+    go = lambda carry: (carry[0] < 6) & carry[3]
+    return jax.lax.while_loop(go, sweep, (0, V, sizes(V), unfinished(V)))[1:3]

@@ -5,9 +5,9 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
-from dynax._types import ScalarLike
+from dynax._types import Scalar, ScalarLike
 from dynax.material import AbstractLaw, AbstractPlastic
 from dynax.material._points import split
 from dynax.material.kinematics import matmul
@@ -34,9 +34,9 @@ class Bar(AbstractBody):
         law: of `dynax.material`, or your own; not plastic. Its parameters may be arrays
             (m,) with one value an element.
         mesh: of lines, `box_mesh((cells,), (length,))`.
-        density: ρ₀ > 0, kg/m³.
+        density: ρ₀ > 0, kg/m³, () or (m,).
         area: of the section at rest, m².
-        held: (n,), which nodes keep their velocity; none if None.
+        held: (n,) or (n, 1), which nodes keep their velocity; none if None.
         gravity: (1,), m/s².
         force: (n, 1), N, dead loads on the nodes.
 
@@ -48,22 +48,19 @@ class Bar(AbstractBody):
     law: AbstractLaw
     parts: Parts
     dimension: ClassVar[int | None] = 3
+    mean_volume: ClassVar[bool] = False
 
     def __init__(
         self,
         law: AbstractLaw,
         mesh: Mesh,
-        density: ScalarLike,
+        density: ScalarLike | Float[Array, " m"],
         area: ScalarLike = 1.0,
         held: ArrayLike | None = None,
         gravity: ArrayLike | None = None,
         force: ArrayLike | None = None,
     ):
-        if isinstance(law, AbstractPlastic):
-            raise TypeError(
-                f"law: given {type(law).__name__}; accepted is one without a plastic "
-                "return, which does not know of the free section (use a Solid)."
-            )
+        check_uniaxial(law)
         self.law = law
         self.parts = assemble(mesh, density, held, gravity, force, area)
         split(law, len(self.parts.elements))
@@ -72,28 +69,45 @@ class Bar(AbstractBody):
             raise ValueError(f"mesh: given d = {d}; accepted is d = 1.")
 
     def point(self, law, A, memory):
-        a = A[0, 0]
-        numbers, rest = eqx.partition((law, a, memory), eqx.is_array)
-        fixed = eqx.combine(jax.lax.stop_gradient(numbers), rest)
+        return uniaxial(law, A[0, 0], memory)
 
-        def across(law, a, memory, s):
-            F = _stretch(a, s)
-            if not memory:
-                return law.kirchhoff(F)[1, 1]
-            G, alpha = memory
-            return law.kirchhoff(matmul(F, G), alpha)[1, 1]
 
-        def newton(_, at):
-            s, _ = at
-            law, a, memory = fixed
-            still = lambda s: across(law, a, memory, s)
-            value, slope = jax.jvp(still, (s,), (jnp.ones_like(s),))
-            return s - value / slope, slope
+def check_uniaxial(law: AbstractLaw) -> None:
+    """It has no return.
 
-        start = -jnp.log(fixed[1]) / 4, jnp.ones_like(fixed[1])
-        s, slope = jax.lax.fori_loop(0, ITERATIONS, newton, start)
-        # one more step, whose derivative is that of the implicit function
-        return _stretch(a, s - across(law, a, memory, s) / slope)
+    Raises:
+        TypeError: it has.
+    """
+    if isinstance(law, AbstractPlastic):
+        raise TypeError(
+            f"law: given {type(law).__name__}; accepted is one without a plastic "
+            "return, which does not know of the free section (use a Solid)."
+        )
+
+
+def uniaxial(law: AbstractLaw, a: Scalar, memory) -> Array:
+    """F = diag(a, b, b) with τ₂₂ = 0: the state of a bar whose stretch is a."""
+    numbers, rest = eqx.partition((law, a, memory), eqx.is_array)
+    fixed = eqx.combine(jax.lax.stop_gradient(numbers), rest)
+
+    def across(law, a, memory, s):
+        F = _stretch(a, s)
+        if not memory:
+            return law.kirchhoff(F)[1, 1]
+        G, alpha = memory
+        return law.kirchhoff(matmul(F, G), alpha)[1, 1]
+
+    def newton(_, at):
+        s, _ = at
+        law, a, memory = fixed
+        still = lambda s: across(law, a, memory, s)
+        value, slope = jax.jvp(still, (s,), (jnp.ones_like(s),))
+        return s - value / slope, slope
+
+    start = -jnp.log(fixed[1]) / 4, jnp.ones_like(fixed[1])
+    s, slope = jax.lax.fori_loop(0, ITERATIONS, newton, start)
+    # one more step, whose derivative is that of the implicit function
+    return _stretch(a, s - across(law, a, memory, s) / slope)
 
 
 def _stretch(a, s):

@@ -60,7 +60,11 @@ def audit(body: AbstractBody, t, y: Any, accuracy) -> Ledger:
         quickened = jnp.sum(body.parts.mass * v * dy[1])
         load = tree.vdot(jnp.abs(body.parts.force), jnp.abs(x - body.parts.nodes))
         pressed = jnp.sqrt(square(body.stress(state[0])))
-        size = jnp.abs(energy) + 2 * (kinetic + load) + pressed @ body.parts.volume
+        size = (
+            jnp.abs(energy)
+            + 2 * (kinetic + load)
+            + jnp.sum(pressed * body.parts.volume)
+        )
         power = body.power(state) + jnp.abs(spent) + jnp.abs(fed)
         flow = jnp.abs(quickened) + jnp.abs(rate - quickened) + jnp.abs(spent)
         flow = flow + jnp.abs(fed)

@@ -88,7 +88,7 @@ def motion(law, speeds, cells: int, dt: float):
         v = moved * (1 - at) + speed * at
         (x, history), _ = body.update(0.0, ((q[0] + dt / 2 * v, q[1]), v), dt)
         force = -jnp.sum(at * body.pull(q))
-        return ((x + dt / 2 * v, history), v), (force, q[0], body.stress(q)[:, 0, 0])
+        return ((x + dt / 2 * v, history), v), (force, q[0], body.stress(q)[:, 0, 0, 0])
 
     return jax.lax.scan(jax.checkpoint(advance), ((x, history), v), speeds)[1]
 
