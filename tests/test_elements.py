@@ -1,12 +1,25 @@
 """Every kind of element against integrals and patches in closed form, and files."""
 
+import base64
+import xml.etree.ElementTree as ET
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dynax import material as mat
-from dynax.mechanics import Mesh, Solid, box_mesh, quadratic, surface, traction
+from dynax.mechanics import (
+    Mesh,
+    Solid,
+    box_mesh,
+    quadratic,
+    read_mesh,
+    surface,
+    traction,
+    write_ply,
+    write_vtk,
+)
 from dynax.mechanics._elements import ELEMENTS
 
 
@@ -137,3 +150,68 @@ def test_bad_meshes():
         Solid(law, mesh, jnp.array([1.0, -1.0]))
     with pytest.raises(ValueError, match="held"):
         Solid(law, mesh, RHO, held=np.zeros((4, 3), bool))
+
+
+@pytest.mark.parametrize("name", ["quad", "tetra10", "points"])
+def test_files_are_what_was_written(name, tmp_path):
+    """Read anew: VTK's arrays by their own header, PLY by its own."""
+    mesh = MESHES["quad" if name == "points" else name]()
+    X, elements = np.asarray(mesh.nodes), mesh.elements
+    d, t = X.shape[1], np.array([0.0, 0.5])
+    x = np.stack([X, 2 * X])
+    P = np.arange(2 * len(elements) * 3 * d * d, dtype=float).reshape(2, -1, 3, d, d)
+    cells = {} if name == "points" else {"stress": P}
+    given = None if name == "points" else elements
+    path = write_vtk(tmp_path, t, x, given, speed=x[..., 0], v=x, **cells)
+    rows = ET.parse(path).findall("Collection/DataSet")
+    assert [float(row.get("timestep", "")) for row in rows] == [0.0, 0.5]
+    piece = ET.parse(tmp_path / rows[1].get("file", "")).find(".//Piece")
+    assert piece is not None
+    found = {}
+    for array in piece.iter("DataArray"):
+        raw = base64.b64decode(array.text or "")
+        kind = {"Float64": "f8", "Int32": "i4", "UInt8": "u1"}[array.get("type", "")]
+        assert int(np.frombuffer(raw[:8], "<u8")[0]) == len(raw) - 8
+        width = int(array.get("NumberOfComponents", ""))
+        found[array.get("Name")] = np.frombuffer(raw[8:], kind).reshape(-1, width)
+    assert np.array_equal(found["x"][:, :d], x[1]) and found["v"].shape[1] == 3
+    assert np.array_equal(found["speed"][:, 0], x[1, :, 0])
+    if name != "points":
+        kind = ELEMENTS[d, elements.shape[1]]
+        assert np.array_equal(found["connectivity"].ravel(), elements.ravel())
+        assert (found["types"] == kind.vtk).all()
+        mean = found["stress"].reshape(-1, 3, 3)[:, :d, :d]
+        np.testing.assert_allclose(mean, P[1].mean(1))
+    last = write_ply(tmp_path, t, x, given, v=x)[-1].read_bytes()
+    head, _, rest = last.partition(b"end_header\n")
+    columns = head.count(b"property float")
+    points = np.frombuffer(rest[: 4 * columns * len(X)], "<f4").reshape(-1, columns)
+    np.testing.assert_allclose(points[:, :d], x[1], rtol=1e-6)
+    assert columns == 3 + d
+    faces = {"quad": 4, "tetra10": 12, "points": 0}[name]
+    assert f"element face {faces}\n".encode() in head
+    assert len(rest) - 4 * columns * len(X) == faces * (1 + 4 * (3 + (name == "quad")))
+    x[1, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity from state 1 on"):
+        write_vtk(tmp_path, t, x)
+    with pytest.raises(ValueError, match="speed: given shape"):
+        write_ply(tmp_path, t[:1], x[:1], speed=x[:1, :2, 0])
+
+
+@pytest.mark.slow  # needs meshio
+def test_meshio_reads_and_is_read(tmp_path):
+    meshio = pytest.importorskip("meshio")
+    for name, make in MESHES.items():
+        mesh = make()
+        X = np.asarray(mesh.nodes)
+        write_vtk(tmp_path, [0.0], X[None], mesh.elements)
+        again = read_mesh(tmp_path / "00000.vtu")
+        assert again.elements.shape == mesh.elements.shape, name
+        order = np.asarray(again.elements), np.asarray(mesh.elements)
+        assert np.allclose(np.asarray(again.nodes)[order[0]], X[order[1]])
+    faces = meshio.Mesh(X, [("quad", mesh.elements[:, :4])])
+    faces.write(tmp_path / "faces.vtk")
+    assert read_mesh(tmp_path / "faces.vtk", 1e-3).nodes.shape[1] == 2
+    meshio.Mesh(X, [("vertex", [[0]])]).write(tmp_path / "points.vtk")
+    with pytest.raises(ValueError, match="path: given .'vertex'."):
+        read_mesh(tmp_path / "points.vtk")

@@ -57,6 +57,7 @@ CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
     "landscape": f"{CORE} matfree",
     "certify": f"{CORE} scipy clarabel",
+    "mechanics": f"{CORE} scipy meshio",
     "newton": f"{CORE} lineax optimistix",
     "mechanics": f"{CORE} scipy",
     "pinn": f"{CORE} lineax optimistix",

@@ -3,6 +3,7 @@
 from dynax.mechanics import learn as learn, mpm as mpm, statics as statics
 from dynax.mechanics._body import AbstractBody as AbstractBody
 from dynax.mechanics.bar import Bar as Bar
+from dynax.mechanics.export import write_ply as write_ply, write_vtk as write_vtk
 from dynax.mechanics.fem import Solid as Solid
 from dynax.mechanics.ledger import (
     WithWorkAndSupply as WithWorkAndSupply,

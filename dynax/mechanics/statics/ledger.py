@@ -20,13 +20,13 @@ def audit(body: AbstractBody, path: Path, accuracy: ScalarLike = 1e-8) -> Ledger
         balance      W = ΔΨ + D
         dissipation  ΔΨ of the law's `update` ≤ 0
 
-    Ψ is the stored energy Σ V₀ψ and g what pulls from outside, loads and reactions. With
+    Ψ is the stored energy Σ V₀ψ, g what pulls from outside: loads and reactions. With
     the history α of the last state and α₊ of this one
 
         W = ½⟨g + g₊, Δu⟩,   D = Ψ(u₊, α) − Ψ(u₊, α₊) − ½⟨f(u₊, α) − f(u₊, α₊), Δu⟩.
 
-    The sums ½⟨·, Δu⟩ are right to second order in the step. So `balance` allows twice
-    their error as Simpson's rule tells it, and is blind where steps are too long for it.
+    The sums ½⟨·, Δu⟩ are right to second order in the step. `balance` allows twice
+    their error, as Simpson's rule tells it; where steps are long it sees nothing.
     `equilibrium` allows `accuracy` of the forces of the elements at a node.
 
     Args:
