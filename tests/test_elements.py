@@ -156,7 +156,7 @@ def test_bad_meshes():
 def test_files_are_what_was_written(name, tmp_path):
     """Read anew: VTK's arrays by their own header, PLY by its own."""
     mesh = MESHES["quad" if name == "points" else name]()
-    X, elements = np.asarray(mesh.nodes), mesh.elements
+    X, elements = np.asarray(mesh.nodes), np.asarray(mesh.elements, np.int32)
     d, t = X.shape[1], np.array([0.0, 0.5])
     x = np.stack([X, 2 * X])
     P = np.arange(2 * len(elements) * 3 * d * d, dtype=float).reshape(2, -1, 3, d, d)

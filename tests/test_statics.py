@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import scipy.sparse.linalg
+from scipy.sparse.linalg import spsolve
 
 from dynax import material as mat, verdict
 from dynax.mechanics import Mesh, Solid, Truss, box_mesh, statics, traction
@@ -54,7 +54,7 @@ def test_small_loads_are_linear_elasticity():
     free = np.flatnonzero(np.asarray(body.parts.free).ravel())
     u = np.zeros(n * d)
     load = np.asarray(body.parts.force).ravel()
-    u[free] = sp.linalg.spsolve(K.tocsr()[free][:, free], load[free])
+    u[free] = spsolve(K.tocsr()[free][:, free], load[free])
     strain = 1e-3  # of the beam: what is not linear is smaller than so much
     found = np.asarray(path.u[-1]).ravel()
     np.testing.assert_allclose(found, u, atol=3 * strain * np.abs(u).max())
@@ -67,7 +67,7 @@ def test_small_loads_are_linear_elasticity():
     off = path._replace(u=path.u.at[1].multiply(1.01))
     said = verdict(statics.audit(body, off), "").checks
     assert said["equilibrium"]["violations"] >= 1
-    pulled = path._replace(reaction=path.reaction + 1.0 * body.parts.force)
+    pulled = path._replace(reaction=path.reaction + body.parts.force[None])
     assert verdict(statics.audit(body, pulled), "").checks["balance"]["violations"] == 2
 
 
@@ -99,23 +99,15 @@ def von_mises_truss(young, h=0.2):
 
 def test_truss_snaps_through():
     """P = (E A/L³)(h − w)(2hw − w²), by arc length past both limit points; load control
-    ends at the first. The factor is linear in E: its derivative along the path is λ/E,
-    by implicit differentiation."""
+    ends at the first."""
     h, L = 0.2, np.sqrt(1.04)
-    steps, first = 45, 25.0
-
-    @jax.jit
-    def run(young):
-        path = statics.arc(von_mises_truss(young), steps, first * young / E)
-        return path.factor, path
-
-    (factor, path), (rate, _) = jax.jvp(run, (E,), (1.0,))
+    path = statics.arc(von_mises_truss(E), 45, 75.0)
+    factor = path.factor
     w = -np.asarray(path.u[:, 1, 1])
     exact = E / L**3 * (h - w) * (2 * h * w - w**2)
     peak = E / L**3 * 2 / 27**0.5 * h**3
     assert factor.max() > 0.99 * peak and factor.min() < -0.99 * peak and w[-1] > 2 * h
     np.testing.assert_allclose(factor, exact, atol=1e-9 * peak)
-    np.testing.assert_allclose(rate, factor / E, atol=1e-9 * peak / E)
     body = von_mises_truss(E)
     assert verdict(statics.audit(body, path), "W = ΔΨ").status == "holds"
     with pytest.raises(RuntimeError, match="step 2 of 2: no equilibrium .* factor 150"):
@@ -124,25 +116,39 @@ def test_truss_snaps_through():
     assert again.found.tolist() == [True, True, False] and jnp.isnan(again.u[2]).any()
 
 
-def pulled_cube(law, stretch=0.0, pull=0.0):
-    """A cube of 2³ hexahedra on rollers; uniaxial stress, by displacement or by force."""
-    mesh = box_mesh((2, 1, 1), (1.0, 1.0, 1.0), simplices=False)
+@pytest.mark.slow
+def test_arc_has_derivatives():
+    """The factor is linear in E: its derivative along the path is λ/E."""
+
+    @jax.jit
+    def run(young):
+        return statics.arc(von_mises_truss(young), 20, 75.0 * young / E).factor
+
+    factor, rate = jax.jvp(run, (E,), (1.0,))
+    np.testing.assert_allclose(rate, factor / E, atol=1e-9 * 300 / E)
+    np.testing.assert_allclose(jax.jacrev(run)(E), rate, atol=1e-9 * 300 / E)
+
+
+def pulled_block(law, stretch=0.0, pull=0.0, d=2):
+    """Two squares or cubes on rollers, pulled by displacement or by force."""
+    mesh = box_mesh((2, 1, 1)[:d], (1.0, 1.0, 1.0)[:d], simplices=False)
     X = np.asarray(mesh.nodes)
     held = X == 0
     end = X[:, 0] == 1
     moved = np.zeros_like(X)
     moved[end, 0] = stretch
     held[end, 0] |= stretch != 0
-    force = traction(mesh, end, jnp.array([pull, 0.0, 0.0]))
+    force = traction(mesh, end, pull * jnp.eye(d)[0])
     return Solid(law, mesh, RHO, held, force=force), moved, end
 
 
+@pytest.mark.slow
 def test_plastic_bar_in_closed_form():
     """A perfectly plastic bar: √(3/2) σ_y of true stress beyond yield, so P₁₁ = that
     over the stretch; unloading is elastic. The work is stored and dissipated."""
     limit, strain = 5e3, 0.1
     law = mat.Elastoplastic(mat.Hencky(3e5, 0.25), mat.VonMises(limit))
-    body, moved, end = pulled_cube(law, strain)
+    body, moved, end = pulled_block(law, strain, d=3)
     factors = np.concatenate([np.linspace(0.1, 1, 10), [0.95]])
     path = statics.load(body, factors, moved)
     force = np.asarray(path.reaction)[:, end, 0].sum(1)
@@ -172,7 +178,7 @@ class Pushed(mat.AbstractHyperelastic):
 
 
 def test_control_a_stress_without_energy_is_found():
-    body, moved, _ = pulled_cube(Pushed(mat.NeoHookean(E, NU)), 0.2)
+    body, moved, _ = pulled_block(Pushed(mat.NeoHookean(E, NU)), 0.2)
     path = statics.load(body, 4, moved)
     said = verdict(statics.audit(body, path), "W = ΔΨ")
     assert said.status == "violated" and said.checks["balance"]["violations"] == 4
@@ -185,13 +191,13 @@ def test_gradients_are_those_of_the_implicit_function():
 
     @functools.partial(jax.jit, static_argnums=2)
     def held(young, poisson, stretch):
-        body, moved, end = pulled_cube(mat.NeoHookean(young, poisson), stretch)
+        body, moved, end = pulled_block(mat.NeoHookean(young, poisson), stretch)
         path = statics.load(body, 2, moved)
         return jnp.sum(path.reaction[-1][end, 0])
 
     @jax.jit
     def pulled(young, pull):
-        body, _, end = pulled_cube(mat.NeoHookean(young, NU), pull=pull)
+        body, _, end = pulled_block(mat.NeoHookean(young, NU), pull=pull)
         return statics.load(body, 2).u[-1][np.argmax(end), 0]
 
     R, (dE, dnu) = jax.value_and_grad(held, (0, 1))(E, NU, 0.2)
@@ -200,7 +206,7 @@ def test_gradients_are_those_of_the_implicit_function():
     up, down = (held(E, NU + s, 0.2) for s in (step, -step))
     np.testing.assert_allclose(dnu, (up - down) / (2 * step), rtol=1e-6)
     u, (dE, dP) = jax.value_and_grad(pulled, (0, 1))(E, 2e4)
-    np.testing.assert_allclose(dE, -2e4 / E * dP, rtol=1e-9)
+    np.testing.assert_allclose(dE, -2e4 / E * dP, rtol=1e-8)  # ε^0.6, and round-off
     up, down = (pulled(E, 2e4 + s) for s in (2.0, -2.0))
     np.testing.assert_allclose(dP, (up - down) / 4, rtol=1e-6)
 

@@ -45,7 +45,7 @@ def write_vtk(
         name = f"{k:05d}.vtu"
         fields = {key: a[k] for key, a in data.items()}
         (folder / name).write_text(_vtu(x[k], elements, fields, d), encoding="utf-8")
-        rows.append(f'<DataSet timestep="{time!r}" file="{name}"/>')
+        rows.append(f'<DataSet timestep="{float(time)!r}" file="{name}"/>')
     text = "".join(rows)
     path = folder / "series.pvd"
     path.write_text(

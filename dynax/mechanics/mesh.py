@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
@@ -68,7 +69,8 @@ def box_mesh(
         found.append(np.ravel_multi_index(np.moveaxis(at, -1, 0), points))
     elements = np.stack(found, 1).reshape(-1, found[0].shape[1])
     dtype = jnp.result_type(float) if dtype is None else dtype
-    return Mesh(jnp.asarray(place, dtype), elements)
+    with jax.ensure_compile_time_eval():  # a mesh is known within jit too
+        return Mesh(jnp.asarray(place, dtype), elements)
 
 
 def _simplices(d):

@@ -71,7 +71,8 @@ def factor(layout: Layout, K: Float[Array, "m c d c d"], free: Array) -> Factors
     K = K * free[layout.elements][..., None, None]
     unit = jnp.max(jnp.abs(K))
     unit = jnp.where(unit > 0, unit, 1)
-    i = (layout.place[layout.elements][..., None] * d + np.arange(d)).reshape(m, c * d)
+    axis = np.arange(d, dtype=np.int32)[None, None]
+    i = (layout.place[layout.elements][..., None] * d + axis).reshape(m, c * d)
     rows, columns = i[:, :, None], i[:, None, :]
     block = rows // b
     band = jnp.zeros((k, b, 3 * b), K.dtype)

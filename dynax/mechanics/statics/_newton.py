@@ -44,7 +44,7 @@ def newton(
     y: PyTree[Array],
     go: Flag,
 ) -> Found:
-    r"""Find r(y) = 0 to the square root of round-off.
+    r"""Find r(y) = 0, to ε^0.6 of y.
 
     y ← y + s p with p = K⁻¹r, K = −∂r/∂y, and the longest of s = 1, ½, ¼, … with
 
@@ -52,7 +52,7 @@ def newton(
 
     That test depends on no unit of r and on no stiffness of the body: a thin body that
     turns may stretch on its way, which a test by ‖r‖ forbids. What is not finite, as an
-    element turned inside out, fails it. Done where ‖K⁻¹r‖ ≤ ε^0.4 ‖y‖, or `close`. One
+    element turned inside out, fails it. Done where ‖K⁻¹r‖ ≤ ε^0.6 ‖y‖, or `close`. One
     more step, whose error is the square, is for the caller. ‖y‖ is that of the first
     leaf of y.
 
@@ -67,7 +67,7 @@ def newton(
         go: whether to begin at all.
     """
     norm = lambda p: jnp.linalg.norm(tree.leaves(p)[0])
-    small = tree.eps(y) ** 0.4
+    small = tree.eps(y) ** 0.6
 
     def step(state):
         y, r, _, _, k = state
@@ -87,9 +87,9 @@ def newton(
             return ~good & (s > SHORTEST)
 
         shorter = lambda at: (at[0] / 2, trial(at[0] / 2))
-        one = jnp.ones((), size.dtype)
-        _, at = jax.lax.while_loop(bad, shorter, (one, trial(one)))
-        there, r, near, good = at
+        no = jnp.zeros((), bool)
+        none = jnp.full((), 2, size.dtype), (y, r, no, no)
+        there, r, near, good = jax.lax.while_loop(bad, shorter, none)[1]
         done = near | (good & close(there, r))
         keep = lambda a, b: jax.tree.map(lambda a, b: jnp.where(good, a, b), a, b)
         return _State(keep(there, y), keep(r, state.r), done, ~good, k + 1)

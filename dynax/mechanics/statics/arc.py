@@ -29,7 +29,8 @@ def arc(
 
     where t is the direction of ∂u/∂λ at the last state u₀, |t| = 1, and points ahead.
     ℓ = |∂u/∂λ|·first of the first step. The load factor is found, and may fall: where a
-    body snaps through, softens or loosens. Differentiable as `load` is.
+    body snaps through, softens or loosens. Differentiable as `load` is; t and ℓ count as
+    constants.
 
     Source: Riks, Int. J. Solids Struct. 15 (1979); Wempner, ibid. 7 (1971).
 
@@ -50,29 +51,28 @@ def arc(
 
 @eqx.filter_jit
 def _arc(body, plan, begun, first, moved, dt, steps) -> Path:
-    def ahead(equation, u):
-        """∂u/∂λ."""
-        return equation.tangent(u)(equation.push())
-
     def step(state, _):
-        (factor, u, history), before, go = state
+        (factor, u, history), before, length, go = state
         equation = Equation(body, plan, history, moved, dt)
-        still = jax.lax.stop_gradient(equation)
-        floor = still.floor(u)
-        rate = ahead(equation, u)
-        way = rate / jnp.linalg.norm(rate)
-        way = way * jnp.where(jnp.sum(way * before) < 0, -1, 1)
+        still, begin = jax.lax.stop_gradient((equation, u))
+        floor = still.floor(begin)
+        rate = still.tangent(begin)(still.push())  # ∂u/∂λ
+        size = jnp.linalg.norm(rate)
+        length = jnp.where(length > 0, length, jnp.abs(first) * size)
+        length, before = jax.lax.stop_gradient((length, before))
+        way = rate / size
+        turn = jnp.sum(way * before) + jnp.where(jnp.any(before != 0), 0, first)
+        way = way * jnp.where(turn < 0, -1, 1)
         gain = jnp.sum(way * rate) / jnp.sum(rate**2)
 
-        def residual(y, of):
-            u_, factor_ = y
-            gap = length - jnp.sum(way * (u_ - u))
-            return of.residual(u_, factor_), gap
+        def residual(y, of, u):
+            gap = length - jnp.sum(way * (y[0] - u))
+            return of.residual(*y), gap
 
         def tangent(y):
             solve = still.tangent(y[0])
             p_load = solve(still.push())
-            along = jax.lax.stop_gradient(way)
+            along = way
 
             def bordered(r):
                 p = solve(r[0])
@@ -83,21 +83,19 @@ def _arc(body, plan, begun, first, moved, dt, steps) -> Path:
 
         guess = u + length * way, factor + length * gain
         found = newton(
-            lambda y: residual(y, still),
+            lambda y: residual(y, still, begin),
             tangent,
             lambda y, r: still.close(y[0], r[0], y[1], floor),
             jax.lax.stop_gradient(guess),
             go,
         )
-        y = tree.add(found.y, tangent(found.y)(residual(found.y, equation)))
+        y = tree.add(found.y, tangent(found.y)(residual(found.y, equation, u)))
         new, factor = tree.map(lambda a: jnp.where(found.done, a, jnp.nan), y)
         history, reaction = equation.after(new, factor)
         row = Path(factor, new, history, reaction, found.done, found.iterations)
-        return ((factor, new, history), new - u, found.done), row
+        return ((factor, new, history), new - u, length, found.done), row
 
-    rest = Equation(body, plan, begun[2], moved, dt)
-    rate = ahead(rest, begun[1]) * jnp.sign(first)
-    length = jnp.abs(first) * jnp.linalg.norm(rate)
-    start = begun, rate, jnp.ones((), bool)
-    _, path = jax.lax.scan(step, start, length=steps)
-    return with_start(body, plan, begun, moved, path)
+    none = jnp.zeros_like(first)
+    begin = begun[:3], jnp.zeros_like(begun[1]), none, jnp.ones((), bool)
+    _, path = jax.lax.scan(step, begin, length=steps)
+    return with_start(begun, path)

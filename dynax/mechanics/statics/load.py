@@ -65,13 +65,13 @@ def _load(body, plan, begun, factors, moved, dt) -> Path:
     def step(state, factor):
         (u, history), go = state
         equation = Equation(body, plan, history, moved, dt)
-        still = jax.lax.stop_gradient(equation)
-        floor = still.floor(u)
+        still, begin, at = jax.lax.stop_gradient((equation, u, factor))
+        floor = still.floor(begin)
         found = newton(
-            lambda u: still.residual(u, factor),
+            lambda u: still.residual(u, at),
             still.tangent,
-            lambda u, r: still.close(u, r, factor, floor),
-            u,
+            lambda u, r: still.close(u, r, at, floor),
+            begin,
             go,
         )
         u = found.y + equation.tangent(found.y)(equation.residual(found.y, factor))
@@ -80,6 +80,6 @@ def _load(body, plan, begun, factors, moved, dt) -> Path:
         row = Path(factor, u, history, reaction, found.done, found.iterations)
         return ((u, history), found.done), row
 
-    start = begun[1:], jnp.ones((), bool)
+    start = begun[1:3], jnp.ones((), bool)
     _, path = jax.lax.scan(step, start, factors)
-    return with_start(body, plan, begun, moved, path)
+    return with_start(begun, path)

@@ -12,7 +12,7 @@ from dynax._check import check_parameter
 from dynax.mechanics._body import AbstractBody
 from dynax.mechanics.mesh import demand
 from dynax.mechanics.statics._band import layout
-from dynax.mechanics.statics._equation import Equation, traced_floats
+from dynax.mechanics.statics._equation import traced_floats
 from dynax.mechanics.statics._support import check_support
 
 
@@ -66,20 +66,17 @@ def prepared(body: AbstractBody, moved, dt, start: Path | None):
     check_support(parts)
     plan = layout(np.asarray(parts.elements), len(X))
     if start is None:
-        begun = jnp.zeros((), X.dtype), jnp.zeros_like(X), body.init()[0][1]
+        none = jnp.zeros_like(X)
+        begun = jnp.zeros((), X.dtype), none, body.init()[0][1], none
     else:
-        begun = start.factor[-1], start.u[-1], start.history[-1]
+        begun = tuple(a[-1] for a in start[:4])
     demand(begun[1].shape == X.shape, "start", "another body's", "of this body")
     return traced_floats(body), plan, begun, moved, tree.cast(dt, X.dtype)
 
 
-def with_start(body, plan, begun, moved, path: Path) -> Path:
+def with_start(begun, path: Path) -> Path:
     """The path with the state where it began in front."""
-    factor, u, history = begun
-    zero = jnp.zeros((), u.dtype)
-    reaction = Equation(body, plan, history, moved, zero).after(u, factor)[1]
-    yes, none = jnp.ones((), bool), jnp.zeros((), jnp.int32)
-    first = Path(factor, u, history, reaction, yes, none)
+    first = Path(*begun, jnp.ones((), bool), jnp.zeros((), jnp.int32))
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, path)
 
 
