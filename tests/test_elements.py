@@ -23,7 +23,6 @@ from dynax.mechanics import (
 from dynax.mechanics._elements import ELEMENTS
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 E, NU, RHO = 1e5, 0.3, 1e3
 EPS = np.finfo(np.float64).eps
 MESHES = {

@@ -57,9 +57,8 @@ CORE = "jax jaxlib equinox diffrax optax jaxtyping numpy"
 OUTSIDE = {
     "landscape": f"{CORE} matfree",
     "certify": f"{CORE} scipy clarabel",
-    "mechanics": f"{CORE} scipy meshio",
     "newton": f"{CORE} lineax optimistix",
-    "mechanics": f"{CORE} scipy",
+    "mechanics": f"{CORE} scipy meshio",
     "pinn": f"{CORE} lineax optimistix",
     "sweep": "jax numpy scipy xarray optuna ray submitit",
     "checkpoint": "jax numpy equinox jaxtyping orbax",

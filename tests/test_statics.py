@@ -17,7 +17,6 @@ from dynax import material as mat, verdict
 from dynax.mechanics import Mesh, Solid, Truss, box_mesh, statics, traction
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 E, NU, RHO = 1e5, 0.3, 1e3
 
 

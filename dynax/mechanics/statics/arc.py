@@ -29,8 +29,8 @@ def arc(
 
     where t is the direction of ∂u/∂λ at the last state u₀, |t| = 1, and points ahead.
     ℓ = |∂u/∂λ|·first of the first step. The load factor is found, and may fall: where a
-    body snaps through, softens or loosens. Differentiable as `load` is; t and ℓ count as
-    constants.
+    body snaps through, softens or loosens. Differentiable as `load` is, where t and ℓ
+    count as constants.
 
     Source: Riks, Int. J. Solids Struct. 15 (1979); Wempner, ibid. 7 (1971).
 
