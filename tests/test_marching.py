@@ -212,6 +212,40 @@ def test_control_a_fixed_window_fails():
     assert 1 / 3 < out.error / pde.relative_l2(out.solution, truth).overall < 3
 
 
+def test_lengths_follow_their_rules():
+    by = pinn.Adaptive(grow=1.5, shrink=0.5, least=1e-3, most=0.4)
+    assert by.first(span=2.0, pace=1.0) == 0.1 and by.first(2.0, 10.0) == 0.4
+    assert by.first(span=0.05, pace=1.0) == 0.05
+    assert by.accepted(0.1, effort=0.2, ratio=9.0) == pytest.approx(0.15)
+    assert by.accepted(0.1, effort=0.3, ratio=9.0) == pytest.approx(0.1)
+    assert by.accepted(0.1, effort=0.2, ratio=0.1) == pytest.approx(0.05)
+    assert by.accepted(0.3, effort=0.2, ratio=9.0) == 0.4
+    assert by.refused(0.1, span=2.0) == 0.05
+    assert by.refused(0.003, span=2.0) is None
+
+
+@pytest.mark.slow
+def test_a_network_of_time_marches():
+    problem = pde.Lorenz()
+    ansatz = networks.Spectral(problem, time=networks.TimeNetwork(8, 6))
+    y = ansatz.init(jax.random.key(0), jnp.zeros(()).dtype)
+    y["a"] = jnp.ones_like(y["a"])
+    zero = ansatz.displacement(y, jnp.zeros(()), jnp.zeros(0))
+    np.testing.assert_array_equal(zero, 0)
+    out = pinn.march(ansatz, (0, 0.2), 1e-5)
+    truth = pde.reference(problem, np.linspace(0, 0.2, 5))
+    assert out.holds and pde.relative_l2(out.solution, truth).overall < 1e-4
+
+
+@pytest.mark.slow
+def test_a_network_in_space_marches():
+    problem = pde.KuramotoSivashinsky()
+    net = networks.mlp_field(problem, jax.random.key(0), 12, 2, 2, t0=-1.0, t1=1.0)
+    out = pinn.march(networks.Sampled(problem, net, places=32), (0, 0.02), 1e-3)
+    truth = pde.reference(problem, np.linspace(0, 0.02, 5), accuracy=1e-8)
+    assert out.holds and pde.relative_l2(out.solution, truth).overall < 3e-3
+
+
 def kdv(*given, **named):
     return networks.Spectral(pde.KdV(), *given, **named)
 

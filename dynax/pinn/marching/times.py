@@ -4,7 +4,7 @@ z(t) = z(t₀) + Σ_p a_p g_p(τ),   τ = (t − t₀)/Δ,   g_p(0) = 0.
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ class AbstractTime(eqx.Module):
     """Functions g_p of τ, with parameters θ of their own."""
 
     count: eqx.AbstractVar[int]
-    linear: eqx.AbstractVar[bool]  # whether there is no θ
+    linear: eqx.AbstractClassVar[bool]  # whether there is no θ
 
     @abc.abstractmethod
     def init(self, key, dtype) -> Any:
@@ -46,7 +46,7 @@ class Legendre(AbstractTime):
     """
 
     count: int = eqx.field(static=True, default=10)
-    linear = True
+    linear: ClassVar[bool] = True
 
     def init(self, key, dtype):
         return ()
@@ -75,7 +75,7 @@ class TimeNetwork(AbstractTime):
     """
 
     count: int = eqx.field(static=True, default=12)
-    linear = False
+    linear: ClassVar[bool] = False
     width: int = eqx.field(static=True, default=8)
     depth: int = eqx.field(static=True, default=1)
 
