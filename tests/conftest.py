@@ -89,6 +89,23 @@ def _over_budget(config):
 
 # --- what tests share --------------------------------------------------------------
 
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """One worker has all tests of a member, or of a fixture of their module."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and (name := _shares(item)):
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{name}"))
+
+
+def _shares(item):
+    member = item.callspec.params.get("name") if hasattr(item, "callspec") else None
+    if member and hasattr(item.module, "seen"):
+        return member
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return "fixture" if any(f[-1].scope == "module" for f in fixtures) else None
+
+
 # XLA's older code generator, in one piece, takes half the time for the few operations
 # of an optimizer, and minutes for a return map: a test asks for it by its mark.
 OLDER = {
@@ -147,6 +164,7 @@ def types_of_what_is_right(request):
 @pytest.fixture
 def getkey(request):
     """`getkey()` gives a new key each time: the same ones in every run of a test."""
-    seed = zlib.crc32(request.node.nodeid.encode())
+    name, *_ = request.node.nodeid.partition("@")  # which xdist puts before a group
+    seed = zlib.crc32(name.encode())
     keys = (jax.random.fold_in(jax.random.key(seed), i) for i in itertools.count())
     return lambda: next(keys)
