@@ -53,7 +53,7 @@ def learned(**how):
     return eqx.tree_at(parts, one, (energy, back))
 
 
-def joined(plastic, elastic=HENCKY):
+def joined(plastic, elastic: mat.AbstractHyperelastic = HENCKY):
     law = mat.Elastoplastic(elastic, plastic)
     return jax.tree.map(lambda a: jnp.asarray(a)[None], law)
 

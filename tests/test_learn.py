@@ -103,6 +103,8 @@ def test_the_balance_of_momentum_gives_the_parameters(seen):
     balance = learn.Balance(SOLVER, POINTS, seen)
     law = learn.least_squares(balance, numbers(mat.FixedCorotated(5e3, 0.35)), 5)
     np.testing.assert_allclose([law.young, law.poisson], [1e4, 0.2], rtol=1e-8)
+    again = learn.least_squares(balance, law, nonnegative=True, ridge=1e-14)
+    np.testing.assert_allclose([again.young, again.poisson], [1e4, 0.2], rtol=1e-8)
     assert (
         float(balance(law)[0])
         < 1e-12

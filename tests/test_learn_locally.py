@@ -8,7 +8,7 @@ import scipy.optimize
 
 from dynax import material as mat
 from dynax.mechanics import learn, mpm
-from dynax.mechanics.learn.weak import nonnegative
+from dynax.mechanics.learn.weak import solve_nonnegative
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -91,11 +91,11 @@ def test_non_negative_least_squares_is_scipys():
     A, b, x = rng.normal(size=(60, 8)), rng.normal(size=60), rng.normal(size=8)
     A[:, 5] *= 1e-9
     rows = np.concatenate([A, (A @ x - b)[:, None]], 1)
-    found, told = nonnegative(rows.T @ rows, x, 1e-14)
+    found, told = solve_nonnegative(rows.T @ rows, x, 1e-14)
     assert list(np.flatnonzero(~told)) == [5] and found[5] == 0
     best, _ = scipy.optimize.nnls(np.delete(A, 5, 1), b)
     np.testing.assert_allclose(np.delete(found, 5), best, atol=1e-7)
-    found, _ = nonnegative(rows.T @ rows, x, 1e-14, np.arange(8) < 2)
+    found, _ = solve_nonnegative(rows.T @ rows, x, 1e-14, np.arange(8) < 2)
     best, _ = scipy.optimize.nnls(A[:, :2], b)
     np.testing.assert_allclose(found[:2], best, atol=1e-7)
 
@@ -145,7 +145,7 @@ def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match="units: given"):
         learn.local(SOLVER, body, seen, ("volume", "shape"))
     with pytest.raises(TypeError, match="material: given tuple"):
-        learn.local(SOLVER, (body, body), seen)
+        learn.local(SOLVER, (body, body), seen)  # pyright: ignore
     with pytest.raises(ValueError, match="trajectory: given places only"):
         learn.local(SOLVER, body, seen.positions())
     y = jax.tree.map(lambda a: jnp.repeat(a[:1], 41, 0), seen.y)

@@ -1,7 +1,7 @@
 """What a constitutive law is: the stress of one material point, and its own change."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -188,7 +188,8 @@ class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
         """Fᵉ in three dimensions, α of the elastic law and of the return."""
         if len(F) == 3:
             return F, *(alpha or _both(self, F))
-        inner, own, third = alpha or self.init(F)
+        full: Any = alpha or self.init(F)
+        inner, own, third = full
         return spatial(F, third), inner, own
 
     def energy(self, F, alpha=()):

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def radial_return(dev, norm, limit):
     return -excess * dev / jnp.where(norm > 0, norm, 1)
 
 
-def relaxed(eps, limit, lost=1.0):
+def relaxed(eps, limit, lost: Any = 1.0):
     """What is added to ε so that the share `lost` of ‖e‖ − limit > 0 is gone."""
     return lost * radial_return(*deviator(eps), limit)
 
@@ -92,7 +92,7 @@ class AbstractRadial(AbstractReturn):
 
     @abc.abstractmethod
     def change(
-        self, elastic: AbstractIsotropic, dt: Scalar
+        self, elastic: Any, dt: Scalar
     ) -> tuple[Callable[..., Strains], tuple[Array, ...]]:
         """(ε, *numbers) → what is added to ε, and the numbers."""
 

@@ -1,5 +1,7 @@
 """A learned return: a yield limit of the pressure side, a cap, a time."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,8 @@ class YieldCurve(AbstractRadial):
         for name in ("base", "cap", "time"):
             value = getattr(self, name)
             check_parameter(name, value, at_least, f"{name} ≥ 0", finite=False)
-        check_parameter("scale", self.scale, lambda c: c > 0, "c > 0")
+        scale: Any = self.scale
+        check_parameter("scale", scale, lambda c: c > 0, "c > 0")
 
     def check(self, elastic):
         """Raise a ValueError where ψ might rise."""

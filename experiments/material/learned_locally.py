@@ -8,6 +8,7 @@ what networks without an energy reached on the same motions, in `learned.py`.
 
 import functools
 import time
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -38,7 +39,9 @@ POORER = {  # a family that misses something, and what
     "water": (("strain",), "convex in log J only"),
 }
 PUBLISHED = {"jelly": 0.0213, "plasticine": 0.0987, "sand": 77.4, "water": 14.1}
-CLAIMS = dict(zip(("C20", "C21", "C22", "C23"), MATERIALS.values(), strict=True))
+CLAIMS: dict[str, Material] = dict(
+    zip(("C20", "C21", "C22", "C23"), MATERIALS.values(), strict=True)
+)
 
 
 def trajectories(results, material) -> list:
@@ -146,12 +149,12 @@ def seconds(results) -> Measured:
 
 
 def true_numbers(law) -> dict[str, float]:
-    elastic = getattr(law, "elastic", law)
+    elastic: Any = getattr(law, "elastic", law)
     if not hasattr(elastic, "young"):
         return {"bulk modulus": float(elastic.bulk)}
     lam, mu = map(float, elastic.lame(jnp.float32))
     found = {"bulk modulus": lam + 2 * mu / 3, "shear modulus": mu}
-    plastic = getattr(law, "plastic", None)
+    plastic: Any = getattr(law, "plastic", None)
     if hasattr(plastic, "yield_stress"):
         found["yield stress"] = float(plastic.yield_stress)
     if hasattr(plastic, "friction_angle"):
@@ -170,7 +173,7 @@ def claims(config, id) -> list:
     material = CLAIMS[id]
     name, long = material.name, config.steps >= 300
     drop = f"{name} from {config.steps} steps of {config.cells**3} points"
-    found = [
+    found: list[Claim | Control] = [
         Claim(
             id,
             f"{drop}: the largest error on {len(config.unseen)} motions not seen, of "
@@ -262,7 +265,7 @@ def figures(results) -> dict:
 
 
 def study(id: str) -> Study:
-    material: Material = CLAIMS[id]
+    material = CLAIMS[id]
     of = lambda part: functools.partial(part, material=material)
     return Study(
         f"A law with an energy for {material.name}, learned locally",

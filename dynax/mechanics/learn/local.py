@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from dynax.material import ConvexEnergy, Elastoplastic, Units
 from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts, third
 from dynax.mechanics.learn.trajectory import Trajectory
-from dynax.mechanics.learn.weak import Balance, nonnegative, normal
+from dynax.mechanics.learn.weak import Balance, normal, solve_nonnegative
 from dynax.mechanics.mpm.body import Material
 from dynax.mechanics.mpm.solver import MPM
 
@@ -101,7 +101,8 @@ def local(
             f"{residual / whole:.1%} of what it is without stress; a material of this "
             f"family leaves less than {MISFIT:.0%}"
         )
-    return Learned(law, numbers(law, seen), residual, residual / whole, tuple(notes))
+    found = numbers(law.elastic, law.plastic, seen)
+    return Learned(law, found, residual, residual / whole, tuple(notes))
 
 
 def _balance(solver, material, trajectory) -> Balance:
@@ -124,7 +125,7 @@ def _energy(balance, law, used):
     for _ in range(PASSES):
         params, rest = eqx.partition(law, where)
         flat, back = ravel_pytree(params)
-        w, told = nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
+        w, told = solve_nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
         law = eqx.combine(back(jnp.asarray(w, flat.dtype)), rest)
         matrix = np.asarray(normal(balance, law, where))
         sizes.append(rms(matrix))
@@ -169,10 +170,9 @@ def _weights(law):
     return eqx.tree_at(where, nothing, (True,) * (len(GROUPS) + 1))
 
 
-def numbers(law: Elastoplastic, seen: Pairs) -> dict[str, float]:
+def numbers(elastic, plastic, seen: Pairs) -> dict[str, float]:
     """τ/ε at rest, linear in (v, ‖e‖) over the half of smaller strains. Of yielding,
     medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ; those that are constant to 5 %."""
-    elastic, plastic = law.elastic, law.plastic
     dtype = plastic.scale.dtype
     potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
     tau = np.asarray(jax.jit(jax.grad(potential))(jnp.asarray(seen.after, dtype)))

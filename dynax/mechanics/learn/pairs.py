@@ -1,6 +1,6 @@
 """A return map from what it did: strains before and after it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -193,7 +193,7 @@ def _nonnegative(A, weight, b):
     size = np.where(size > 0, size, 1)
     rows = weight[:, None] * np.concatenate([A / size, b[:, None]], 1)
     ridge = 1e-9 * np.eye(rows.shape[1])
-    R = np.linalg.qr(np.concatenate([rows, ridge]), "r")
+    R: Any = np.linalg.qr(np.concatenate([rows, ridge]), "r")
     x, _ = scipy.optimize.nnls(R[:, :-1], R[:, -1], maxiter=100 * len(size))
     off = weight * (A @ (x / size) - b)
     return x / size, float(np.sqrt(np.mean(off**2)))

@@ -165,7 +165,7 @@ def least_squares(
             )
         matrix = normal(balance, law, learned)
         if nonnegative:
-            found, _ = nonnegative(matrix, flat, ridge)
+            found, _ = solve_nonnegative(matrix, flat, ridge)
             flat = jnp.asarray(found, flat.dtype)
         else:
             flat = flat + _change(matrix, ridge, flat.dtype)
@@ -186,7 +186,9 @@ def _change(matrix, ridge, dtype) -> Array:
     return (-(inverse @ (rhs / size)) / size).astype(dtype)
 
 
-def nonnegative(matrix, x, ridge, allowed=True) -> tuple[np.ndarray, np.ndarray]:
+def solve_nonnegative(
+    matrix, x, ridge, allowed: Any = True
+) -> tuple[np.ndarray, np.ndarray]:
     """min |J(x₊ − x) + r|² over x₊ ≥ 0, and what was told of: columns not below 10⁻⁵ of
     the largest. The rest of x₊, and what is not allowed, are 0."""
     matrix, x = np.asarray(matrix, np.float64), np.asarray(x, np.float64)
@@ -199,7 +201,7 @@ def nonnegative(matrix, x, ridge, allowed=True) -> tuple[np.ndarray, np.ndarray]
     size, goal = size[keep], (A @ x - matrix[:-1, -1])[keep]  # Jᵀ(Jx − r)
     A, goal = A[np.ix_(keep, keep)] / np.outer(size, size), goal / size
     root = scipy.linalg.cholesky(A + ridge * np.eye(len(A)))  # A = rootᵀ root
-    goal = scipy.linalg.solve_triangular(root, goal, trans="T")
+    goal = scipy.linalg.solve_triangular(root, goal, trans=1)
     x, _ = scipy.optimize.nnls(root, goal, maxiter=100 * len(size))
     found[keep] = x / size
     return found, told
