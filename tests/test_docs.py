@@ -134,7 +134,8 @@ def test_every_optimizer_stands_in_its_page():
 PACKAGES = (
     "kappa optim monitor pde pinn newton material mechanics mechanics.mpm "
     "mechanics.learn landscape sweep report checkpoint identify optax certify "
-    "pinn.networks pinn.balancing pinn.diagnostics pinn.inverse pinn.sampling"
+    "pinn.networks pinn.balancing pinn.diagnostics pinn.inverse pinn.sampling "
+    "pinn.marching mechanics.statics"
 )
 
 

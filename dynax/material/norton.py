@@ -8,7 +8,9 @@ from dynax.material.herschel_bulkley import HerschelBulkley
 
 
 class Norton(AbstractFlow):
-    r"""Let the deviator creep at the rate γ̇ = γ̇₀ (‖dev τ‖/σ₀)ᴺ.
+    r"""Let the deviator creep at a rate that is a power of the stress.
+
+    γ̇ = γ̇₀ (‖dev τ‖/σ₀)ᴺ.
 
     R = σ₀ γ̇₀ (γ̇/γ̇₀)^{1+1/N}/(1 + 1/N). It flows at any stress, N = 1 as a viscous
     fluid, N → ∞ as plasticity that yields at σ₀.

@@ -16,7 +16,9 @@ from dynax.material.principal import AbstractRadial, Strains, relaxed
 
 
 class YieldCurve(AbstractRadial):
-    r"""Return to v ≤ T and ‖e‖ ≤ Y(v), Y = b + Σ w u(p) with weights ≥ 0.
+    r"""Return to a yield limit that is a learned function of the volume.
+
+    v ≤ T and ‖e‖ ≤ Y(v), Y = b + Σ w u(p) with weights ≥ 0.
 
         v ← min(v, T),   ‖e‖ ← Y + (‖e‖ − Y)₊ e^{−dt/t_r},   p = (v₀ − v)₊,
 
