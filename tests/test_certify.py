@@ -118,7 +118,13 @@ def test_maps_levels_balls_and_time():
     early = lambda t, z, args: (t - 1) * z
     assert certify.on_box(V, early, [-1.0], [1.0], time=(0.0, 1.0)).status == "holds"
     late = certify.on_box(V, early, [-1.0], [1.0], time=(0.0, 1.2))
-    assert late.status == "violated" and late.counterexample[1] > 1
+    assert late.status == "violated" and late.counterexample["time"] > 1
+    # x − ε·2x falls in x² for 0 < ε < 1, for every learning rate of an interval
+    gradient = certify.Map(lambda t, z, lr: z - 2 * lr * z)
+    sides = V, gradient, [0.1], [2.0]
+    assert certify.on_box(*sides, args=(0.01, 0.99)).status == "holds"
+    long = certify.on_box(*sides, args=(0.01, 1.05))
+    assert long.status == "violated" and long.counterexample["args"] > 1
 
 
 def test_undecided_where_the_boxes_run_out():

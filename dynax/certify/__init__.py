@@ -20,6 +20,7 @@ from dynax.certify.learn import Basin, learn
 from dynax.certify.local import Local, locally
 from dynax.certify.region import Ball
 from dynax.certify.sequential import Sequential
+from dynax.certify.switch import Switch, lands
 
 
 __all__ = [
@@ -34,8 +35,10 @@ __all__ = [
     "Map",
     "Potential",
     "Sequential",
+    "Switch",
     "Symmetric",
     "Variance",
+    "lands",
     "learn",
     "locally",
     "on_box",

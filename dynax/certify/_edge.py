@@ -9,7 +9,7 @@ from dynax.certify.region import Region
 from dynax.certify.search import MARGIN, Bounded, search
 
 
-ROOMS = (1e-3, 1e-2, 0.1)  # below the least value found, relative to it
+ROOMS = (1e-2, 0.1)  # below the least value found, relative to it
 
 
 class Edge:

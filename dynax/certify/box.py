@@ -9,6 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from dynax.certify._verdict import certified
+from dynax.certify.interval import Program, point
 from dynax.certify.region import Region
 from dynax.certify.search import Bounded, search
 from dynax.flow import AbstractFlow, LyapunovFlow, is_continuous
@@ -32,6 +33,7 @@ def on_box(
     excluding=(),
     level: float | None = None,
     time: float | tuple[float, float] = 0.0,
+    args: float | tuple[float, float] | None = None,
     budget: int = 1_000_000,
 ) -> Verdict:
     """Judges a claimed decrease for every state of a box: V̇ ≤ −D + below.
@@ -54,6 +56,8 @@ def on_box(
         excluding: `Ball` or several: states about which nothing is claimed.
         level: judge only the states with V ≤ level.
         time: t, or an interval (first, last) of it that counts as one more state.
+        args: what your V and field get as `args`: a number, as the learning rate of a
+            map, or an interval of it that counts as one more state.
         budget: boxes to bound before giving up.
 
     Returns:
@@ -67,7 +71,8 @@ def on_box(
         NotImplementedError: a primitive without an interval rule, by its line.
     """
     with jax.enable_x64(True):
-        problem = _problem(system, given, decrease, time, excluding)
+        others = {"time": time, "args": args}
+        problem = _problem(system, given, decrease, others, excluding, level)
     region, terms = problem.region, problem.terms
     below = problem.below if below is None else below
     outcome = search(problem.bounded, region, below, level, budget)
@@ -78,7 +83,7 @@ def on_box(
 
 
 class Terms(NamedTuple):
-    """V, V̇ (or the change over a step) and D, functions of (t, y), with names."""
+    """V, V̇ (or the change over a step) and D, functions of (t, y, args), named."""
 
     V: Callable
     change: Callable
@@ -99,37 +104,49 @@ class Problem(NamedTuple):
     below: float
 
 
-def _problem(system, given, decrease, time, excluding) -> Problem:
+def _problem(system, given, decrease, others, excluding, level) -> Problem:
     own = not isinstance(system, AbstractFlow)
     if len(given) != (3 if own else 2):
         raise TypeError(
             f"on_box: given {1 + len(given)} arguments; accepted are (flow, lower, "
             "upper) or (V, field, lower, upper)."
         )
+    if not own and others["args"] is not None:
+        raise ValueError(
+            f"args: given {others['args']} with a flow, which takes none; accepted is "
+            "None, or your own V and field."
+        )
     like = _like(system, given[-2])
     flat, restore = ravel_pytree(like)
     lower, upper = (_vector(e, like) for e in given[-2:])
-    n, moving = flat.size, isinstance(time, tuple)
-    if isinstance(time, tuple):
-        lower, upper = np.append(lower, time[0]), np.append(upper, time[1])
+    n, moving = flat.size, [k for k, v in others.items() if isinstance(v, tuple)]
+    lower = np.concatenate([lower, [others[k][0] for k in moving]])
+    upper = np.concatenate([upper, [others[k][1] for k in moving]])
     region = Region.of(lower, upper, excluding)
 
     def split(z):
-        t = z[n] if moving else jnp.asarray(time, float)
-        return t, restore(z[:n])
+        known = others | {k: z[n + i] for i, k in enumerate(moving)}
+        return jnp.asarray(known["time"], float), restore(z[:n]), known["args"]
 
     terms = _own(system, given[0], decrease) if own else _of_flow(system)
     G = lambda z: terms.change(*split(z)) + terms.fall(*split(z))
-    bounded = Bounded(G, region.lower.size, level=lambda z: terms.V(*split(z)))
+    V = lambda z: terms.V(*split(z))
+    bounded = Bounded(G, region.lower.size, level=None if level is None else V)
     width = (region.upper - region.lower)[:, None]
-    middle = region.lower[:, None] + width / 2
-    if not all(np.all(np.isfinite(e.lo)) for e in bounded.at(middle)):
+    middle = region.lower + width[:, 0] / 2
+    spec = jax.ShapeDtypeStruct(middle.shape, np.float64)
+    value = Program(V, spec)(point(middle))[0]
+    if not np.all(np.isfinite([value.lo, bounded.at(middle[:, None])[0].lo])):
         raise ValueError(
-            f"lower, upper: given a box whose middle is {np.round(middle[:, 0], 6)}, "
+            f"lower, upper: given a box whose middle is {np.round(middle, 6)}, "
             f"where V or {terms.left} is not a number; accepted is one about states "
             "where both are defined."
         )
-    kept = (lambda z: (restore(z[:n]), z[n])) if moving else restore
+
+    def kept(z):
+        extra = {k: z[n + i] for i, k in enumerate(moving)}
+        return {"y": restore(z[:n]), **extra} if extra else restore(z)
+
     below = 0.0
     if terms.equality:
         shares = np.random.default_rng(0).random((region.lower.size, 256))
@@ -141,15 +158,14 @@ def _problem(system, given, decrease, time, excluding) -> Problem:
 
 def _own(V, field, decrease) -> Terms:
     """V(t, y, args) along a field, or over a step."""
-    energy = lambda t, y: V(t, y, None)
-    fall = (lambda t, y: decrease(t, y, None)) if decrease else lambda t, y: 0.0
+    fall = decrease if decrease else lambda t, y, args: 0.0
     right = "−D" if decrease else "0"
     if isinstance(field, Map):
         step = field.step
-        change = lambda t, y: energy(t, step(t, y, None)) - energy(t, y)
-        return Terms(energy, change, fall, "V(step) − V", right)
+        change = lambda t, y, args: V(t, step(t, y, args), args) - V(t, y, args)
+        return Terms(V, change, fall, "V(step) − V", right)
     derivative = lie_derivative(V, field)
-    return Terms(energy, lambda t, y: derivative(t, y)[1], fall, "V̇", right)
+    return Terms(V, lambda *at: derivative(*at)[1], fall, "V̇", right)
 
 
 def _of_flow(flow) -> Terms:
@@ -159,17 +175,17 @@ def _of_flow(flow) -> Terms:
             f"flow: given one of {type(flow.opt).__name__}, which claims no energy; "
             "accepted is the flow of a method that does, or your own V and field."
         )
-    energy, fall = lambda t, y: flow.energy(t, y), lambda t, y: flow.dissipation(t, y)
+    energy, fall = flow.energy, flow.dissipation
     if not is_continuous(flow.opt):
         # A jvp of H would meet two signs that are one; D is what the identity leaves.
-        change, none = lambda t, y: -flow.dissipation(t, y), lambda t, y: 0.0
+        change, none = lambda *at: -fall(*at), lambda *at: 0.0
         assumes = (
             "V̇ = −D by the identity of the method",
             "for every selection of the sign at its jumps",
         )
         return Terms(energy, change, none, "−D", "0", assumes=assumes)
-    derivative = lie_derivative(flow.energy, flow.field)
-    change = lambda t, y: derivative(t, y)[1]
+    derivative = lie_derivative(energy, flow.field)
+    change = lambda *at: derivative(*at)[1]
     return Terms(energy, change, fall, "V̇", "−D", equality=True)
 
 

@@ -1,8 +1,8 @@
 """A learned Lyapunov function, with its certificate and the region that it attracts.
 
 V(y) = ‖φ(ζ) − φ(0)‖² + a‖ζ‖² with ζ = (y − y*)/scale and φ a network. In training
-max(V̇ + bV, 0) is made small where V ≤ c, and {V ≤ c} large, with c the least V on the
-faces of the box. What branch and bound then finds wrong is trained again.
+max(V̇/(bV) + 1, 0) is made small where V ≤ c, and {V ≤ c} large, with c the least V on
+the faces of the box. What branch and bound then finds wrong is trained again.
 
 Counterexamples from the verifier: Chang, Roohi, Gao, NeurIPS 2019, arXiv:2005.00611.
 Both terms of the loss: Yang, Dai, Shi, Hsieh, Tedrake, Zhang, ICML 2024,
@@ -21,14 +21,15 @@ from jax.flatten_util import ravel_pytree
 
 from dynax.certify._basin import Judge
 from dynax.certify._verdict import certified
+from dynax.certify.local import EQUILIBRIUM
 from dynax.certify.region import Region
 from dynax.certify.search import Outcome
 from dynax.lyapunov import Verdict
 
 
 FLOOR = 0.1  # a of V
-DECREASE = 0.1  # b: V̇ ≤ −bV is what is trained, and V̇ < 0 what is certified
-SLOPE, AREA = 3.0, 0.1  # weights in the loss: being beyond c, and the size of {V ≤ c}
+DECREASE = 0.3  # b, of the slowest rate at y*; V̇ < 0 is what is certified
+BEYOND, AREA = 3.0, 0.6  # weights in the loss: V > c, and the size of {V ≤ c}
 STEPS, POINTS, KEPT = 1500, 512, 128
 
 
@@ -183,7 +184,7 @@ def _learn(field, lower, upper, key, at, network, control, rounds, budget):
     slope = lambda z, w: jax.jvp(lambda z: V(z, w), (z,), (F(z, w),))[1]
     judge = Judge(F, V, slope, low, high, start, budget)
     spot = judge.near.spot(start)
-    if not spot.miss <= 1e-10 * max(1.0, float(np.max(np.abs(spot.A)))):
+    if not spot.miss <= EQUILIBRIUM * float(np.max(np.abs(spot.A))):
         raise ValueError(
             f"at: given {centre}, where the field is {scale * spot.rest}; accepted is "
             "an equilibrium, at u = 0 if a control is learned."
@@ -193,7 +194,8 @@ def _learn(field, lower, upper, key, at, network, control, rounds, budget):
             f"at: given {centre}, whose linearisation grows at {spot.growth:.3g}; "
             "accepted is an equilibrium that attracts, or a control that is learned."
         )
-    train = _training(V, slope, low, high)
+    slowest = -spot.growth if pi is None else float(np.max(np.abs(spot.spectrum)))
+    train = _training(V, slope, DECREASE * slowest, low, high)
     w, wrong = start, _uniform(key, KEPT, low, high)
     for now in jax.random.split(key, rounds):
         w = train(w, wrong, now)
@@ -217,20 +219,21 @@ def _learn(field, lower, upper, key, at, network, control, rounds, budget):
     return learned, Basin(verdict, learned, level, *sides, u, outcome)
 
 
-def _training(V, slope, low, high):
+def _training(V, slope, decrease, low, high):
     """(w, states that were wrong, key) → w after all steps: one program."""
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, STEPS, 0.02))
 
     def loss(w, wrong, key):
-        inner, outer = jax.random.split(key)
+        inner, outer, near = jax.random.split(key, 3)
         z = _uniform(inner, POINTS, low, high)
-        z = jnp.where(jnp.arange(POINTS)[:, None] % 4 == 0, 0.3 * z, z)
+        closer = 10 ** -jax.random.uniform(near, (POINTS, 1), maxval=1.5)
+        z = jnp.where(jnp.arange(POINTS)[:, None] % 4 == 0, closer * z, z)
         level = jnp.min(jax.vmap(lambda z: V(z, w))(_faces(outer, POINTS, low, high)))
 
         def excess(z):
             value = V(z, w)
-            rate = slope(z, w) / value + DECREASE
-            return jax.nn.relu(jnp.minimum(rate, SLOPE * (1.2 - value / level)))
+            rate = slope(z, w) / value / decrease + 1
+            return jax.nn.relu(jnp.minimum(rate, BEYOND * (1.2 - value / level)))
 
         small = jax.nn.relu(jax.vmap(lambda z: V(z, w))(z) / level - 1)
         again = jnp.mean(jax.vmap(excess)(wrong))

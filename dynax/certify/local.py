@@ -31,6 +31,7 @@ from dynax.lyapunov import Verdict
 
 
 NEUTRAL = 1e-8  # of the spectrum: a growth rate that is not told from 0
+EQUILIBRIUM = 1e-10  # in units of `scale`: how far it may be from the true one
 
 
 class Local(NamedTuple):
@@ -100,7 +101,7 @@ def locally(
     now = np.asarray(time, float)
     near = Near(F, n, step, now)
     spot = near.spot(now)
-    if not spot.miss <= 1e-10 * max(1.0, float(np.max(np.abs(spot.A)))):
+    if not spot.miss <= EQUILIBRIUM * float(np.max(np.abs(spot.A))):
         raise ValueError(
             f"at: given {z0}, where the field is {size * spot.rest}; accepted is an "
             "equilibrium (Newton's method finds one near it)."
@@ -176,7 +177,8 @@ class Spot(NamedTuple):
 
     @property
     def neutral(self) -> float:
-        return NEUTRAL * max(1.0, float(np.max(np.abs(self.spectrum))))
+        """Growth rates below it are not told from 0."""
+        return NEUTRAL * float(np.max(np.abs(self.spectrum)))
 
 
 class Near:

@@ -133,9 +133,11 @@ def climb(G: Bounded, region: Region, below: float, level: float | None, seed: i
         top = np.argsort(-low)[:CLIMBERS]
         z = z[:, top]
         slope, _ = G.slope(Interval(z, z), *G.parameters)
-        middle = np.nan_to_num((slope.lo + slope.hi) / 2)
-        norm = np.sqrt(np.sum((middle * width[:, None]) ** 2, axis=0)) + 1e-300
-        step = middle * width[:, None] ** 2 / norm / 16
+        with np.errstate(all="ignore"):
+            ascent = np.nan_to_num(slope.lo / 2 + slope.hi / 2, posinf=0, neginf=0)
+            ascent = ascent / np.max(np.abs(ascent), axis=0) * width[:, None]
+            ascent /= np.sqrt(np.sum(ascent**2, axis=0))
+        step = np.nan_to_num(ascent) * width[:, None] / 16
         tries = [z] + [z + step * s for s in (2.0, 0.5, 0.1, 0.01)]
         tries.append(z + pace * rng.standard_normal(z.shape))
         pace = pace * 0.7
