@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dynax.certify._edge import Edge
-from dynax.certify.interval import Interval, point
+from dynax.certify.interval import point
 from dynax.certify.local import Near
 from dynax.certify.region import Ball, Region
-from dynax.certify.search import MARGIN, Bounded, Outcome, search
+from dynax.certify.search import MARGIN, Bounded, Outcome, largest, search
 
 
 TINY = np.finfo(float).tiny
-TRIES = 24
 LOCAL = 0.15  # of the distance to the nearest face: what is left to a quadratic V
 
 
@@ -83,21 +82,17 @@ class Judge:
         return Found(level, ball, miss, found._replace(boxes=boxes + found.boxes))
 
     def shrunk(self, w, found: Found) -> Found:
-        """A smaller level, below V where the claim failed or stayed open."""
-        for _ in range(TRIES):
-            outcome = found.outcome
-            if outcome.certified or not found.level > 0:
-                break
-            if outcome.counterexample is not None:
-                z = outcome.counterexample[0][:, None]
-                level = float(self.change.at(z)[1].lo[0]) * 0.97
-            else:
-                inside = self.change.value(
-                    Interval(*outcome.open), *self.change.parameters
-                )[0][1]
-                level = min(float(np.min(inside.lo)), found.level) * (1 - MARGIN)
-            if not level > 0:
-                break
-            level = min(level, found.level * 0.999)
-            found = self._searched(w, level, found.ball, found.miss, outcome.boxes)
-        return found
+        """What is certified of V at a smaller level; `found` itself if nothing is."""
+        if found.outcome.certified or not found.level > 0:
+            return found
+        best = found
+
+        def falls(level: float) -> bool:
+            nonlocal best
+            boxes = found.outcome.boxes
+            now = self._searched(w, level, found.ball, found.miss, boxes)
+            best = now if now.outcome.certified else best
+            return now.outcome.certified
+
+        largest(falls, found.level / 2)
+        return best

@@ -15,7 +15,7 @@ import numpy as np
 
 from dynax.certify._edge import Edge
 from dynax.certify.region import Ball, Region
-from dynax.certify.search import Bounded, largest, search
+from dynax.certify.search import MARGIN, Bounded, largest, search
 
 
 class Argument(NamedTuple):
@@ -57,6 +57,8 @@ def reach(
     def falls(wanted: float) -> bool:
         nonlocal boxes, best
         half = shape * np.sqrt(wanted)
+        if np.linalg.norm(half) <= ball * (1 + MARGIN):
+            return False  # nothing beyond what is known
         level, used = edge.least(-half, half)
         boxes += used
         if not level > best.level:

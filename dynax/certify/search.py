@@ -19,7 +19,7 @@ from dynax.certify.region import Region
 
 BATCH = 16_384
 MARGIN = 1e-9  # of what is computed in plain floating point, relative to it
-DOUBLINGS = 24
+HALVINGS, GROWTH = 24, 1024
 NARROW = 2.0**-40  # of the region: a box that is not split any more
 SAMPLES, CLIMBERS, CLIMB = 2_048, 64, 24
 
@@ -225,12 +225,15 @@ def search(
 def largest(falls: Callable[[float], bool], start: float, known: float = 0.0) -> float:
     """The largest number found for which `falls` is true, and at least `known`.
 
-    `start` is doubled, or halved while nothing is known; then the gap is bisected.
+    `start` is doubled, up to `GROWTH` times, or halved while nothing is known; then the
+    gap is bisected.
     """
     low, high = known, start
-    for _ in range(DOUBLINGS):
+    for _ in range(HALVINGS):
         if falls(high):
             low, high = high, 2 * high
+            if low >= GROWTH * start:
+                return low
         elif low > 0:
             break
         else:
