@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Speed against a named peer, in one run, compile time apart.
 
+    python scripts/bench.py certify     certificates, mpmath, immrax and AutoLyap
     python scripts/bench.py kinematics  polar and singular values, against LAPACK's SVD
     python scripts/bench.py ledger      what the ledger costs a training step
     python scripts/bench.py mpm         material points, against a hand-written scan
@@ -16,7 +17,16 @@ import importlib
 import sys
 
 
-NAMES = "kinematics", "ledger", "mpm", "optimizers", "pinn", "sweep", "warp"
+NAMES = (
+    "certify",
+    "kinematics",
+    "ledger",
+    "mpm",
+    "optimizers",
+    "pinn",
+    "sweep",
+    "warp",
+)
 
 
 def main() -> int:

@@ -69,9 +69,9 @@ def watched(
     def update(updates, state, params=None, *, fresh=None, **extra):
         require(params is not None, "params", None, "update(grads, state, params)")
         grads = updates
-        updates, inner = within.update(grads, state.inner, params, **extra)
+        move = lambda: within.update(grads, state.inner, params, **extra)
 
-        def audit(evidence):
+        def audit(evidence, updates, inner):
             batch = draw(fresh, state.count)
             x_next = optax.apply_updates(params, updates)
             before = _each(test.losses, params, batch)
@@ -107,8 +107,18 @@ def watched(
             )
             return found._replace(same=found.same + again.astype(jnp.int32))
 
-        due = state.count % test.every == 0
-        evidence = jax.lax.cond(due, audit, lambda e: e, state.evidence)
+        if test.every == 1:
+            updates, inner = move()
+            evidence = audit(state.evidence, updates, inner)
+        else:
+            # The step is taken anew where it is audited: to keep it for a branch that
+            # rarely runs would cost every step a copy.
+            evidence = jax.lax.cond(
+                state.count % test.every == 0,
+                lambda: audit(state.evidence, *move()),
+                lambda: state.evidence,
+            )
+            updates, inner = move()
         count = jnp.asarray(optax.safe_increment(state.count))
         return updates, WatchState(count, inner, evidence)
 

@@ -80,15 +80,16 @@ class Sequential(eqx.Module):
 
     def init(self) -> Evidence:
         """No evidence."""
-        none, zero = jnp.zeros(GRID), jnp.zeros(())
-        count, never = jnp.zeros((), jnp.int32), jnp.asarray(NEVER, jnp.int32)
-        counts = {"audits": count, "examples": count, "same": count}
-        logs = {"alarm": none, "fall": none, "doubt": none}
-        sums = ("total", "squares", "cubes", "rounding", "scale")
-        when = ("alarmed", "fell", "broken")
-        return Evidence(
-            **counts, **logs, **dict.fromkeys(sums, zero), **dict.fromkeys(when, never)
+        count, never = (
+            lambda: jnp.zeros((), jnp.int32),
+            lambda: jnp.asarray(NEVER, jnp.int32),
         )
+        none, zero = lambda: jnp.zeros(GRID), lambda: jnp.zeros(())
+        make = {"audits": count, "examples": count, "same": count}
+        make |= dict.fromkeys(("alarm", "fall", "doubt"), none)
+        make |= dict.fromkeys(("alarmed", "fell", "broken"), never)
+        # a buffer each, so that a loop may give them away
+        return Evidence(*(make.get(name, zero)() for name in Evidence._fields))
 
     def update(
         self, evidence: Evidence, changes: Float[Array, " n"], bound=None, rounding=0.0
