@@ -15,6 +15,9 @@ from dynax.pinn.sampling import RAD, density
 from dynax.pinn.weighting import average, balance, gradient_norms, ntk_traces
 
 
+pytestmark = pytest.mark.older_emitter
+
+
 class Span(NamedTuple):
     t0: float = 0.2
     t1: float = 0.7
