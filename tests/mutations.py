@@ -195,8 +195,8 @@ MUTATIONS = [
     # materials
     Mutation(
         "material/von_mises.py",
-        "/ (2 * mu),)",
-        "/ (3 * mu),)",
+        "/ (2 * mu)",
+        "/ (3 * mu)",
         "test_material.py::test_von_mises_is_the_closest_point",
     ),
     Mutation(
