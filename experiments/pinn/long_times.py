@@ -352,13 +352,13 @@ def claims(config: Config) -> list:
         Claim(
             "P17",
             "estimated over true error, or its inverse: the worst",
-            at_most(3, "an estimate is worth one digit"),
+            at_most(10, "an estimate is worth its order of magnitude"),
             _ratio,
         ),
         Control(
             "P17x",
             "claim P17 of a march whose start is off: true over estimated error",
-            at_least(3, "no residual shows a wrong start"),
+            at_least(10, "no residual shows a wrong start"),
             lambda results: (
                 results["broken"]["even"]["all"]
                 / results["broken"]["even"]["estimated"]

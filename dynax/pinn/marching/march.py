@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -186,6 +187,9 @@ def march(
     Raises:
         ValueError: `span` does not ascend; `rtol` is below what the dtype can hold; the
             start does not have the symmetry that the ansatz declares.
+
+    Warns:
+        RuntimeWarning: the modes cut more than `rtol` off the start.
     """
     dtype = jnp.result_type(float)
     t0, end = (float(t) for t in span)
@@ -199,6 +203,13 @@ def march(
     controller = Adaptive() if controller is None else controller
     scheme = Causal() if scheme is None else scheme
     walk = _Walk(ansatz, initial or ansatz.pde.initial, rtol, dtype, most_modes)
+    if walk.start > rtol:
+        warnings.warn(
+            f"modes: given {walk.ansatz.modes}, which cut {walk.start:.1e} off the "
+            f"start; accepted without warning is no more than rtol = {rtol:g}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     length = controller.first(end - t0, walk.pace)
     begun, status, edge = time.process_time(), "reached", 1e-9 * (end - t0)
     t, crowded = t0, 0
@@ -233,11 +244,11 @@ def march(
 def begun(ansatz: AbstractAnsatz, initial, dtype):
     """û of a start, what the modes cut off, and sizes: of û, its rate, and the cut."""
     space = ansatz.space
-    full = space.sample(initial, dtype)
+    full, off = space.sample(initial, dtype)
     state = space.unpack(space.pack(full))
     rms = lambda a: jnp.sqrt(jnp.sum(space.rows(a) ** 2, -1))
     cut = space.within(full - state)
-    return state, cut, rms(state), rms(space.rate(state)), rms(cut)
+    return state, cut, rms(state), rms(space.rate(state)), off
 
 
 class _Walk:
@@ -258,6 +269,7 @@ class _Walk:
         seen = begun(self.ansatz, eqx.Partial(self.initial), self.dtype)
         self.state, self.error, size, rate, cut = seen
         size, rate, cut = (np.asarray(a) for a in (size, rate, cut))
+        size = np.hypot(size, cut)
         moving = (size > 0) & (rate > 0)
         pace = np.where(moving, size, np.inf) / np.where(moving, rate, 1)
         self.pace = float(np.min(pace))

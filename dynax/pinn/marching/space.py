@@ -175,8 +175,8 @@ class AbstractSpace(abc.ABC):
         """û as the same equation with other modes lays it out."""
 
     @abc.abstractmethod
-    def sample(self, u: Callable, dtype) -> Array:
-        """û of a state, x → fields."""
+    def sample(self, u: Callable, dtype) -> tuple[Array, Float[Array, " c"]]:
+        """û of a state, x → fields, and the size of what its numbers cannot hold."""
 
     @abc.abstractmethod
     def value(self, modes: Array, x: Float[Array, " d"]) -> Float[Array, " fields"]:
@@ -227,7 +227,8 @@ class NoSpace(AbstractSpace):
         return self.pde.field(modes[:, 0])[:, None]
 
     def sample(self, u, dtype):
-        return u(jnp.zeros(0, dtype))[:, None]
+        state = u(jnp.zeros(0, dtype))
+        return state[:, None], jnp.zeros_like(state)
 
     def value(self, modes, x):
         return modes[:, 0]
@@ -307,11 +308,19 @@ class Waves(AbstractSpace):
         return self.torus.resize(modes, other.torus.n)
 
     def sample(self, u, dtype):
-        x = jnp.asarray(self.torus.points(), dtype)
+        more = (
+            4 if len(self.torus.n) == 1 else 2
+        )  # times the points, to see what is cut
+        fine = self.torus._replace(n=tuple(more * n for n in self.torus.n))
+        x = jnp.asarray(fine.points(), dtype)
         u = oddly(u, self.pde.upper) if self.mirrored else u
         values = jax.vmap(u)(x.reshape(-1, x.shape[-1]))
-        grid = jnp.moveaxis(values.reshape(*self.torus.n, -1), -1, 0)
-        return self.torus.to_modes(self.pde.evolved(grid))
+        grid = jnp.moveaxis(values.reshape(*fine.n, -1), -1, 0)
+        full = fine.to_modes(self.pde.evolved(grid))
+        near = fine.resize(full, self.torus.n)
+        kept = self.torus.resize(self.unpack(self.pack(near)), fine.n)
+        off = Modes(fine, min(fine.n) // 2 - 1).pack(full - kept)
+        return near, jnp.sqrt(jnp.sum(off**2, -1))
 
     def value(self, modes, x):
         k = self.waves(x.dtype)
