@@ -16,7 +16,7 @@ from dynax.report._html import (
 )
 from dynax.report._march import march_figure as march_figure
 from dynax.report._margins import margins_figure as margins_figure
-from dynax.report._movie import movie as movie
+from dynax.report._movie import movie as movie, movie_html as movie_html
 from dynax.report._outcome import (
     Outcome as Outcome,
     Summary as Summary,

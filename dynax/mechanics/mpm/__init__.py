@@ -10,6 +10,7 @@ from dynax.mechanics.mpm.body import (
     wave_speed as wave_speed,
 )
 from dynax.mechanics.mpm.cfl import CFL as CFL
+from dynax.mechanics.mpm.film import Film as Film, film as film, plot as plot
 from dynax.mechanics.mpm.ledger import (
     angular_momentum as angular_momentum,
     audit as audit,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from dynax import _tree as tree
 from dynax.material.kinematics import det
 from dynax.mechanics.mpm.body import Body, Materials, several, wave_speed
+from dynax.mechanics.mpm.film import plot
 from dynax.mechanics.mpm.solver import MPM, RESULTS, Stress
 
 
@@ -30,6 +31,10 @@ class Motion(NamedTuple):
     y: Any
     result: Any
     steps: Int[Array, ""]
+
+    def plot(self, panels: int = 4):
+        """Draw the motion as a row of pictures (`mpm.plot`; `mpm.film` moves)."""
+        return plot(self, panels)
 
 
 def simulate(
