@@ -11,9 +11,6 @@ from dynax.mechanics import learn, mpm
 from dynax.mechanics.learn.weak import solve_nonnegative
 
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 def returned(Y, cap=np.inf, keep=0.0, n=4000, seed=0, dt=1e-3):
     """Pairs of a return to ‖e‖ ≤ Y(v), v ≤ cap, of which the share `keep` stays."""
     rng = np.random.default_rng(seed)

@@ -82,13 +82,23 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("name, d", [(n, 3) for n in LAWS] + [("jelly", 2)])
-def test_laws(name, d):
-    check_all(measured(LAWS[name](d), d))
+def named(laws):
+    """Their names; what takes long to compile is slow."""
+    slow = {"learned": pytest.mark.slow}
+    return [pytest.param(n, marks=slow.get(n, ())) for n in laws]
 
 
+@pytest.mark.parametrize("name", [*named(LAWS), "jelly in the plane"])
+def test_laws(name):
+    d = 2 if name not in LAWS else 3
+    law = LAWS.get(name, LAWS["jelly"])
+    check_all(measured(law(d), d))
+
+
+# the last two take the plane from `Elastoplastic`, as plasticine does
+ONLY_IN_SPACE = "St. Venant–Kirchhoff", "learned", "Herschel–Bulkley"
 PLANE = {
-    **{k: v for k, v in LAWS.items() if k not in ("St. Venant–Kirchhoff",)},
+    **{k: v for k, v in LAWS.items() if k not in ONLY_IN_SPACE},
     "Drucker–Prager": lambda d: mat.Elastoplastic(
         mat.Hencky(1e6, 0.2), mat.DruckerPrager(0.4)
     ),
@@ -255,7 +265,7 @@ WAVES = {
 }
 
 
-@pytest.mark.parametrize("name", WAVES)
+@pytest.mark.parametrize("name", named(WAVES))
 def test_waves_are_not_faster_than_said(name):
     """The largest m·Qm = m·(DP[m⊗Fᵀn] Fᵀn) of 2000 directions n, from differences of P;
     and of NCElastic, whose Q is not symmetric, |λ| of the waves and √(… + ‖W‖²)."""
