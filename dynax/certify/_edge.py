@@ -48,7 +48,7 @@ class Edge:
                 c = least - room * abs(least)
                 if not c > 0:
                     return 0.0, boxes
-                outcome = search(self.fall, region, -c, budget=budget)
+                outcome = search(self.fall, region, -c, budget=budget, climbing=False)
                 boxes += outcome.boxes
                 if outcome.certified:
                     return c, boxes

@@ -154,10 +154,14 @@ def search(
     level: float | None = None,
     budget: int = 1_000_000,
     keep: bool = False,
+    climbing: bool = True,
 ) -> Outcome:
-    """Certify G ≤ below on the region, find where it fails, or run out of boxes."""
+    """Certify G ≤ below on the region, find where it fails, or run out of boxes.
+
+    A state where it fails is looked for by `climbing` first, then at centres of boxes.
+    """
     none = np.empty((region.lower.size, 0))
-    found = climb(G, region, below, level)
+    found = climb(G, region, below, level) if climbing else None
     lo, hi = region.lower[:, None], region.upper[:, None]
     if found is not None:
         return Outcome(0, 0.0, found, None, (lo, hi), (none, none) if keep else None)
