@@ -33,6 +33,7 @@ class AbstractAnsatz(eqx.Module):
     """What a window's solution is written in: û(t) = û(t₀) + D(y, τ), D(y, 0) = 0."""
 
     pde: eqx.AbstractVar[AbstractPDE]
+    modes: eqx.AbstractVar[int]  # K
     times: eqx.AbstractVar[int]  # of the residual, in a window
     order: eqx.AbstractVar[int]  # P: ρ ~ Δᴾ
 

@@ -257,7 +257,7 @@ class _Walk:
     def __init__(self, ansatz, initial, rtol, dtype, most_modes):
         self.ansatz, self.rtol, self.dtype = ansatz, rtol, dtype
         self.initial, self.rows, self.found = initial, [], []
-        modes = getattr(ansatz, "modes", 0)
+        modes = ansatz.modes
         self.most = 4 * modes if most_modes is None else most_modes
         self.steps = 2 * ansatz.order
         self.y, self.length = ansatz.init(jax.random.key(0), dtype), None
@@ -294,7 +294,7 @@ class _Walk:
             float(found.residual),
             float(found.share),
             int(found.cycles),
-            getattr(self.ansatz, "modes", 0),
+            self.ansatz.modes,
             error,
             time.process_time() - began,
         )
