@@ -39,11 +39,11 @@ def write_vtk(
     Raises:
         ValueError: shapes that do not fit; a NaN or infinity, as of a run that failed.
     """
-    folder, t, x, data, d = _series(folder, t, x, elements, data)
+    folder, t, x, arrays, d = _series(folder, t, x, elements, data)
     rows = []
     for k, time in enumerate(t):
         name = f"{k:05d}.vtu"
-        fields = {key: a[k] for key, a in data.items()}
+        fields = {key: a[k] for key, a in arrays.items()}
         (folder / name).write_text(_vtu(x[k], elements, fields, d), encoding="utf-8")
         rows.append(f'<DataSet timestep="{float(time)!r}" file="{name}"/>')
     text = "".join(rows)
@@ -76,15 +76,15 @@ def write_ply(
     Raises:
         ValueError: as `write_vtk`.
     """
-    folder, t, x, data, d = _series(folder, t, x, elements, data)
+    folder, t, x, arrays, d = _series(folder, t, x, elements, data)
     faces = np.zeros((0, 3), np.int32)
     if elements is not None:  # in the plane the body is its own surface
-        faces = elements if d == 2 else surface(Mesh(x[0], elements))
+        faces = elements if d == 2 else surface(Mesh(x[0], np.asarray(elements)))
         faces = np.asarray(faces)[:, : 4 if np.shape(faces)[1] == 4 else 3]
     paths = []
     for k in range(len(t)):
         columns = {"x": x[k, :, 0], "y": x[k, :, 1], "z": x[k, :, 2]}
-        for name, a in data.items():
+        for name, a in arrays.items():
             demand(
                 a.shape[1] == x.shape[1] and a.ndim < 4,
                 name,

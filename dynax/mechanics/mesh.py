@@ -118,7 +118,7 @@ def read_mesh(path: str | os.PathLike, unit: float = 1.0, dtype=None) -> Mesh:
         ValueError: no elements that dynax has, or more than one kind of the highest
             dimension.
     """
-    import meshio
+    import meshio  # pyright: ignore[reportMissingImports]
 
     known = {e.name: dc for dc, e in ELEMENTS.items()}
     given = meshio.read(path)

@@ -47,7 +47,8 @@ def load(
         TypeError: a mesh that is traced.
         RuntimeError: no equilibrium, at which step.
     """
-    given = np.arange(1, factors + 1) / factors if np.ndim(factors) == 0 else factors
+    equal = isinstance(factors, int | np.integer)
+    given = np.arange(1, factors + 1) / factors if equal else factors
     body, plan, begun, moved, dt = prepared(body, moved, dt, start)
     factors = jnp.asarray(given, begun[1].dtype)
     demand(

@@ -76,7 +76,9 @@ def prepared(body: AbstractBody, moved, dt, start: Path | None):
 
 def with_start(begun, path: Path) -> Path:
     """The path with the state where it began in front."""
-    first = Path(*begun, jnp.ones((), bool), jnp.zeros((), jnp.int32))
+    factor, u, history, reaction = begun
+    yes, none = jnp.ones((), bool), jnp.zeros((), jnp.int32)
+    first = Path(factor, u, history, reaction, yes, none)
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, path)
 
 
