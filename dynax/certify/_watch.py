@@ -57,9 +57,10 @@ def watched(
 
     def energy(step: Step) -> tuple[Array, Array]:
         """What a change of f adds to that of H, and what H changes by without it."""
-        if not isinstance(claim, AbstractLyapunovOptimizer):
+        opt = claim
+        if not isinstance(opt, AbstractLyapunovOptimizer):
             return step.value + 1, step.value
-        row = lambda value: row_of_step(claim, step._replace(value_next=value)).change
+        row = lambda value: row_of_step(opt, step._replace(value_next=value)).change
         rest = row(step.value)
         return row(step.value + 1) - rest, rest
 
@@ -68,6 +69,7 @@ def watched(
 
     def update(updates, state, params=None, *, fresh=None, **extra):
         require(params is not None, "params", None, "update(grads, state, params)")
+        assert params is not None
         grads = updates
         move = lambda: within.update(grads, state.inner, params, **extra)
 

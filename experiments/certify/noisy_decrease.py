@@ -174,7 +174,7 @@ def train(start, keys, *, name, steps, sign=1.0):
         moved = losses(w_next, batch) - losses(w, batch)
         c = bound(w, w_next) if name == "Bounded" else None
         biased = test.update(biased, moved, c)
-        e = state.evidence
+        e: certify.Evidence = optax.tree.get(state, "evidence")
         rise, fall = test.assuming.weigh(e, ALPHA / 2)
         seen = {
             "loss": jnp.mean(losses(w, fresh)),
