@@ -14,7 +14,15 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 from dynax import material as mat, verdict
-from dynax.mechanics import Mesh, Solid, Truss, box_mesh, statics, traction
+from dynax.mechanics import (
+    Mesh,
+    Solid,
+    Truss,
+    box_mesh,
+    quadratic,
+    statics,
+    traction,
+)
 
 
 E, NU, RHO = 1e5, 0.3, 1e3
@@ -231,3 +239,29 @@ def test_bad_input():
         jax.jit(statics.load)(body)
     with pytest.raises(TypeError, match="body: given Mesh"):
         statics.load(Mesh(X, parts.elements))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "poisson, kind, bar, low, high",
+    [
+        (0.3, "triangle", False, 0.0, 0.6),  # control: too stiff in bending
+        (0.3, "quad", False, 0.8, 1.0),
+        (0.3, "triangle6", False, 0.97, 1.01),
+        (0.4999, "triangle", False, 0.0, 0.1),  # controls: they lock
+        (0.4999, "quad", False, 0.0, 0.1),
+        (0.4999, "quad", True, 0.9, 1.1),
+    ],
+)
+def test_cantilever_against_timoshenko(poisson, kind, bar, low, high):
+    """L/H = 5 in plane strain, two cells across: E/(1 − ν²), shear area 5/6."""
+    mesh = box_mesh((10, 2), (5.0, 1.0), simplices=kind != "quad")
+    mesh = quadratic(mesh) if kind == "triangle6" else mesh
+    X = np.asarray(mesh.nodes)
+    pull = traction(mesh, X[:, 0] == 5.0, jnp.array([0.0, -1.0]))
+    law = mat.NeoHookean(E, poisson)
+    body = Solid(law, mesh, RHO, X[:, 0] == 0, force=pull, mean_volume=bar)
+    tip = -statics.load(body).u[-1, np.argmax(X.sum(1)), 1]
+    bent = 4 * 125 * (1 - poisson**2) / E
+    exact = bent + 5 * 2 * (1 + poisson) / (5 / 6 * E)
+    assert low < tip / exact < high
