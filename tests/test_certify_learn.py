@@ -144,6 +144,7 @@ def test_a_control_learned_with_it():
     )
     assert region.verdict.status == "holds", region.verdict
     assert region.share() > 0.9
+    assert region.control is not None
     gain = float(region.control(jnp.ones(1))[0])
     assert gain < -1 and float(region.control(jnp.zeros(1))[0]) == 0
     with pytest.raises(ValueError, match="linearisation grows at 1"):
@@ -201,6 +202,7 @@ def test_an_energy_reaches_to_the_saddle():
     found = certify.locally(flow, jnp.asarray(1.0))
     assert found.verdict.status == "holds" and "LaSalle" in str(found.verdict)
     assert 0.24 < found.energy < 0.25
+    assert found.box is not None
     lower, upper = found.box
     z = np.random.default_rng(0).uniform(lower, upper, (4000, 2)).T
     z = z[:, well(z[0]) + z[1] ** 2 / 2 <= found.energy]
