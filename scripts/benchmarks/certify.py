@@ -20,6 +20,7 @@ Examples:
 import functools
 import importlib
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,7 @@ import dynax as dx
 from benchmarks.common import compare, options, session
 from benchmarks.ledger import BETAS, CASES, DECAY, LR, compiled, mlp
 from dynax import certify
+from dynax.certify.interval import Interval
 from dynax.certify.search import Bounded
 
 
@@ -54,9 +56,9 @@ def well(x):
     return (x**2 - 1) ** 2 / 4
 
 
-def cpu(run, repeats: int = 1) -> tuple[float, object]:
+def cpu(run, repeats: int = 1) -> tuple[float, Any]:
     """Median CPU seconds, and the last result."""
-    seconds = []
+    seconds, found = [], None
     for _ in range(repeats):
         begun = time.process_time()
         found = run()
@@ -116,7 +118,7 @@ def mpmath_boxes(repeats: int) -> dict:
     high = low + rng.uniform(0, 1, low.shape)
     with jax.enable_x64(True):
         bounded = Bounded(rise, 3)
-    ours, _ = cpu(lambda: bounded.over(certify.interval.Interval(low, high)), repeats)
+    ours, _ = cpu(lambda: bounded.over(Interval(low, high)), repeats)
     few = 300
     theirs, _ = cpu(lambda: [bound(low[:, k], high[:, k]) for k in range(few)], repeats)
     each = 1e6 * ours / low.shape[1], 1e6 * theirs / few
