@@ -76,9 +76,6 @@ LAWS = {
     "GSM": gsm,
     "polynomial": polynomial,
     "learned": learned,
-    "Herschel–Bulkley": lambda d: mat.Elastoplastic(
-        mat.Hencky(1e5, 0.3), mat.HerschelBulkley(2e3, 1e3, 0.5)
-    ),
 }
 
 
@@ -95,8 +92,8 @@ def test_laws(name):
     check_all(measured(law(d), d))
 
 
-# the last two take the plane from `Elastoplastic`, as plasticine does
-ONLY_IN_SPACE = "St. Venant–Kirchhoff", "learned", "Herschel–Bulkley"
+# the last takes the plane from `Elastoplastic`, as plasticine does
+ONLY_IN_SPACE = "St. Venant–Kirchhoff", "learned"
 PLANE = {
     **{k: v for k, v in LAWS.items() if k not in ONLY_IN_SPACE},
     "Drucker–Prager": lambda d: mat.Elastoplastic(
