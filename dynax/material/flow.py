@@ -75,6 +75,7 @@ class AbstractFlow(AbstractRadial):
             off, slope = jax.jvp(excess, (r,), (jnp.ones_like(r),))
             slope = jax.lax.stop_gradient(slope)
             r = r - off / jnp.where(jnp.isfinite(slope) & (slope > 0), slope, jnp.inf)
+            r = jnp.clip(r, 0, whole)  # where ‖e_tr‖ is but rounding
             flows = flows & (dt > 0)
             return jnp.where(flows, (r - whole) * n, 0)
 
