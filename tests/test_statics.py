@@ -168,7 +168,8 @@ def test_plastic_bar_in_closed_form():
     spent = np.asarray(rows.terms["dissipation"])
     elastic = np.sqrt(1.5) * limit / 3e5  # logarithmic strain at yield
     done = np.sqrt(1.5) * limit * (np.log(1.1) - elastic)
-    np.testing.assert_allclose(spent.sum(), done, rtol=1e-3)
+    kink = 3e5 * 0.01**2 / 8  # the step in which it yields, at the worst place
+    np.testing.assert_allclose(spent.sum(), done, atol=kink)
     assert abs(spent[0]) < 1e-9 * done and abs(spent[-1]) < 1e-9 * done
 
 
