@@ -52,7 +52,9 @@ SIZES = {
 SPACE = {"causality": np.array([0.0, 1.0, 100.0]), "seed": np.arange(2)}
 DIMS = _study.DIMS
 LEARNED = {"initial_weight": 100.0, "ansatz": pinn.penalised_initial}
-MELTING = {"ansatz": pinn.HeatKernelInitial(PDE.diffusion)}  # as heat conduction has it
+MELTING = {
+    "ansatz": pinn.HeatKernelInitial(float(PDE.diffusion))
+}  # as heat conduction has it
 
 
 def run(causality, seed) -> dict:

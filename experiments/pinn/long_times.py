@@ -312,6 +312,12 @@ def _seconds(case: Case, results) -> Measured:
     return Measured(max(seconds), text, tuple(seconds))
 
 
+def _still(case: Case, results) -> Measured:
+    """The error of the start, held for all times."""
+    held = lambda t, x: case.problem.initial(x)
+    return Measured(np.max(pde.relative_l2(held, results["truths"][case.id]).fields))
+
+
 def _ratio(results) -> Measured:
     """The worst factor between an estimate and a true error."""
     factors = []
@@ -345,6 +351,13 @@ def claims(config: Config) -> list:
                 f"{to}: seconds of processor time",
                 at_most(case.seconds, _study.BUDGET),
                 timed,
+            ),
+            Control(
+                f"{case.id}w",
+                f"{to}: relative L2 error of the start, held for all times",
+                at_least(0.01, "the equation moves it"),
+                functools.partial(_still, case),
+                of=case.id,
             ),
         ]
     return [

@@ -241,7 +241,7 @@ def ours_race() -> Course:
     """CPU seconds so far, and the solution there."""
     pde = equations.AllenCahn()
     network = pinn.mlp_field(pde, jax.random.key(0), 20, 3)
-    melting = pinn.HeatKernelInitial(pde.diffusion)
+    melting = pinn.HeatKernelInitial(float(pde.diffusion))
     objective = pinn.Objective(times=32, points=64, chunks=32, ansatz=melting)
     training = pinn.Trainer(
         objective, LevenbergMarquardt(), pinn.Annealing(LEVELS, patience=50)
