@@ -270,7 +270,7 @@ def test_verify_in_single_precision(script):
         ("verify mine.py:number", "number of mine.py is a int; accepted is a dynax.S"),
         ("verify mine.py:raises", "raised RuntimeError: no (mine.py, line"),
         ("verify mine.py:vector", "raised ValueError: f(x): given"),
-        ("verify mine.py:integers", "start: given int64; real floating arrays"),
+        ("verify mine.py:integers", "start: given int64; accepted are real floating"),
         ("verify mine.py:right --beta1 0.5", "--beta1: given 0.5 with mine.py:right"),
         ("verify bad.py:x", "importing bad.py raised SyntaxError"),
         ("verify lion-kappa --json mine.py", "--json: given mine.py, which exists"),

@@ -154,7 +154,7 @@ def test_a_march_reaches_its_end(regular):
     error = pde.relative_l2(out.solution, truth).overall
     assert error < 1e-6
     # the estimate, which knows nothing of the reference
-    assert 1 / 10 < out.error / error < 10
+    assert 1 / 3 < out.error / error < 3
     assert np.isnan(out.solution(jnp.asarray(0.3), jnp.zeros(1)))
 
 
@@ -209,7 +209,7 @@ def test_control_a_fixed_window_fails():
     out = pinn.march(ansatz, (0, 1.0), 1e-8)
     assert out.holds and len(out.windows) > 5
     truth = pde.reference(pde.Lorenz(), np.linspace(0, 1.0, 11))
-    assert 1 / 10 < out.error / pde.relative_l2(out.solution, truth).overall < 3
+    assert 1 / 3 < out.error / pde.relative_l2(out.solution, truth).overall < 3
 
 
 def test_lengths_follow_their_rules():

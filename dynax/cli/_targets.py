@@ -261,6 +261,6 @@ def _value(text: str) -> Any:
 
 def _kebab(name: str) -> str:
     """`NesterovSC` → `nesterov-sc`; names that are one word stay one."""
-    if name not in ("AdaGrad", "AdamW", "LInf", "RMSprop"):
+    if name not in ("AdaGrad", "AdamW", "AdEMAMix", "LInf", "NadamW", "RMSprop"):
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
     return name.lower().replace("_", "-")
