@@ -9,6 +9,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.animation import Animation
@@ -97,7 +98,8 @@ def judge(experiment, **tiny):
             study, config, lambda share, text, t=told: t.append((share, text))
         )
         claims = study.judge(results)
-        figures = study.figures(results)
+        with matplotlib.rc_context(report.STYLE):  # as `dynax report` draws them
+            figures = study.figures(results)
         shares = [share for share, _ in told]
         assert shares and all(0 <= s <= 1 for s in shares) and shares == sorted(shares)
         assert all(isinstance(text, str) and text for _, text in told)

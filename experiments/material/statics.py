@@ -167,7 +167,7 @@ CLAIMS = [
     Claim(
         "C30",
         "a shallow truss by arc length: the force against its closed form, of the peak",
-        at_most(1e-8, "Newton's accuracy 1e-10, and some steps"),
+        at_most(1e-10, "Newton's accuracy"),
         along,
     ),
     Control(
@@ -180,7 +180,7 @@ CLAIMS = [
     Claim(
         "C31",
         "log E and ν from forces and widths, eight Gauss–Newton steps: relative error",
-        at_most(1e-8, "quadratic convergence to the solver's accuracy"),
+        at_most(1e-12, "quadratic convergence, to round-off"),
         lambda r: r["calibration"]["errors"][-1],
     ),
     Control(
