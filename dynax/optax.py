@@ -220,7 +220,8 @@ def muon(
 ) -> Transformation:
     """Return `dynax.PracticalMuon`, which is `optax.contrib.muon` to round-off.
 
-    The ledger records the loss: no certificate is known. `dynax.Muon` has one.
+    The ledger is Muon's account with a detour. It says whether the steps of this run
+    dissipated; nothing proves that they must. `dynax.Muon` has a certificate.
 
     Args:
         learning_rate, beta, eps, weight_decay, adam_b1, adam_b2: as in

@@ -166,16 +166,15 @@ def test_constructors_under_their_optax_names():
         assert apart.pop(name) == 0
     ulps = 20 * 1e-2 * np.finfo(float).eps  # fused in another way, at each of 20 steps
     assert max(apart.values()) <= ulps, apart
-    none = {"adamw", "muon"}
-    for name in TWINS:
-        status = "no certificate" if name in none else "holds"
+    for name in TWINS:  # muon's account says that its steps dissipated on this run
+        status = "no certificate" if name == "adamw" else "holds"
         assert verdicts[name] == (status, 20), name
     mu = optax.tree.get(ended[0][1], "mu")
     jax.tree.map(np.testing.assert_array_equal, mu, optax.tree.get(ended[1][1], "mu"))
 
 
 def test_a_momentum_rounded_by_optax_is_not_audited():
-    with pytest.raises(ValueError, match="mu_dtype: given .* with every=1; optax then"):
+    with pytest.raises(ValueError, match="mu_dtype: given .* with every=1, for which"):
         dx.optax.lion(1e-2, mu_dtype=jnp.bfloat16, every=1)
     _, x = laws.problem()
     state = dx.optax.lion(1e-2, mu_dtype=jnp.bfloat16).init(x)

@@ -89,7 +89,7 @@ PEAK = E / (1 + HEIGHT**2) ** 1.5 * 2 / 27**0.5 * HEIGHT**3
 
 def snap(results) -> dict:
     path = statics.arc(truss(), results.config.steps, PUSH * 45 / results.config.steps)
-    stopped = statics.load(truss(), [0.5 * PEAK, 1.01 * PEAK], throw=False)
+    stopped = statics.load(truss(), PEAK * np.array([0.5, 1.01]), throw=False)
     return {
         "w": -np.asarray(path.u[:, 1, 1]),
         "force": np.asarray(path.factor),
