@@ -231,7 +231,8 @@ def on_page_markdown(markdown, page, config, files):
             return posixpath.relpath(shown(target), posixpath.dirname(uri) or ".")
         return match[0]
 
-    return LINK.sub(renew, markdown)
+    # what the tests read of a fence, Markdown does not know
+    return LINK.sub(renew, markdown.replace("```python no-run", "```python"))
 
 
 # -- docstrings
