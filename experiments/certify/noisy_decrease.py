@@ -34,7 +34,7 @@ class Config:
     runs: int = 1000
     audits: int = 2000
     trainings: int = 16
-    warm: int = 2000
+    warm: int = 3000
     floor: int = 1000
 
 

@@ -182,7 +182,7 @@ CLAIMS = [
     Claim(
         "23",
         "Muon and Soft-Muon on minibatches of digits: |defect| over what is moved",
-        at_most(1e-12, "round-off of the sums of one step"),
+        at_most(1e-13, "round-off of the sums of one step"),
         lambda r: largest({k: r["trained"][k]["error"].ravel() for k in PROVED}),
     ),
     Claim(
