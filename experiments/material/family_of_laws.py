@@ -197,7 +197,7 @@ CLAIMS = [
     Claim(
         "C26",
         "a Bingham viscosity from one motion: its relative error",
-        at_most(0.03, "what a rheometer reaches"),
+        at_most(0.03, "what a rheometer reaches", "these data have no noise"),
         viscosity,
     ),
     Control(
