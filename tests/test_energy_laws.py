@@ -129,7 +129,7 @@ def rows():
             yield pytest.param(name, dtype, marks=marks)
 
 
-@pytest.mark.parametrize("name, dtype", rows())
+@pytest.mark.parametrize("name, dtype", list(rows()))
 def test_the_energy_falls_in_every_update(name, dtype):
     """ψ(ε) + D ≤ ψ(ε_tr), D = ∂ψ/∂‖e‖ (‖e_tr‖ − ‖e‖) ≥ 0, in 10⁵ updates of random laws
     (2·10⁴ of named ones). F is rounded, so strains are right to κu, κ = σ₁/σ₃ ≤ e³, and
