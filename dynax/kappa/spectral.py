@@ -54,13 +54,13 @@ class OrthogonallyInvariant(AbstractArrayKappa):
         return self.vector_kappa._value(_singular_values(m))
 
     def _grad(self, m):
-        return _on_singular_values(self.vector_kappa._grad, m)
+        return on_singular_values(self.vector_kappa._grad, m)
 
     def _conjugate(self, y):
         return self.vector_kappa._conjugate(_singular_values(y))
 
     def _grad_conjugate(self, y):
-        return _on_singular_values(self.vector_kappa._grad_conjugate, y)
+        return on_singular_values(self.vector_kappa._grad_conjugate, y)
 
     def _distance(self, y):
         return self.vector_kappa._distance(_singular_values(y))
@@ -105,7 +105,8 @@ def _singular_values(a):
     return cut(jnp.linalg.svd(_matrix(a), compute_uv=False), _matrix(a).shape)
 
 
-def _on_singular_values(f, a):
+def on_singular_values(f, a):
+    """U diag(f(σ)) Vᵀ, of an array read as one matrix."""
     u, sigma, vt = thin_svd(_matrix(a))
     full = lax.Precision.HIGHEST  # TF32 would leave dom κ* by 1e-3
     return jnp.matmul(u * f(sigma)[None, :], vt, precision=full).reshape(a.shape)

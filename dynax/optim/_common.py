@@ -8,8 +8,8 @@ from jaxtyping import Array
 
 from dynax import _tree as tree
 from dynax._check import check_parameter
-from dynax._types import Params, Scalar, ScalarLike
-from dynax.flow import Minimum
+from dynax._types import Params, Scalar, ScalarLike, State
+from dynax.flow import AbstractOptimizer, Minimum
 from dynax.kappa import AbstractKappa
 
 
@@ -55,6 +55,14 @@ def combine(*terms: tuple[ScalarLike, Params]) -> Params:
         return sum(parts[1:], parts[0])
 
     return tree.map(total, *(x for _, x in terms))
+
+
+def rate_of_map(
+    opt: AbstractOptimizer, x: Params, state: State, grad: Params, lr: ScalarLike
+) -> tuple[Params, State]:
+    """(ẋ, ṡ) read off a map that has no simpler limit: Euler's step exactly."""
+    delta, after = opt.update(x, state, grad, lr)
+    return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
 
 
 def square(x: Params) -> Scalar:

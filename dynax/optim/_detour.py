@@ -10,17 +10,35 @@ exactly, r = f(x₊) − f(x) − ⟨g, x₊ − x⟩. Lion-κ's terms are ≥ 0
 The check `fall` asks whether all but r lowers H. No theorem says so.
 """
 
+import abc
+
 import jax.numpy as jnp
 
 from dynax import _tree as tree
 from dynax._reduce import rounding_depth
 from dynax._types import Params, ScalarLike
-from dynax.flow import Step
+from dynax.flow import AbstractAccountedOptimizer, AbstractSwitchedOptimizer, Step
 from dynax.lyapunov import Check, Ledger
 from dynax.optim.lion_kappa import LionKappa, LionState
 
 
 SPENT = "dissipation_1", "dissipation_2", "bregman_conjugate", "bregman_momentum"
+
+
+class AbstractDetour(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
+    """A method with the momentum m of a Lion-κ, and a step of its own."""
+
+    @property
+    @abc.abstractmethod
+    def lion(self) -> LionKappa:
+        """Whose way is left, without decay."""
+
+    @property
+    def continuous(self):
+        return False
+
+    def balance(self, step, smoothness=None):
+        return ledger(self.lion, step, step.state.m, step.state_next.m, smoothness)
 
 
 def ledger(

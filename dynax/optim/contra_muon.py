@@ -6,16 +6,15 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._check import check_nonnegative, check_parameter
 from dynax._types import Params, ScalarLike
-from dynax.flow import AbstractAccountedOptimizer, AbstractSwitchedOptimizer
-from dynax.kappa.spectral import thin_svd
-from dynax.optim import _detour
+from dynax.kappa.spectral import on_singular_values
 from dynax.optim._averages import approach, average, check_betas
 from dynax.optim._common import check_lr
+from dynax.optim._detour import AbstractDetour
 from dynax.optim.lion_kappa import LionKappa, LionState
 from dynax.optim.muon import Muon
 
 
-class ContraMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
+class ContraMuon(AbstractDetour):
     """Subtract from Muon's step a share of the momentum. *Not* a Lion-κ.
 
     m₊ = βm − (1−β)g,  m̃ = βm₊ − (1−β)g = UΣVᵀ,
@@ -51,10 +50,6 @@ class ContraMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
         check_nonnegative(weight_decay=self.weight_decay)
 
     @property
-    def continuous(self):
-        return False
-
-    @property
     def lion(self) -> LionKappa:
         """Muon without decay, whose way is left."""
         return Muon(self.beta, 0.0, self.nesterov).lion
@@ -73,11 +68,6 @@ class ContraMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
         dm = tree.map(lambda m, g: approach(gamma, m, -g), state.m, grad)
         return self._rate(x, state, grad), LionState(dm)
 
-    def balance(self, step, smoothness=None):
-        return _detour.ledger(
-            self.lion, step, step.state.m, step.state_next.m, smoothness
-        )
-
     def _rate(self, x: Params, state: LionState, grad: Params) -> Params:
         ahead = self.lion.beta1
         m_tilde = tree.map(lambda m, g: average(ahead, m, -g), state.m, grad)
@@ -91,9 +81,10 @@ class ContraMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
     def _direction(self, m):
         if m.ndim < 2:
             return jnp.sign(m)
-        wide = tree.wide(m.reshape(-1, m.shape[-1]))
-        u, sigma, vt = thin_svd(wide)
-        share = tree.safe_divide(sigma, jnp.broadcast_to(sigma[:1], sigma.shape))
-        kept = jnp.where(sigma > 0, 1 - tree.cast(self.contra, sigma.dtype) * share, 0)
-        full = jnp.matmul(u * kept[None], vt, precision="highest")
-        return full.reshape(m.shape).astype(m.dtype)
+
+        def flatter(sigma):
+            share = sigma / tree.safe_denominator(sigma[:1])
+            kept = 1 - tree.cast(self.contra, sigma.dtype) * share
+            return jnp.where(sigma > 0, kept, 0)
+
+        return on_singular_values(flatter, tree.wide(m)).astype(m.dtype)

@@ -11,6 +11,7 @@ from dynax.flow import (
     AbstractRefinableOptimizer,
     AbstractSwitchedOptimizer,
 )
+from dynax.kappa.norms import norm, norm_grad
 from dynax.optim._common import check_lr
 from dynax.optim._relatives import check_optimizer, refine
 
@@ -58,7 +59,9 @@ class Hyperball(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
 
     def init(self, x):
         tree.check_params(x)
-        radius = lambda a: _norm(a) if a.ndim > 1 else jnp.zeros((), a.dtype)
+        radius = lambda a: (
+            jnp.sum(norm(a, 2.0)) if a.ndim > 1 else jnp.zeros((), a.dtype)
+        )
         return HyperballState(self.opt.init(x), tree.map(radius, x))
 
     def update(self, x, state, grad, lr):
@@ -68,8 +71,8 @@ class Hyperball(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
         def turn(d, x, radius):
             if x.ndim < 2:
                 return d
-            ahead = x + tree.cast(lr, x.dtype) * radius * _unit(d)
-            return radius * _unit(ahead) - x
+            ahead = x + tree.cast(lr, x.dtype) * radius * norm_grad(d, 2.0)
+            return radius * norm_grad(ahead, 2.0) - x
 
         delta = tree.map(turn, delta, x, state.radius)
         return delta, HyperballState(inner, state.radius)
@@ -80,20 +83,8 @@ class Hyperball(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
         def along(v, x, radius):
             if x.ndim < 2:
                 return v
-            way, outward = _unit(v), _unit(x)
+            way, outward = norm_grad(v, 2.0), norm_grad(x, 2.0)
             return radius * (way - outward * jnp.sum(outward * way))
 
         rate = tree.map(along, rate, x, state.radius)
         return rate, HyperballState(inner, tree.zeros_like(state.radius))
-
-
-def _norm(a):
-    """‖a‖_F, of numbers whose squares may underflow too."""
-    top = jnp.max(jnp.abs(a))
-    top = jnp.where(top > 0, top, 1)
-    return top * jnp.sqrt(jnp.sum((a / top) ** 2))
-
-
-def _unit(a):
-    size = _norm(a)
-    return a / jnp.where(size > 0, size, 1)

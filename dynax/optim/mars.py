@@ -10,6 +10,7 @@ from dynax._check import check_nonnegative
 from dynax._types import Params, ScalarLike, State
 from dynax.flow import AbstractOptimizer
 from dynax.optim._averages import check_betas
+from dynax.optim._common import rate_of_map
 from dynax.optim._relatives import check_optimizer
 from dynax.optim.adamw import AdamW
 
@@ -68,5 +69,4 @@ class MARS(AbstractOptimizer):
 
     def flow(self, t, x, state, grad, lr):
         del t
-        delta, after = self.update(x, state, grad, lr)
-        return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
+        return rate_of_map(self, x, state, grad, lr)

@@ -9,6 +9,7 @@ from dynax._check import check_nonnegative, check_positive
 from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractOptimizer
 from dynax.optim._averages import average, check_betas, square
+from dynax.optim._common import rate_of_map
 
 
 class NadamWState(NamedTuple):
@@ -71,8 +72,7 @@ class NadamW(AbstractOptimizer):
 
     def flow(self, t, x, state, grad, lr):
         del t
-        delta, after = self.update(x, state, grad, lr)
-        return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
+        return rate_of_map(self, x, state, grad, lr)
 
 
 def share(beta: ScalarLike, n: Scalar) -> Scalar:

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 from dynax import _tree as tree
 from dynax._check import check_nonnegative, check_positive, require
 from dynax._types import Params, ScalarLike
-from dynax.flow import AbstractAccountedOptimizer, AbstractSwitchedOptimizer
 from dynax.kappa import L1
-from dynax.optim import _detour
 from dynax.optim._averages import average, check_betas, sqrt
-from dynax.optim._common import check_lr
+from dynax.optim._common import check_lr, rate_of_map
+from dynax.optim._detour import AbstractDetour
 from dynax.optim._polar import five_steps, polar_newton_schulz, polar_svd
 from dynax.optim.lion_kappa import LionKappa
 from dynax.optim.muon import ByRank, Nuclear, stretch
@@ -33,7 +32,7 @@ class NorMuonState(NamedTuple):
     v: Params
 
 
-class NorMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
+class NorMuon(AbstractDetour):
     """Divide each neuron of Muon's step by its usual size. *Not* a Lion-κ.
 
     m₊ = βm − (1−β)g,  m̃ = βm₊ − (1−β)g,  O = UVᵀ of m̃,  and with oᵢ the neurons of O
@@ -85,10 +84,6 @@ class NorMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
         require(self.factor in POLAR, "factor", self.factor, accepted)
 
     @property
-    def continuous(self):
-        return False
-
-    @property
     def lion(self) -> LionKappa:
         """Muon without decay, whose way is left."""
         ahead = self.beta**2 if self.nesterov else self.beta
@@ -125,13 +120,7 @@ class NorMuon(AbstractAccountedOptimizer, AbstractSwitchedOptimizer):
     def flow(self, t, x, state, grad, lr):
         """The map's own rate: averages of the squares leave no simpler limit."""
         del t
-        delta, after = self.update(x, state, grad, lr)
-        return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
-
-    def balance(self, step, smoothness=None):
-        return _detour.ledger(
-            self.lion, step, step.state.m, step.state_next.m, smoothness
-        )
+        return rate_of_map(self, x, state, grad, lr)
 
     def _direction(self, m, v):
         if m.ndim < 2:

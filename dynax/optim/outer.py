@@ -10,6 +10,7 @@ from dynax._check import check_parameter, check_positive
 from dynax._types import Params, Scalar, ScalarLike, State
 from dynax.flow import AbstractOptimizer, AbstractSwitchedOptimizer
 from dynax.optim._averages import check_betas
+from dynax.optim._common import rate_of_map
 from dynax.optim._relatives import check_optimizer
 
 
@@ -90,8 +91,7 @@ class Outer(AbstractSwitchedOptimizer):
 
     def flow(self, t, x, state, grad, lr):
         del t
-        delta, after = self.update(x, state, grad, lr)
-        return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
+        return rate_of_map(self, x, state, grad, lr)
 
 
 def _unflatten(like: Params, leaves: list) -> Params:

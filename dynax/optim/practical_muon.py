@@ -11,7 +11,7 @@ from dynax._types import Params, Scalar, ScalarLike
 from dynax.flow import AbstractAccountedOptimizer
 from dynax.optim import _detour
 from dynax.optim._averages import average, check_betas
-from dynax.optim._common import check_lr
+from dynax.optim._common import check_lr, rate_of_map
 from dynax.optim._polar import five_steps
 from dynax.optim.lion_kappa import LionKappa
 from dynax.optim.muon import Nuclear
@@ -98,8 +98,7 @@ class PracticalMuon(AbstractAccountedOptimizer):
 
     def flow(self, t, x, state, grad, lr):
         del t
-        delta, after = self.update(x, state, grad, lr)
-        return tree.scale(1 / lr, delta), tree.scale(1 / lr, tree.sub(after, state))
+        return rate_of_map(self, x, state, grad, lr)
 
     def balance(self, step, smoothness=None):
         kappa = Nuclear(tall="columns")

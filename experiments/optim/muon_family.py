@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 import dynax as dx
 from dynax import kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
+from dynax.optim._detour import SPENT
 from dynax.report import COLORS, new_figure
 from dynax.study import Study
 
@@ -56,7 +57,6 @@ METHODS = {
 }
 PROVED = "Muon", "Soft-Muon, p = 0.1"
 OTHERS = tuple(name for name in METHODS if name not in PROVED)
-SPENT = "dissipation_1", "dissipation_2", "bregman_conjugate", "bregman_momentum"
 NOISE = 1e-12  # of an account's size: above the round-off of its sums in float64
 
 
