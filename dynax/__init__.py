@@ -135,6 +135,7 @@ if TYPE_CHECKING:
         pde as pde,
         pinn as pinn,
         report as report,
+        shapes as shapes,
         sweep as sweep,
     )
     from dynax.report import plot as plot
@@ -153,6 +154,7 @@ _LATER = (
     "pde",
     "pinn",
     "report",
+    "shapes",
     "sweep",
 )
 

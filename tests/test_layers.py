@@ -12,8 +12,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim optax landscape certify pde newton material checkpoint identify "
-    "pinn "
+    f"{BASE} optim optax landscape certify shapes pde newton material checkpoint "
+    "identify pinn "
     "mechanics verify sweep claim study"
 )
 
@@ -35,12 +35,13 @@ LAYERS = {
     "optax": f"{BASE} optim",
     "landscape": BASE,
     "certify": BASE,
-    "pde": f"{BASE} _digest",
+    "shapes": "_types _tree _check",
+    "pde": f"{BASE} _digest shapes",
     "newton": "_types _tree _check",
     "material": BASE,
     "checkpoint": "_digest",
     "identify": "_types _tree pde",
-    "pinn": f"{BASE} _digest pde newton checkpoint identify",
+    "pinn": f"{BASE} _digest shapes pde newton checkpoint identify",
     "claim": "",
     "study": "claim",
     "report": "lyapunov claim",
