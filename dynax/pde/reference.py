@@ -36,10 +36,11 @@ from dynax.pde.derivatives import Derivatives
 from dynax.pde.etdrk4 import Torus, integrate, oddly, split
 
 
-FORMAT = 2  # of what is cached; raised when a recipe gives other numbers than before
+FORMAT = 3  # of what is cached; raised when a recipe gives other numbers than before
 POINTS = 1, 512, 128, 32  # along each axis, in 0, 1, 2, 3 dimensions
 MODES = 1, 192, 96, 48  # along each axis, that refinement starts from
 WORK = 2**28  # modes times steps of the largest run that is tried unasked
+UNSTABLE = 1e-3  # an error above it is no round-off: more modes may need more steps
 TOLERANCE = 1e-13  # of ordinary differential equations
 
 
@@ -210,13 +211,14 @@ def _refined(pde: AbstractSemilinear, odd, t, points, accuracy, modes, step):
         by_steps = _distance(u, run(n, m // 2))
         by_modes = _distance(u, run(2 * n // 3, m))
         error = by_steps + by_modes
-        if kept is not None and kept[1] < min(error, 1e-3):
+        worse = kept is not None and kept[1] < error
+        if worse and error < UNSTABLE:
             return kept  # finer and worse: that is round-off
         used = {"modes": n, "steps": m * int(pairs.sum())}
         if odd:
             used["continued"] = "oddly beyond the walls, in as many modes again"
         used["errors"] = {"half the steps": by_steps, "2/3 of the modes": by_modes}
-        kept = u, error, used
+        kept = kept if worse else (u, error, used)
         finer = []  # steps come first: with too few, the modes needed are not seen
         if step is None and by_steps > accuracy / 2:
             finer.append((10 * by_steps, n, 2 * m))

@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 from jax import lax
-from jaxtyping import PyTree
+from jax.sharding import Mesh
+from jaxtyping import Array, PyTree
 
 from dynax import _tree as tree
 from dynax._types import Scalar
 from dynax.pinn import steps, weighting
 from dynax.pinn.account import Account, account
 from dynax.pinn.causal import Chunks
+from dynax.pinn.devices import spread
 from dynax.pinn.objective import Batch, Losses, Model, Rows
 from dynax.pinn.state import CycleInfo, TrainState
 from dynax.pinn.trainer import Trainer
@@ -42,20 +44,26 @@ class Cycle(eqx.Module):
         trainer: how.
         static: what is not trained of the model, see `Trainer.split`.
         window: measured.
+        mesh: of devices that share the points; None for one.
     """
 
     trainer: Trainer
     static: Model
     window: Window
+    mesh: Mesh | None = eqx.field(static=True, default=None)
 
     @classmethod
     def of(
-        cls, trainer: Trainer, model: Model, window: Window
+        cls,
+        trainer: Trainer,
+        model: Model,
+        window: Window,
+        mesh: Mesh | None = None,
     ) -> tuple["Cycle", PyTree]:
         """Returns the cycle, and the parameters of the model."""
         params, static = trainer.split(model)
         window = window.measured(model.pde, tree.leaves(params)[0].dtype)
-        return cls(trainer, static, window), params
+        return cls(trainer, static, window, mesh), params
 
     def model(self, params) -> Model:
         """The model with these parameters."""
@@ -242,7 +250,20 @@ class Cycle(eqx.Module):
         return batch._replace(points=points)
 
     def _blocks(self, params, batch: Batch) -> Rows:
-        return self.trainer.objective.blocks(self.model(params), self.window, batch)
+        def blocks(given, batch):
+            cycle, params = given
+            model = cycle.model(params)
+            return cycle.trainer.objective.blocks(model, cycle.window, batch)
+
+        return spread(self.mesh, blocks, (self, params), batch)
+
+    def _slopes(self, params, batch: Batch) -> dict[str, tuple[Array, Array]]:
+        def slopes(given, batch):
+            cycle, params = given
+            objective, rest = cycle.trainer.objective, (cycle.static, cycle.window)
+            return objective.slopes(params, *rest, batch)
+
+        return spread(self.mesh, slopes, (self, params), batch)
 
     # --- steps
 
@@ -259,8 +280,9 @@ class Cycle(eqx.Module):
 
         def jacobian(fn, params, args):
             del fn
-            linearised = self.trainer.objective.linearised
-            return linearised(params, self.static, self.window, *args)
+            batch, log_w = args
+            slopes = self._slopes(params, batch)
+            return self.trainer.objective.weighed_slopes(slopes, log_w)
 
         return dataclasses.replace(method, jacobian=jacobian)
 

@@ -287,7 +287,11 @@ class Objective(eqx.Module):
         return dataclasses.replace(self, **new)
 
     def linearised(self, params, static, window, batch, log_w):
-        """(rows, J) for Gauss–Newton: each point's own gradient, O(points)."""
+        """(rows, J) for Gauss–Newton."""
+        return self.weighed_slopes(self.slopes(params, static, window, batch), log_w)
+
+    def slopes(self, params, static, window, batch) -> dict[str, tuple[Array, Array]]:
+        """(residuals, their gradients) by block: each point's own, O(points)."""
         start, unravel = ravel_pytree(params)
         window = window.measured(eqx.combine(params, static).pde, start.dtype)
 
@@ -301,10 +305,13 @@ class Objective(eqx.Module):
 
             return jax.vmap(both)(*block.points(batch))
 
-        found = {name: at(block) for name, block in self.table().items()}
-        values, slopes = ({k: v[i] for k, v in found.items()} for i in (0, 1))
+        return {name: at(block) for name, block in self.table().items()}
+
+    def weighed_slopes(self, slopes: dict[str, tuple[Array, Array]], log_w: Chunks):
+        """(rows, J) of `slopes`."""
+        values, each = ({k: v[i] for k, v in slopes.items()} for i in (0, 1))
         rows = lambda blocks: self.rows(blocks, log_w)
-        return rows(values), jax.vmap(rows, in_axes=-1, out_axes=-1)(slopes)
+        return rows(values), jax.vmap(rows, in_axes=-1, out_axes=-1)(each)
 
 
 def flat(points: Points) -> tuple[Array, Array]:

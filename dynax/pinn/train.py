@@ -12,10 +12,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from dynax import _digest, _tree as tree
 from dynax.checkpoint import Checkpoints
 from dynax.pinn.cycle import Cycle
+from dynax.pinn.devices import everywhere
 from dynax.pinn.objective import Model
 from dynax.pinn.state import CycleInfo, TrainResult, TrainState
 from dynax.pinn.trainer import Trainer
@@ -55,6 +57,7 @@ def train(
     progress: Callable[[float, str], Any] = lambda share, text: None,
     checkpoints: Checkpoints | None = None,
     state: TrainState | None = None,
+    mesh: Mesh | None = None,
 ) -> TrainResult:
     """Train for at most `cycles` cycles, in blocks of `block`, from the host.
 
@@ -66,6 +69,8 @@ def train(
         progress: called as progress(share, text) before each block.
         checkpoints: where every block is saved, and what is gone on from.
         state: of an earlier `TrainResult`, to go on from.
+        mesh: of devices, which share the times of each batch; the rows of a Jacobian
+            lie where their times do. None: one device. Checkpoints do not depend on it.
 
     Returns:
         The rows of all cycles since `state`, those of before a resume too.
@@ -73,6 +78,7 @@ def train(
     Raises:
         ValueError: `checkpoints` are of another run: equation, coefficients, window,
             recipe, network, key, code or version of JAX; the first difference is named.
+            Or the devices of `mesh` do not divide the times.
     """
     dtype = tree.leaves(trainer.split(model)[0])[0].dtype
     window = measured(model.pde, window, dtype)
@@ -86,6 +92,8 @@ def train(
         run |= _digest.numbers(window=at)
         run |= {} if state is None else {"state": _digest.digest(state)}
         checkpoints = dataclasses.replace(checkpoints, run=run)
+    if mesh is not None:
+        cycle, now = everywhere(mesh, (dataclasses.replace(cycle, mesh=mesh), now))
     blocks = block, seconds, progress, checkpoints
     return go_on(cycle, now, cycles, *blocks)
 
