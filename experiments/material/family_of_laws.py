@@ -17,6 +17,7 @@ from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, sma
 from dynax.material.principal import AbstractRadial, deviator
 from dynax.mechanics import learn
 from dynax.study import Study
+from experiments.material import _family_figures
 from experiments.material._scenes import Config as Shape, scene
 
 
@@ -221,4 +222,11 @@ CLAIMS = [
         of="C27",
     ),
 ]
-STUDY = Study("A family of laws with an energy", SOURCE, SIZES, PARTS, CLAIMS)
+STUDY = Study(
+    "A family of laws with an energy",
+    SOURCE,
+    SIZES,
+    PARTS,
+    CLAIMS,
+    functools.partial(_family_figures.figures, inside=INSIDE),
+)

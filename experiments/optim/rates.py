@@ -337,7 +337,7 @@ def figures(results) -> dict:
     names = [k if k in MAPS else f"{k}: (f − f*)/bound" for k in shares]
     right.legend(right.lines[: 2 * len(names) : 2], names, loc="lower left")
     right.set(xlabel="step k", ylabel="V_k/V₀", yscale="log", ylim=(1e-8, 2))
-    right.set_title("V₊ ≤ V: median; thin: greatest")
+    right.set_title("V₊ ≤ V: median, maximum (thin)")
     legend_below(left)
 
     other, axes = new_figure(size=(7.6, 4.4))
