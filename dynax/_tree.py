@@ -39,7 +39,7 @@ def safe_denominator(a: Array) -> Array:
 
 
 def safe_divide(a, b: Array, otherwise: ArrayLike = 0.0) -> Array:
-    """a/b where b > 0, and `otherwise` elsewhere, in the dtype of b."""
+    """Return a/b where b > 0, and `otherwise` elsewhere, in the dtype of b."""
     return jnp.where(b > 0, cast(a, b.dtype) / safe_denominator(b), otherwise)
 
 

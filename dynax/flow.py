@@ -22,7 +22,7 @@ from dynax.lyapunov import Check, Ledger
 
 
 class AbstractOptimizer(eqx.Module):
-    """A map and its flow; nothing is claimed of any energy."""
+    """A map and its flow, without a claim about any energy."""
 
     @abc.abstractmethod
     def init(self, x: Params) -> State:
@@ -49,7 +49,7 @@ class AbstractOptimizer(eqx.Module):
 
 
 class AbstractLyapunovOptimizer(AbstractOptimizer):
-    """Be an optimizer whose flow has a Lyapunov function.
+    """An optimizer whose flow has a Lyapunov function.
 
     An optimizer whose flow has a Lyapunov function H with Ḣ = −D, D ≥ 0.
     """
@@ -128,7 +128,7 @@ class AbstractKappaOptimizer(AbstractBalancedOptimizer):
 
 
 class Minimum(NamedTuple):
-    """Hold where f is smallest, and how small it is there.
+    """Where f is smallest, and how small it is there.
 
     A minimiser x* and f* = f(x*): what a rate of convergence is measured against.
     """
@@ -253,7 +253,7 @@ class Flow(AbstractFlow):
 
 
 class LyapunovFlow(AbstractFlow):
-    """Hold a flow, its energy, and the claimed dissipation.
+    """A flow with its energy and the claimed dissipation.
 
     A flow with an energy H(t, y, args) that claims Ḣ = −dissipation(t, y, args).
     """

@@ -76,7 +76,7 @@ class Check(NamedTuple):
 
 
 class Ledger(NamedTuple):
-    """Hold one row of accounts for each audited step.
+    """The rows of accounts of a run, one for each audited step.
 
     One row of accounts for the step (x, s) → (x₊, s₊); stacked rows lead by time.
 
@@ -247,7 +247,9 @@ _tally = jax.jit(tally)  # one program, where no other program has it inside
 
 
 def merge(a: Tally, b: Tally) -> Tally:
-    """The tally of both sets of rows; associative, so shards and restarts combine."""
+    """Return the tally of both sets of rows. It is associative, so shards and restarts
+    combine.
+    """
 
     def count(p: Count, q: Count) -> Count:
         here = p.worst <= q.worst
@@ -282,7 +284,7 @@ Evidence = Literal["run", "box", "class", "local", "sequential"]
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a ledger means.
+    """What a ledger says about a claim.
 
     `violated`: some check fell below −tolerance. `no certificate`: nothing is claimed
     that could fail. `undecided`: nothing was violated, but the numbers stopped being

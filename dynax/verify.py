@@ -44,7 +44,7 @@ from dynax.monitor import (
 
 
 class System(NamedTuple):
-    """What `verify` takes.
+    """A system that `verify` can audit.
 
     Args:
         optimizer: the method.

@@ -334,7 +334,8 @@ def figures(results) -> dict:
         bottom += share
     names = ["right", *FAULTS]
     axis.set_xticks(range(len(kinds)), names, rotation=20)
-    axis.set(ylabel="share of the runs", ylim=(0, 1.25))
+    axis.set(xlabel="kind of run: right, or with this fault")
+    axis.set(ylabel="share of the runs", ylim=(0, 1.05))
     legend_below(axis)
     return {"What the verdict says of right runs and of each kind of fault.": figure}
 

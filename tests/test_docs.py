@@ -4,6 +4,7 @@ The blocks of one file run in order in one namespace, in a process of their own 
 jax as it comes, in an empty folder. A block opened by ```python no-run is skipped.
 """
 
+import ast
 import importlib
 import inspect
 import os
@@ -166,7 +167,33 @@ def test_docstrings_begin_with_words():
     """Their first sentence is short, and no formula."""
     told = {name: summary(thing) for name, thing in exported()}
     assert len(told) > 300
-    formula = re.compile(r" = |₊|^[^\w`(]")
+    formula = re.compile(r" = |₊|^[^A-Z`]|; ")
     long = [n for n, text in told.items() if not 2 < len(text.split()) <= 25]
     assert not long, long
     assert not [n for n, text in told.items() if formula.search(text)]
+
+
+def said(node):
+    """The words of a string in the source, X for what is put into it."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(said(v) or "X" for v in node.values)
+    if isinstance(node, ast.BinOp):
+        return said(node.left) + said(node.right)
+    text = node.value if isinstance(node, ast.Constant) else ""
+    return text if isinstance(text, str) else ""
+
+
+def errors(path):
+    """The messages of the errors that a file raises."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            yield from filter(None, map(said, node.exc.args[:1]))
+
+
+def test_errors_are_short():
+    """What was given, and what is accepted: each in 25 words."""
+    told = [text for p in (ROOT / "dynax").rglob("*.py") for text in errors(p)]
+    assert len(told) > 300
+    count = lambda part: sum(bool(re.search(r"\w", w)) for w in part.split())
+    parts = lambda text: re.split(r"(?<=[.:;?!])\s", text)
+    assert not [text for text in told if max(map(count, parts(text))) > 25]

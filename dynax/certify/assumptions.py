@@ -180,7 +180,7 @@ class Bounded(AbstractGiven):
 
 
 class Clipped(AbstractBets):
-    """X is clipped at ±c, three times the root mean square of earlier X.
+    """Clip X at ±c, three times the root mean square of earlier X.
 
     Nothing is assumed of the noise. What is judged is the clipped change: a rise that
     comes from few examples with large changes may go unseen.
@@ -201,7 +201,7 @@ class Clipped(AbstractBets):
 
 
 class Variance(AbstractGiven):
-    """E[X² | past] ≤ c²; heavy tails are allowed.
+    """Assume a bound on the mean square, E[X² | past] ≤ c². Heavy tails are allowed.
 
     Args:
         bound: G with E‖∇f_i‖₂² ≤ G² everywhere between x and x₊.
@@ -223,7 +223,7 @@ class Variance(AbstractGiven):
 
 
 class Symmetric(AbstractBets):
-    """X is symmetric about its expectation, whose sign does not change.
+    """Assume that X is symmetric about its expectation, whose sign does not change.
 
     So `holds` says that some expected change was a fall, not that their mean was.
     """

@@ -9,7 +9,7 @@ from dynax.certify.interval import Interval
 
 
 class Ball(NamedTuple):
-    """The open ball ‖z − centre‖₂ < radius; about the origin unless said."""
+    """The open ball of a radius about a centre, by default the origin."""
 
     radius: float
     centre: tuple[float, ...] | None = None

@@ -15,7 +15,7 @@ from dynax.lyapunov import Verdict
 
 
 class Switch(NamedTuple):
-    """When it is safe to switch.
+    """The condition under which a switch of modes is safe.
 
     Args:
         verdict: that every state with V₁ ≤ level lands in the second region.

@@ -70,7 +70,7 @@ class Discovery:
 
 
 def identify(library: Library, z, h, *, noise: float, key, draws=100) -> Discovery:
-    """`regress`, and the verdict.
+    """Run `regress` and give the verdict.
 
     Not identified are the columns of which condition indices above 1/noise make up
     more than half of the variance, and terms that a tenth of the draws do without, with

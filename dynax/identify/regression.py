@@ -14,7 +14,7 @@ BLOCKS = 20  # of points next to one another in time; a draw takes as many, at r
 
 
 class Regression(NamedTuple):
-    """Hold a sparse regression, in arrays only.
+    """A sparse regression, in arrays only.
 
     h = Θ(z)ξ, sparse; all arrays, for vmap.
 

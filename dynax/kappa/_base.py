@@ -112,7 +112,9 @@ class AbstractArrayKappa(AbstractKappa):
 
 
 class AbstractNorm(AbstractArrayKappa):
-    """κ a norm: κ* = δ(‖y‖_dual ≤ 1), distance = (‖y‖_dual − 1)₊ in the dual norm."""
+    """A function κ that is a norm: κ* = δ(‖y‖_dual ≤ 1), distance = (‖y‖_dual − 1)₊ in
+    the dual norm.
+    """
 
     smooth: ClassVar[bool] = False
     zero_in_domain: ClassVar[bool] = True
@@ -163,14 +165,14 @@ class AbstractSeparable(AbstractArrayKappa):
 
 
 class AbstractBoxed(AbstractSeparable):
-    """Elementwise κ of slope ≤ 1: dom κ* = {max|y| ≤ 1}, distance (max|y| − 1)₊."""
+    """An elementwise κ of slope ≤ 1: dom κ* = {max|y| ≤ 1}, distance (max|y| − 1)₊."""
 
     def _excess(self, y):
         return jax.nn.relu(jnp.abs(y) - 1)
 
 
 class AbstractCoercive(AbstractArrayKappa):
-    """κ that grows faster than any norm: dom κ* is everything, distance 0."""
+    """A function κ that grows faster than any norm: dom κ* is everything, distance 0."""
 
     smooth: ClassVar[bool] = True
     zero_in_domain: ClassVar[bool] = True

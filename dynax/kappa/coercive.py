@@ -13,7 +13,8 @@ from .norms import dual_exponent, norm, norm_grad
 
 
 class HalfSquared(AbstractSeparable):
-    """Heavy ball and Nesterov with L2.  κ(m) = ½‖m‖²,  ∇κ(m) = m,  κ*(y) = ½‖y‖².
+    """Take half the squared norm, for heavy ball and Nesterov with L2. κ(m) = ½‖m‖²,
+    ∇κ(m) = m, κ*(y) = ½‖y‖².
 
     Lion-κ: (λ/2)‖x‖². Distance: 0, dom κ* is everything. Source: arXiv 2310.05898.
     """

@@ -44,7 +44,7 @@ class Lp(AbstractNorm):
 
 
 class LInf(AbstractNorm):
-    """Greedy coordinate descent.
+    """Take the ℓ_∞ norm: greedy coordinate descent.
 
         κ(m) = ‖m‖_∞      ∇κ(m) = sign(mⱼ)eⱼ, j = argmax|m|      κ*(y) = δ(‖y‖₁ ≤ 1)
 
@@ -65,7 +65,8 @@ class LInf(AbstractNorm):
 
 
 class GroupL2(AbstractNorm):
-    """Each group normalised; G runs over the slices along `axis` (an int or several).
+    """Normalise each group of entries. G runs over the slices along `axis` (an int or
+    several).
 
         κ(m) = Σ_G‖m_G‖₂      ∇κ(m)_G = m_G/‖m_G‖      κ*(y) = δ(max_G‖y_G‖ ≤ 1)
 
@@ -125,7 +126,7 @@ class TopK(AbstractNorm):
 
 
 class LogSumExp(AbstractArrayKappa):
-    """Softmax steps; 0 ≤ κ(m) − max m ≤ δ ln n.
+    """Smooth the maximum, for softmax steps. 0 ≤ κ(m) − max m ≤ δ ln n.
 
         κ(m) = δ ln Σ e^{m/δ}      ∇κ(m) = softmax(m/δ)
         κ*(y) = δΣ y ln y on the simplex Δ      ∇κ*(y) ∋ δ ln y   (y ≥ tiny)

@@ -73,7 +73,8 @@ class SparseL1(AbstractBoxed):
 
 
 class Huber(AbstractBoxed):
-    """Linear near zero, the sign further out.
+    """Take a function that is quadratic near zero, so that the step is linear there and
+    the sign further out.
 
         κ(m) = Σ m²/2δ where |m| ≤ δ, else |m| − δ/2      ∇κ(m) = clip(m/δ, −1, 1)
         κ*(y) = (δ/2)‖y‖² + δ(‖y‖_∞ ≤ 1)      ∇κ*(y) = δy

@@ -42,7 +42,9 @@ class Estimate(NamedTuple):
 def hessian_product(
     f: Callable[[Params], Scalar], x: Params
 ) -> Callable[[Params], Params]:
-    """v ↦ ∇²f(x)·v; ∇f is linearised once, so repeated products are cheap."""
+    """Return the product v ↦ ∇²f(x)·v. ∇f is linearised once, so repeated products are
+    cheap.
+    """
     return jax.linearize(jax.grad(f), x)[1]
 
 

@@ -31,7 +31,8 @@ from dynax.flow import AbstractOptimizer
 
 
 class Exponent(NamedTuple):
-    """Λ per unit of time, the mean over independent starts, and its standard error.
+    """A Lyapunov exponent Λ per unit of time, the mean over independent starts, and its
+    standard error.
 
     `error` is from how the starts differ: ∞ if there is one only. `each` is Λ and
     `parting` Λ_δ of each start, `duration` is t, and `series[k]` the mean of Λ after
@@ -74,7 +75,7 @@ def largest_exponent(
     time: ScalarLike = 1.0,
     separation: ScalarLike | None = None,
 ) -> Exponent:
-    """The largest Lyapunov exponent of y ↦ step(y).
+    """Estimate the largest Lyapunov exponent of y ↦ step(y).
 
     Args:
         step: one step of the map; of a flow, one step of a solver.

@@ -46,7 +46,7 @@ def mixture(n: int, batch: ScalarLike) -> ScalarLike:
 def second_moment(
     hessians: Hessians, lr: ScalarLike, batch: ScalarLike, moment: Float[Array, "d d"]
 ) -> Float[Array, "d d"]:
-    """E[eeᵀ] after one step, from E[eeᵀ] before it."""
+    """Return E[eeᵀ] after one step, from E[eeᵀ] before it."""
     h, p = jnp.mean(hessians, axis=0), mixture(hessians.shape[0], batch)
     single = jnp.mean(hessians @ moment[None] @ hessians, axis=0)
     noise = (1 - p) * (h @ moment @ h) + p * single
@@ -54,7 +54,7 @@ def second_moment(
 
 
 def stability_threshold(hessians: Hessians, batch: ScalarLike) -> Scalar:
-    """η*, the largest learning rate at which SGD is stable in mean square.
+    """Return η*, the largest learning rate at which SGD is stable in mean square.
 
     Args:
         hessians: symmetric Hᵢ of each sample's loss; d² × d² numbers are stored.
@@ -105,7 +105,9 @@ def _check(hessians: Hessians) -> None:
 def by_enumeration(
     hessians: Hessians, lr: ScalarLike, batch: int
 ) -> Float[Array, "d2 d2"]:
-    """The operator on E[eeᵀ] as a d²×d² matrix, from all batches: the test oracle."""
+    """Return the operator on E[eeᵀ] as a d²×d² matrix, from all batches: the test
+    oracle.
+    """
     n, d = hessians.shape[:2]
     mixture(n, batch)
     batches = jnp.asarray(list(itertools.combinations(range(n), batch)))

@@ -94,7 +94,7 @@ def companion(opt: AbstractOptimizer, lr: ScalarLike) -> Matrix:
 
 
 def spectral_radius(matrix: Float[Array, "n n"]) -> float:
-    """The largest |eigenvalue|, on the host."""
+    """Return the largest |eigenvalue|, on the host."""
     return float(np.max(np.abs(np.linalg.eigvals(np.asarray(matrix)))))
 
 

@@ -215,7 +215,8 @@ class Elastoplastic(AbstractPlastic, AbstractHyperelastic):
 
 
 class StressAndReturn(AbstractPlastic):
-    """As `Elastoplastic`, of a stress without an energy: nothing is claimed of it.
+    """Put a return after a stress without an energy, as `Elastoplastic` does: nothing
+    is claimed of it.
 
     In the plane both are two-dimensional: nothing is known of a third axis.
     """

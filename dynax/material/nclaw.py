@@ -50,7 +50,8 @@ class NCElastic(AbstractLaw):
 
 
 class NCPlastic(AbstractReturn):
-    r"""F ← F + s R X, X of a network as in `NCElastic`.
+    r"""Correct F by NCLaw's plastic network, F ← F + s R X, X of a network as in
+    `NCElastic`.
 
     Nothing is guaranteed but objectivity and I ← I: no yield surface, no sign of the
     dissipation, no det F > 0.

@@ -14,7 +14,7 @@ from dynax.mechanics._elements import ELEMENTS
 
 
 class Mesh(NamedTuple):
-    """Hold a body at rest, in d dimensions, cut into elements of one kind.
+    """A body at rest, in d dimensions, cut into elements of one kind.
 
     d and the number of corners tell the kind; nodes are in the order of VTK:
 

@@ -11,7 +11,7 @@ from dynax._wrapped import AbstractForwardingSolver, direction, refuse_backsolve
 
 
 class Projected(AbstractForwardingSolver):
-    """y₁ ← Π(t₁, y₁, t₁ − t₀, args) after each step of `solver`.
+    """Project the state after each step of `solver`, y₁ ← Π(t₁, y₁, t₁ − t₀, args).
 
     Solvers that reuse the last slope of a step evaluate it anew, at the projected y₁.
     The dense output ends there too, as p(t) + (y₁ − p(t₁))(t − t₀)/(t₁ − t₀) with p the

@@ -15,7 +15,7 @@ Method = Literal["ssbroyden", "ssbfgs", "bfgs"]
 
 
 class ScaleBySSBroydenState(NamedTuple):
-    """H, and the step before: from where, along −Hg.
+    """The matrix H, and the step before: from where, along −Hg.
 
     Args:
         inverse_hessian: H.
@@ -66,7 +66,8 @@ def coefficients(pair: Secant, method: Method) -> tuple[Scalar, Scalar]:
 def scale_by_ssbroyden(
     method: Method = "ssbroyden",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""g ↦ Hg, H the inverse Hessian of the self-scaled Broyden family.
+    r"""Multiply the gradient by H, the inverse Hessian of the self-scaled Broyden
+    family.
 
         H₊ = (H − Hy(Hy)ᵀ/yᵀHy + φvvᵀ)/τ + ssᵀ/yᵀs,
         v  = √(yᵀHy)·(s/yᵀs − Hy/yᵀHy),   s = x₊ − x,  y = g₊ − g
@@ -148,7 +149,8 @@ def ssbroyden(
     method: Method = "ssbroyden",
     linesearch: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """`optax.lbfgs` with the dense self-scaled H of `scale_by_ssbroyden` in its place.
+    """Return `optax.lbfgs` with the dense self-scaled H of `scale_by_ssbroyden` in its
+    place.
 
     Called as optax's: `update(grad, state, params, value=…, grad=…, value_fn=…)`; and
     `fresh=…`, see `scale_by_ssbroyden`. A new objective needs the value and gradient of

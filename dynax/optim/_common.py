@@ -14,7 +14,7 @@ from dynax.kappa import AbstractKappa
 
 
 class NoState(NamedTuple):
-    """Of a method without memory."""
+    """The state of a method without memory."""
 
 
 class VelocityState(NamedTuple):

@@ -26,7 +26,7 @@ POLAR = {
 
 
 class NorMuonState(NamedTuple):
-    """Hold the momentum and an average of each neuron's mean square (or a 0)."""
+    """The momentum and an average of each neuron's mean square (or a 0)."""
 
     m: Params
     v: Params

@@ -24,7 +24,7 @@ from dynax.optim._relatives import check_optimizer, condition_of, refine
 
 
 class PartitionState(NamedTuple):
-    """The states of the parts by label; the other leaves are masked, as in optax."""
+    """The states of the parts by label. The other leaves are masked, as in optax."""
 
     parts: dict[str, State]
 

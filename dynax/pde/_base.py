@@ -23,7 +23,7 @@ Kind = Literal["falls", "conserved", "balances"]
 
 
 class Points(NamedTuple):
-    """Hold collocation points in time, space and at the walls.
+    """Collocation points in time, space and at the walls.
 
     Collocation points: ascending times, and at each its own points in space.
     """
@@ -33,7 +33,7 @@ class Points(NamedTuple):
 
 
 class Functional(NamedTuple):
-    """Hold an integral over space, and what the equation makes of it.
+    """An integral over space, and what the equation makes of it.
 
     E(t) = ∫ density dx, and what the equation makes of it.
 

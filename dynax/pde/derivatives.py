@@ -30,12 +30,13 @@ class Derivatives(dict):
 
 
 def nested_jvp(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """Forward mode within forward mode: its cost doubles with each order."""
+    """Nest forward mode within forward mode: its cost doubles with each order."""
     return _by_chains(u, t, x, needs, taylor_from=None)
 
 
 def taylor(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """Taylor mode (`jax.experimental.jet`): its cost grows as the square of the order.
+    """Propagate Taylor series (`jax.experimental.jet`): its cost grows as the square of
+    the order.
 
     For pure derivatives from the second on; others are those of `nested_jvp`. `jet`
     has no rule for loops: a u with `scan` or `while_loop` needs `nested_jvp`.
@@ -52,7 +53,9 @@ def derivatives(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
 
 
 def nested_grad(u, t, x, needs: tuple[str, ...]) -> dict[str, Array]:
-    """Reverse mode nested, as most PINN codes do; for comparison, it is the slowest."""
+    """Nest reverse mode, as most PINN codes do. It serves comparison, as it is the
+    slowest.
+    """
     _check(needs, x)
     count = jax.eval_shape(u, t, x).shape[0]
 

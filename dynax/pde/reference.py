@@ -79,7 +79,7 @@ def reference(
     step: float | None = None,
     cache: bool = False,
 ) -> Reference:
-    """The solution that starts from `pde.initial`; it takes seconds.
+    """Compute the solution that starts from `pde.initial`. It takes seconds.
 
     In closed form where one is known; else by ETDRK4 (`AbstractSemilinear`), or by a
     Runge–Kutta method of order 8 with tolerance 1e-13 (`AbstractODE`). It is computed

@@ -79,8 +79,9 @@ def exact_initial(pde: AbstractPDE, network: Callable, window: Window) -> Callab
 
 
 def penalised_initial(pde: AbstractPDE, network: Callable, window: Window) -> Callable:
-    """S · N(t, x), the initial state left to a term of the loss. Walls are met exactly:
-    there, u = u₀ + g(x) · (S · N − u₀)."""
+    """Return the ansatz S · N(t, x), which leaves the initial state to a term of the
+    loss. Walls are met exactly: there, u = u₀ + g(x) · (S · N − u₀).
+    """
     u = sized(pde, network, window)
     start = ExactInitial(u, window.initial, pde=pde).start
     if not start.walls:

@@ -40,7 +40,9 @@ def up_to_end(losses: Chunks, initial: ScalarLike = 0.0) -> Scalar:
 
 
 class AbstractScheme(eqx.Module):
-    """log wᵢ from what goes wrong before chunk i; never differentiated."""
+    """A scheme that gives log wᵢ from what goes wrong before chunk i. It is never
+    differentiated.
+    """
 
     @abc.abstractmethod
     def log_weights(self, accumulated_loss: Chunks, causality: ScalarLike) -> Chunks:
@@ -120,8 +122,8 @@ class AnnealState(NamedTuple):
 
 
 class Annealing(eqx.Module):
-    """ε ascends through `levels`; each is left when exp(−ε Σ_{k≤n} L_k) > δ, or after
-    `patience` cycles.
+    """Let ε ascend through `levels`. Each is left when exp(−ε Σ_{k≤n} L_k) > δ, or
+    after `patience` cycles.
 
     The L_k are mean squares of relative residuals (`dynax.pinn.window`), without units:
     met at ε, their root mean square over the window is below √(−ln δ/(nε)).

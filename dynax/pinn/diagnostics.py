@@ -43,7 +43,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(trainer: Trainer, model: Model, window: Window, batch: Batch, causality):
-    """A `Diagnosis`; source of the alignment: Wang, Bhartari, Li, Perdikaris,
+    """Return a `Diagnosis`. Source of the alignment: Wang, Bhartari, Li, Perdikaris,
     arXiv:2502.00604.
 
     Args:

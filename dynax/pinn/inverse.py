@@ -60,7 +60,7 @@ class Hidden(eqx.Module):
 def look(
     trainer: Trainer, model: Model, window: Window, points: Points
 ) -> tuple[Float[Array, "n k"], Float[Array, "n r"]]:
-    """(z, h) of a trained `WithHidden` at all points, in order of time."""
+    """Return (z, h) of a trained `WithHidden` at all points, in order of time."""
     objective, pde = trainer.objective, model.pde
     term: Any = pde
     u = objective.ansatz(pde, model.network, window)

@@ -28,7 +28,7 @@ class Model(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Noisy values of fields at points; a NaN is a field that was not observed.
+    """Noisy values of fields at points. A NaN is a field that was not observed.
 
     `noise` is the standard deviation σ of the values, one number or one per field.
     """

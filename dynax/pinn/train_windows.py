@@ -28,7 +28,8 @@ from dynax.pinn.window import Window, measured
 
 
 class Solution(eqx.Module):
-    """u(t, x) from the networks of consecutive windows, each on its own [t0, t1).
+    """A solution u(t, x) from the networks of consecutive windows, each on its own [t0,
+    t1).
 
     NaN before the first window and after `until`, but for round-off of the times.
 
@@ -100,7 +101,7 @@ def train_windows(
     progress: Callable[[float, str], Any] = lambda share, text: None,
     folder: str | os.PathLike | None = None,
 ) -> TrainedWindows:
-    """Train window after window; the first that is not solved ends the march.
+    """Train window after window. The first that is not solved ends the march.
 
     A later window that starts from a wrong state may be solved perfectly: it is the
     wrong problem. So no window is begun after one without a certificate.

@@ -92,7 +92,8 @@ def verdict_html(verdict: Verdict, name: str = "") -> str:
 
 
 def figure_html(figure: Figure | Animation, caption: str, prefix: str) -> str:
-    """A figure with its caption, as an SVG or, if large, a PNG; an animation as a GIF.
+    """Return a figure with its caption, as an SVG or, if large, a PNG. An animation is
+    a GIF.
 
     `prefix` keeps its ids apart from other figures'.
     """

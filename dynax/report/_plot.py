@@ -10,7 +10,7 @@ from dynax.report._march import march_figure
 
 
 def plot(rows: Any, *, title: str = "") -> Figure:
-    """Draw where the energy of a run went; a notebook shows the figure at once.
+    """Draw where the energy of a run went. A notebook shows the figure at once.
 
         dx.plot(rows).savefig("energy.png")
 

@@ -41,7 +41,7 @@ LISTED = 5  # of the points of a table, whose learning curves are drawn
 def sweep_figures(
     ds: xr.Dataset, output: str | None = None, *, maximize: bool | None = None
 ) -> dict[str, Figure]:
-    """Caption → figure, of any sweep: at most a dozen, the most telling first.
+    """Return caption → figure, of any sweep: at most a dozen, the most telling first.
 
     Heat maps over the two or three arguments that matter most, sensitivities, where
     points failed, learning curves, samples and searches against each argument; then the

@@ -48,7 +48,7 @@ RING = {"ls": "none", "marker": "o", "ms": 9, "mfc": "none", "mec": "white", "me
 def heat_map(
     ds: xr.Dataset, output: str, x: str, y: str, *, maximize: bool | None = None
 ) -> Figure:
-    """The median of an output over two arguments; what failed is hatched, not guessed.
+    """Draw the median of an output over two arguments. What failed is hatched.
 
     Dimensions x and y make a grid of cells: each the median over all other dimensions.
     A cell in which half of the points or more failed is hatched, and has no colour.

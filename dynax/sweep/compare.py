@@ -10,7 +10,7 @@ Method = Literal["t", "bootstrap"]
 
 
 class Interval(NamedTuple):
-    """Hold a mean over seeds, and an interval for the true one."""
+    """A mean over seeds, and an interval for the true one."""
 
     mean: float
     low: float

@@ -10,7 +10,7 @@ from dynax.sweep.store import DONE, counts
 
 
 class Worker(NamedTuple):
-    """Which of how many workers this is: it takes every `count`-th chunk."""
+    """This worker's number, of how many: it takes every `count`-th chunk."""
 
     index: int = 0
     count: int = 1
@@ -21,7 +21,7 @@ class Worker(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a sweep is; as text, one line. The rate is 0 while it is compiled."""
+    """How far a sweep is. As text it is one line. The rate is 0 while it is compiled."""
 
     done: int
     points: int

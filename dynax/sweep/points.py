@@ -43,17 +43,17 @@ class Range(NamedTuple):
 
 
 def uniform(low: float, high: float) -> Range:
-    """Numbers in [low, high), evenly spread."""
+    """An axis of numbers in [low, high), evenly spread."""
     return _checked(Range(float(low), float(high)))
 
 
 def log_uniform(low: float, high: float) -> Range:
-    """Numbers in [low, high), their logarithms evenly spread; low > 0."""
+    """An axis of numbers in [low, high), their logarithms evenly spread. low > 0."""
     return _checked(Range(float(low), float(high), log=True))
 
 
 def integers(low: int, high: int) -> Range:
-    """low, low + 1, …, high."""
+    """An axis of the integers low, low + 1, …, high."""
     return _checked(Range(low, high, integer=True))
 
 
@@ -230,7 +230,7 @@ def _drawn(u, ranges):
 
 
 class Space:
-    """The product of named dimensions; `Space.of(mapping)` makes one.
+    """The product of named dimensions. `Space.of(mapping)` makes one.
 
     Attributes:
         shape: dimension → length, the static dimensions first.

@@ -61,7 +61,9 @@ MEANINGS = {
 
 
 class StoreError(Exception):
-    """A store cannot be used as asked: one sentence that names it and the way out."""
+    """The error of a store that cannot be used as asked: one sentence that names it and
+    the way out.
+    """
 
 
 class Part(NamedTuple):

@@ -253,8 +253,8 @@ def figures(results) -> dict:
     axis.set_ylabel("−ln ρ, the rate a step")
     legend_below(axis)
     caption = (
-        "Rates found for all f of a class (dots) meet the published ones (lines); that "
-        "of Nesterov's method is better."
+        "Rates found for all f of a class (dots) meet the published ones (lines). "
+        "That of Nesterov's method is better."
     )
     return {caption: figure}
 

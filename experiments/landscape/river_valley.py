@@ -233,8 +233,8 @@ def figures(results) -> dict:
     right.set_title("Decay reveals the progress")
     legend_below(right)
     return {
-        "A large rate follows the river, and its decay then falls down "
-        "the hills.": figure
+        "A constant learning rate stays on a noise floor (left). Its decay reveals the "
+        "progress made along the river (right).": figure
     }
 
 

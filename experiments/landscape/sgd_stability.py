@@ -342,8 +342,8 @@ def figures(results) -> dict:
     right.set_title("Recursion (lines) and SGD (dots)")
     legend_below(right)
     return {
-        "The largest stable rate of SGD against the batch size, and "
-        "runs on either side.": figure
+        "With one example a batch, tr H is at most 2/η (left). SGD converges just "
+        "below its threshold η* and diverges just above it (right).": figure
     }
 
 

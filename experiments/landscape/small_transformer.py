@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Tokens (batch, time) → logits of the next, and the greatest |attention logit|."""
+    """Tokens (batch, time) → logits of the next, and the largest |attention logit|."""
 
     width: int
 
@@ -258,7 +258,7 @@ CLAIMS = [
     ),
     Claim(
         "LR1b",
-        f"greatest |attention logit| at η = {LARGE:g}: plain over qk-norm",
+        f"largest |attention logit| at η = {LARGE:g}: plain over qk-norm",
         at_least(10, "a decade"),
         logits,
     ),
@@ -313,7 +313,7 @@ def figures(results) -> dict:
     legend_below(left)
     right.axhline(1e4, color=COLORS["grey"], lw=1)
     right.set(xscale="log", yscale="log", xlabel="learning rate")
-    right.set_ylabel("greatest |attention logit|")
+    right.set_ylabel("largest |attention logit|")
     right.set_title("because logits stay bounded")
     return {
         "A small transformer: its loss and its largest attention logit "

@@ -358,8 +358,8 @@ def figures(results) -> dict:
         legend_below(ax, 1)
     title = "One run of Lion: where the energy goes"
     return {
-        "For every κ the balance closes to round-off; with another residual it does "
-        "not.": figure,
+        "For every κ the balance closes to round-off, and with another residual it "
+        "does not.": figure,
         "H itself rises on many steps of correct Lion, so that a rise proves nothing. "
         "The theorem's bound holds if β₁ ≤ β₂ (left) and breaks if not (right).": alarm,
         "Where the energy of one run of Lion goes, and what its balance leaves "

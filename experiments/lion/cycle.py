@@ -203,8 +203,11 @@ def figures(results) -> dict:
         found, edge = results["bands"][point], point[0] / (1 + point[1])
         style = {"color": COLORS[color], "lw": 1}
         left.plot(ratios, found["departure"], label=f"β = {point[:2]}", **style)
-        inside = found["departure"] < 1e-9
-        right.plot(ratios[inside], found["loss"][inside], **style)
+        inside, label = (
+            found["departure"] < 1e-9,
+            None if color != "blue" else "measured",
+        )
+        right.plot(ratios[inside], found["loss"][inside], label=label, **style)
         if edge < 0.5:
             for x in (edge, 1 - edge):
                 label = "proved edges" if point == shown[0] and x == edge else None
@@ -221,9 +224,9 @@ def figures(results) -> dict:
     for ax in (left, right):
         legend_below(ax)
     caption = (
-        "Lion at a constant rate stays in 2-cycles between the proved edges (left); "
+        "Lion at a constant rate stays in 2-cycles between the proved edges (left). "
     )
-    return {caption + "their mean loss follows the formula (right).": figure}
+    return {caption + "Their mean loss follows the formula (right).": figure}
 
 
 STUDY = Study(

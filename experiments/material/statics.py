@@ -220,7 +220,7 @@ def figures(results) -> dict:
     for ax in (left, right):
         legend_below(ax, 1)
     caption = (
-        "Which element bends (left; 1 is Timoshenko's beam), and an equilibrium path "
+        "Which element bends as Timoshenko's beam does (left), and an equilibrium path "
         "beyond its limit points (right)."
     )
     return {caption: figure}

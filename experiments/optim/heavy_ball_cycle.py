@@ -384,8 +384,8 @@ def figures(results) -> dict:
     right.set_title("x₀ = x₋₁ = 3.3")
     legend_below(right)
     return {
-        "The heavy ball ends in a 3-cycle on a convex loss, where "
-        "others converge.": figure
+        "From the orange regions the heavy ball ends in a cycle of three points. It "
+        "never reaches the minimum (×), though the loss is convex.": figure
     }
 
 

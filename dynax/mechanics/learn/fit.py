@@ -75,7 +75,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
     every: int = 10,
 ) -> Fitted:
-    """One gradient step an epoch on the loss of its stage; the optimizer goes on.
+    """Take one gradient step an epoch on the loss of its stage. The optimizer goes on.
 
     A step whose loss or gradient is not finite is not taken. Arrays of floating numbers
     in `law` are learned; Python numbers, integers and functions in it are not.

@@ -83,7 +83,7 @@ def _in_space(F, third):
 
 
 def fit_return(pairs: Pairs) -> tuple[YieldCurve, list[str]]:
-    """Fit the yield limit, cap and time of a return; and say what is not known.
+    """Fit the yield limit, cap and time of a return, and say what is not known.
 
     Where ‖e‖ fell, r_b → r_a, the limit Y(v) is seen: r_a = κr_b + (1 − κ)Y with
     κ = e^{−dt/t_r}, 0 where nothing depends on the rate. Elsewhere Y(v) ≥ r_b is all

@@ -31,7 +31,8 @@ Reset = Literal["full_state", "positions"]
 
 
 class Segments(eqx.Module):
-    r"""Σ over segments of the mean of |x̂ − x|²/unit², x̂ run from each segment's start.
+    r"""Run the law from each segment's start, and compare positions. Σ over segments of
+    the mean of |x̂ − x|²/unit².
 
     A trajectory of T steps is T/h segments of h steps, independent of one another, so
     they run side by side. At the start of each the state is what was seen, with
@@ -179,7 +180,7 @@ def growing(
 
 
 def filled(materials: Materials, law: PyTree) -> Materials:
-    """The materials with laws in the place of theirs; None keeps what is there.
+    """Return the materials with laws in the place of theirs. None keeps what is there.
 
     Raises:
         TypeError: a tuple of materials, and not as many laws.
@@ -208,7 +209,7 @@ def state(trajectory: Trajectory, materials: Materials) -> Body:
 def velocities(
     solver: MPM, materials: Materials, trajectory: Trajectory, sweeps: int = 20
 ) -> tuple[Float[Array, "T N d"], Float[Array, "T N d d"]]:
-    """v and C of all states, from places alone.
+    """Find v and C of all states from positions alone.
 
     v = (x − x₋)/dt is what moved the points. It is read from a grid, v = Σ w vᵢ at x₋;
     the vᵢ that do so, nearest to the average of the points about, come by conjugate

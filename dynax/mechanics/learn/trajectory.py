@@ -78,7 +78,8 @@ def observed(motion: Motion, dt: float) -> Trajectory:
 
 
 def write(path: str | os.PathLike, trajectory: Trajectory) -> None:
-    """One .npz with dt, x and, where known, v, C, F, alpha; and "units", as JSON.
+    """Write one .npz with dt, x and, where known, v, C, F, alpha. It has "units", as
+    JSON.
 
     Whole when it has its name.
 
@@ -106,7 +107,7 @@ def write(path: str | os.PathLike, trajectory: Trajectory) -> None:
 
 
 def read(path: str | os.PathLike, alpha: Any = ()) -> Trajectory:
-    """The trajectory in a file of `write`, or of your own with the same names.
+    """Read the trajectory in a file of `write`, or of your own with the same names.
 
     Args:
         path: an .npz with dt and x, (k + 1, N, d), at least.

@@ -21,7 +21,7 @@ Matrices = Float[Array, "N d d"]
 
 
 class Body(NamedTuple):
-    """Hold the state of material points.
+    """The state of material points.
 
     The state of N material points in d = 2 or 3 dimensions.
 
@@ -42,7 +42,8 @@ class Body(NamedTuple):
 
 
 class Material(eqx.Module):
-    """`count` points of one law; several are consecutive slices of a `Body`.
+    """A number of points of one law. Several materials are consecutive slices of a
+    `Body`.
 
     Args:
         law: of each point; its parameters are differentiable through `args`, and may be
@@ -98,7 +99,7 @@ def several(args: Materials) -> tuple[Material, ...]:
 
 
 def volumes(args: Materials, dtype) -> Float[Array, " N"]:
-    """V₀ of each point, m³."""
+    """Return the volume V₀ of each point, in m³."""
     one = lambda g: jnp.broadcast_to(tree.cast(g.volume, dtype), (g.count,))
     return jnp.concatenate([one(g) for g in several(args)])
 

@@ -14,7 +14,7 @@ OBLIQUE = np.array([0.35, 0.25])  # where z goes in the picture, which is into t
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """Hold an animation, which a notebook shows and `save` keeps.
+    """An animation, which a notebook shows and `save` keeps.
 
     Args:
         animation: of matplotlib.

@@ -112,7 +112,9 @@ def simulate(
 
 
 def outcome(solution: diffrax.Solution) -> Any:
-    """Why a run ended, of `mpm.RESULTS`; saved with `SaveAt(solver_state=True)`."""
+    """Tell why a run ended, of `mpm.RESULTS`, if saved with
+    `SaveAt(solver_state=True)`.
+    """
     result = RESULTS.promote(solution.result)
     own = RESULTS.not_finite, RESULTS.outside, RESULTS.cfl, RESULTS.inverted
     for code, item in enumerate(own, 1):
@@ -121,7 +123,8 @@ def outcome(solution: diffrax.Solution) -> Any:
 
 
 def check_start(solver: MPM, args: Materials, y: Body, dt: float) -> None:
-    """A run may start here: shapes always, and values where they are known.
+    """Refuse a start from which a run cannot begin: shapes always, and values where
+    they are known.
 
     Raises:
         ValueError: which argument is wrong, and how.

@@ -16,7 +16,8 @@ from dynax.mechanics.mpm.walls import AbstractWall
 
 
 class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
-    """Why a run ended, by `MPM`'s solver state; the loop of diffrax knows only its own.
+    """The reasons why a run ended, by `MPM`'s solver state. The loop of diffrax knows
+    only its own.
 
     There, `not_finite` is `diffrax.RESULTS.nonfinite`, the others
     `nonlinear_divergence`.

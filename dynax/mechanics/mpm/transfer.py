@@ -22,7 +22,7 @@ from dynax.mechanics.mpm.body import Matrices, Vectors
 
 
 class Grid(eqx.Module):
-    """Hold the nodes of a regular grid.
+    """The nodes of a regular grid.
 
     Nodes at i·dx, i = 0 … n − 1 along each axis.
 

@@ -19,7 +19,9 @@ Kind = Literal["slip", "sticky"]
 
 
 class AbstractWall(eqx.Module):
-    """Within it, "slip" takes away the velocity into the wall, "sticky" all of it."""
+    """A wall within the grid. In it, "slip" takes away the velocity into the wall, and
+    "sticky" all of it.
+    """
 
     def check(self, grid: Grid) -> None:
         """It fits the grid.
@@ -125,7 +127,7 @@ class Slope(AbstractWall):
 
 
 def box_walls(d: int, kind: Kind = "slip", width: int = 3) -> tuple[Side, ...]:
-    """All 2d sides of one kind; a tuple of `Side`s mixes them."""
+    """Make all 2d sides of one kind. A tuple of `Side`s mixes them."""
     return tuple(Side(axis, end, kind, width) for axis in range(d) for end in (0, 1))
 
 

@@ -17,7 +17,7 @@ from dynax.mechanics.statics._support import check_support
 
 
 class Path(NamedTuple):
-    """Hold the states of a body in equilibrium, each leaf leading by the k + 1 states.
+    """The states of a body in equilibrium, each leaf leading by the k + 1 states.
 
     The first is the body at rest, or where it was continued from. What a path did not
     reach is NaN.

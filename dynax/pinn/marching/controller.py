@@ -73,7 +73,7 @@ class Adaptive(AbstractController):
 
 @dataclasses.dataclass(frozen=True)
 class Fixed(AbstractController):
-    """Make all windows as long; the first that is not solved ends the march.
+    """Make all windows equally long. The first that is not solved ends the march.
 
     Args:
         length: Δ.

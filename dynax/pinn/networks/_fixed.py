@@ -5,11 +5,14 @@ from jaxtyping import PyTree
 
 
 class AbstractFixed(eqx.Module):
-    """Data in a network's tree that training leaves alone; traced like any array."""
+    """Data in a network's tree that training leaves alone. They are traced like any
+    array.
+    """
 
 
 def split(u: PyTree) -> tuple[PyTree, PyTree]:
-    """(parameters, the rest), None where the other has it; `eqx.combine` joins them.
+    """Return (parameters, the rest), None where the other has it. `eqx.combine` joins
+    them.
 
     Parameters are all floating arrays outside of `AbstractFixed` parts.
     """

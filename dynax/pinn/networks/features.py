@@ -14,8 +14,9 @@ from dynax.pinn.networks._fixed import AbstractFixed
 
 
 class Window(AbstractFixed):
-    """t ↦ 2(t − t₀)/(t₁ − t₀) − 1; t₀ and t₁ are traced, so that one compiled program
-    serves all windows of a march."""
+    """Scale the time of a window to [−1, 1]. t₀ and t₁ are traced, so that one compiled
+    program serves all windows of a march.
+    """
 
     t0: Array = eqx.field(converter=jnp.asarray)
     t1: Array = eqx.field(converter=jnp.asarray)
@@ -33,7 +34,7 @@ def with_window(u: PyTree, t0, t1) -> PyTree:
 
 
 class AbstractFeatures(eqx.Module):
-    """(t, x), of shapes () and (d,) → z, of shape (size,)."""
+    """A map from (t, x), of shapes () and (d,), to features z, of shape (size,)."""
 
     size: eqx.AbstractVar[int]
 
@@ -130,7 +131,8 @@ class Periodic(AbstractAxes):
 
 
 class RandomFourier(AbstractFeatures):
-    """z ↦ (cos Bz, sin Bz), B ~ N(0, σ²), trained with the rest.
+    """Make random Fourier features z ↦ (cos Bz, sin Bz), B ~ N(0, σ²), trained with the
+    rest.
 
     Source: Tancik et al., arXiv:2006.10739; Wang, Wang, Perdikaris, arXiv:2012.10047.
 
@@ -155,7 +157,9 @@ class RandomFourier(AbstractFeatures):
 
 
 def features(pde: AbstractPDE, modes: int = 2, t0=0.0, t1=None) -> AbstractAxes:
-    """`Periodic` or `Box`, as the equation's box and boundary ask; t₁ its horizon."""
+    """Return `Periodic` or `Box`, as the equation's box and boundary ask. t₁ is its
+    horizon.
+    """
     t1 = pde.horizon if t1 is None else t1
     if pde.lower and pde.boundary == "periodic":
         return Periodic(pde.lower, pde.upper, modes, t0, t1)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 
 class AbstractLinear(eqx.Module):
-    """z ↦ Wz + b."""
+    """An affine layer, z ↦ Wz + b."""
 
     bias: eqx.AbstractVar[Float[Array, " out"]]
 
@@ -26,7 +26,9 @@ class AbstractLinear(eqx.Module):
 
 
 class Linear(AbstractLinear):
-    """Wz + b; Glorot normal: W ~ N(0, 2/(in + out)), b = 0."""
+    """A dense layer Wz + b, drawn by Glorot's normal rule: W ~ N(0, 2/(in + out)), b =
+    0.
+    """
 
     weight: Float[Array, "out in"]
     bias: Float[Array, " out"]
@@ -43,7 +45,7 @@ class Linear(AbstractLinear):
 
 
 class AbstractBody(eqx.Module):
-    """z ↦ fields: `last(hidden(z))`."""
+    """A network from features z to fields: `last(hidden(z))`."""
 
     last: eqx.AbstractVar[AbstractLinear]
 
