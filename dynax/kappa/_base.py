@@ -172,7 +172,7 @@ class AbstractBoxed(AbstractSeparable):
 
 
 class AbstractCoercive(AbstractArrayKappa):
-    """A function κ that grows faster than any norm: dom κ* is everything, distance 0."""
+    """A κ that grows faster than any norm: dom κ* is everything, distance 0."""
 
     smooth: ClassVar[bool] = True
     zero_in_domain: ClassVar[bool] = True

@@ -21,7 +21,7 @@ class Worker(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a sweep is. As text it is one line. The rate is 0 while it is compiled."""
+    """How far a sweep is. As text it is one line. The rate is 0 until compiled."""
 
     done: int
     points: int
