@@ -223,6 +223,7 @@ def load_hooks():
     spec = importlib.util.spec_from_file_location(
         "mkdocs_hooks", ROOT / "scripts" / "mkdocs_hooks.py"
     )
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
