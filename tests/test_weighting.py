@@ -6,12 +6,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import scipy.special
 import scipy.stats
 
-from dynax.pde import AllenCahn, Lorenz, Points
+from dynax import pinn
+from dynax.pde import AllenCahn, Lorenz, Pendulum, Points
 from dynax.pinn import networks as nn
-from dynax.pinn.sampling import RAD, density
+from dynax.pinn.balancing import ReLoBRaLo, SoftAdapt
+from dynax.pinn.sampling import RAD, RAR, density
 from dynax.pinn.weighting import average, balance, gradient_norms, ntk_traces
 
 
@@ -105,6 +109,61 @@ def test_kernel_trace_of_a_network_is_that_of_the_kernel(getkey):
         np.testing.assert_allclose(traces[k], np.trace(kernel) / 3, rtol=1e-12)
 
 
+def losses(a, b):
+    """Blocks of one row each, with these losses."""
+    rows = {"equation": jnp.sqrt(jnp.array([a])), "initial": jnp.sqrt(jnp.array([b]))}
+    return lambda params: rows
+
+
+def run_of(balance, key, steps=((4.0, 1.0), (2.0, 0.9), (1.0, 0.9))):
+    """Weights after each update."""
+    weights = {"equation": jnp.ones(()), "initial": jnp.ones(())}
+    kept, found = balance.init(weights), []
+    for pair in steps:
+        weights, kept = balance.update(losses(*pair), (), weights, kept, key)
+        found.append([float(a) for a in weights.values()])
+    return np.array(found)
+
+
+def test_soft_adapt(getkey):
+    found = run_of(SoftAdapt(sharpness=2.0), getkey())
+    np.testing.assert_array_equal(found[0], [1, 1])
+    for row, change in zip(found[1:], ([-2.0, -0.1], [-1.0, 0.0]), strict=True):
+        e = np.exp(2 * np.array(change) / np.sum(np.abs(change)))
+        np.testing.assert_allclose(row, 2 * e / e.sum(), rtol=1e-12)
+    assert found[1, 1] > 1 > found[1, 0]  # the one that stands still counts more
+
+
+def test_relobralo(getkey):
+    for lookback in (0.0, 1.0):
+        found = run_of(ReLoBRaLo(1, 0.9, 0.5, lookback), getkey())
+        share = lambda *r: (
+            2 * np.exp(np.divide(r, 0.5)) / np.sum(np.exp(np.divide(r, 0.5)))
+        )
+        wanted = np.array([1.0, 1.0])
+        steps = [((1, 1), (1, 1)), ((0.5, 0.9), (0.5, 0.9)), ((0.25, 0.9), (0.5, 1.0))]
+        for row, (first, last) in zip(found, steps, strict=True):
+            before = wanted if lookback else share(*first)
+            wanted = 0.9 * before + 0.1 * share(*last)
+            np.testing.assert_allclose(row, wanted, rtol=1e-12)
+
+
+def test_balance_by_losses_is_carried_by_training(getkey):
+    problem, one = Pendulum(), jnp.ones(())
+    objective = pinn.Objective(
+        8, 1, 4, ansatz=pinn.penalised_initial, initial_weight=10.0
+    )
+    trainer = pinn.Trainer(
+        objective, optax.sgd(1e-3), pinn.Annealing((1.0,)), balance=ReLoBRaLo()
+    )
+    model = pinn.Model(pinn.mlp_field(problem, getkey(), width=4, depth=1), problem)
+    window = pinn.Window(0 * one, one, problem.initial)
+    out = pinn.train(trainer, model, window, getkey(), 4, block=4)
+    first, last = out.state.balance
+    assert first["initial"] != last["initial"] and np.isfinite(out.records.loss).all()
+    assert abs(float(out.state.weights["initial"]) - 10) < 0.1
+
+
 # ——— points
 
 
@@ -174,7 +233,21 @@ def test_sampler_of_an_ordinary_equation(getkey):
     assert (found.t > 0.45).all() and (jnp.diff(found.t) > 0).all()
 
 
+def test_the_worst_of_a_pool_are_taken(getkey):
+    """|r| = x where t > 0.45: the points without regard, and those near x = 1."""
+    rar, dtype = RAR(8, 10, 5, 100), jnp.dtype(float)
+    rising = lambda t, x: x
+    found = rar(getkey(), AllenCahn(), Span(), dtype, rising)
+    assert found.x.shape == (8, 15, 1)
+    assert (jnp.abs(found.x[:, 10:]) > 0.9).all()
+    assert (found.x[:, :10].min(1) < -0.7).all() and (
+        found.x[:, :10].max(1) > 0.7
+    ).all()
+
+
 def test_bad_input():
+    with pytest.raises(ValueError, match="pool: given 3; accepted is at least worst"):
+        RAR(2, 4, 4, 3)
     with pytest.raises(ValueError, match="pool: given 3; accepted is at least"):
         RAD(2, 4, 3)
     with pytest.raises(ValueError, match="pool_times: given 1"):

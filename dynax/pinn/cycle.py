@@ -77,6 +77,7 @@ class Cycle(eqx.Module):
         null = self.window.scale.null.astype(zero.dtype)
         if self.trainer.learn is not None:  # of a guess of the equation it says nothing
             null = jnp.full_like(null, jnp.inf)
+        balance = self.trainer.balance
         return TrainState(
             params,
             self._method_state(params, batch, jnp.zeros_like(losses.chunks)),
@@ -88,6 +89,7 @@ class Cycle(eqx.Module):
             Account(*(zero + jnp.nan for _ in Account._fields)),
             null,
             self.trainer.objective.weights(),
+            () if balance is None else balance.init(self.trainer.objective.weights()),
             CycleInfo.none(losses.chunks, losses.others),
         )
 
@@ -107,14 +109,14 @@ class Cycle(eqx.Module):
         if balance is None:
             return self._once(state)
         due = state.cycle % balance.every == 0
-        old, new = lambda: state.weights, lambda: self._weighed(state)
-        weights = lax.cond(due, new, old)
+        old = lambda: (state.weights, state.balance)
+        weights, kept = lax.cond(due, lambda: self._weighed(state), old)
         objective = self.trainer.objective.weighed(weights)
         trainer = dataclasses.replace(self.trainer, objective=objective, balance=None)
         now = dataclasses.replace(self, trainer=trainer)
-        return now._once(state._replace(weights=weights))
+        return now._once(state._replace(weights=weights, balance=kept))
 
-    def _weighed(self, state: TrainState) -> weighting.Blocks:
+    def _weighed(self, state: TrainState) -> tuple[weighting.Blocks, Any]:
         balance, objective = self.trainer.balance, self.trainer.objective
         assert balance is not None
         batch = self._batch(state.params, self._key(state))
@@ -126,9 +128,9 @@ class Cycle(eqx.Module):
             log_w = objective.log_weights(losses, blocks, batch, causality)
             return objective.parts(blocks, log_w)
 
-        new = weighting.balance(balance.sizes(parts, state.params))
-        new = {k: a.astype(state.weights[k].dtype) for k, a in new.items()}
-        return weighting.average(state.weights, new, balance.decay)
+        key = jax.random.fold_in(self._key(state), 2)
+        given = parts, state.params, state.weights, state.balance, key
+        return balance.update(*given)
 
     def _once(self, state: TrainState) -> tuple[TrainState, CycleInfo]:
         objective, method = self.trainer.objective, self._method
@@ -185,6 +187,7 @@ class Cycle(eqx.Module):
             unseen,
             null,
             state.weights,
+            state.balance,
             info,
         )
         return state, info

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from dynax._check import require
 from dynax._tree import cast, safe_divide
 from dynax._types import ScalarLike
 from dynax.pde import AbstractPDE, Points
@@ -36,15 +37,10 @@ class RAD(eqx.Module):
     offset: ScalarLike = 1.0
 
     def __check_init__(self):
-        if self.pool < self.points:
-            raise ValueError(
-                f"pool: given {self.pool}; accepted is at least points, {self.points}."
-            )
-        if self.pool_times is not None and self.pool_times < self.times:
-            raise ValueError(
-                f"pool_times: given {self.pool_times}; accepted is at least times, "
-                f"{self.times}."
-            )
+        points, times, pool = self.points, self.times, self.pool_times
+        require(self.pool >= points, "pool", self.pool, f"at least points, {points}")
+        enough = pool is None or pool >= times
+        require(enough, "pool_times", pool, f"None, or at least times, {times}")
 
     def __call__(self, key, pde: AbstractPDE, window, dtype, residual) -> Points:
         """New points in the window, by the residual there, (t, x) → (r,)."""
@@ -70,6 +66,46 @@ class RAD(eqx.Module):
         log_p = jnp.log(density(size, self.offset))
         noise = jax.random.gumbel(key, size.shape, size.dtype)
         return lax.top_k(log_p + noise, count)[1]
+
+
+class RAR(eqx.Module):
+    """Residual-based adaptive refinement: fresh points, and the worst of a pool.
+
+    At each time there are `points` places without regard to the residual, and those
+    `worst` of a pool of candidates where |r| is largest. Where `RAD` draws, this picks:
+    it finds a sharp front sooner, and sees less of the rest. It is a sampler for
+    `Trainer`. Points are fresh in every cycle, so none are collected.
+    Source: Lu, Meng, Mao, Karniadakis, SIAM Review 63 (2021), §2.8.
+
+    Args:
+        times, points: as in `AbstractPDE.sample`.
+        worst: places at each time beside these.
+        pool: candidates for them.
+    """
+
+    times: int = eqx.field(static=True)
+    points: int = eqx.field(static=True)
+    worst: int = eqx.field(static=True)
+    pool: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        worst = self.worst
+        require(self.pool >= worst, "pool", self.pool, f"at least worst, {worst}")
+
+    def __call__(self, key, pde: AbstractPDE, window, dtype, residual) -> Points:
+        """New points in the window, by the residual there, (t, x) → (r,)."""
+        both = jax.random.split(key)
+        sample = lambda key, count: pde.sample(
+            key, self.times, count, window.t0, window.t1, dtype
+        )
+        t, plain = sample(both[0], self.points)
+        pool = sample(both[1], self.pool).x
+        size = jnp.linalg.norm(
+            jax.vmap(jax.vmap(residual, (None, 0)))(t, pool), axis=-1
+        )
+        kept = lax.top_k(size, self.worst)[1]
+        worst = jnp.take_along_axis(pool, kept[..., None], 1)
+        return Points(t, jnp.concatenate([plain, worst], 1))
 
 
 def density(size: Float[Array, " n"], offset: ScalarLike = 1.0) -> Float[Array, " n"]:

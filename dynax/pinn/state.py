@@ -58,6 +58,7 @@ class TrainState(NamedTuple):
     unseen: Account
     null: Scalar
     weights: weighting.Blocks
+    balance: Any
     last: CycleInfo
 
     @property
