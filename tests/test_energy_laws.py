@@ -30,7 +30,7 @@ def random_law(seed, stretch=0.0, coupled=True):
         units(rng, 8, 0, 0.6),
         units(rng, 10, -1.0, 0.6, 1e5 * coupled),
         units(rng, 10, -0.6, 0.8, stretch),
-        rng.exponential(1e5, 3),
+        np.append(rng.exponential(1e5, 3), 0.0),
     )
     cap, base, time = [(0.0, 0.0, 0.0), (np.inf, 0.05, 0.0), (np.inf, 0.1, 0.2)][
         seed % 3
@@ -155,7 +155,7 @@ def test_control_units_of_single_stretches_break_it():
     rise = (seen["after"] - seen["before"]) / seen["before"]
     assert np.max(rise) > 1e-3
     energy, back = random_law(0, stretch=1e5)
-    with pytest.raises(ValueError, match="stretch: given weights"):
+    with pytest.raises(ValueError, match="stretch, n: given weights"):
         mat.Elastoplastic(energy, back)
     energy, back = random_law(0)
     cohesive = mat.YieldCurve(0.1, back.weight, back.scale, 0.0, 0.0)
@@ -227,3 +227,22 @@ def test_a_fluid_lets_go_of_tension():
         np.testing.assert_allclose(kinematics.det(after), kept**3, rtol=1e-12)
     with pytest.raises(TypeError, match="WeaklyCompressible or Hencky"):
         mat.Elastoplastic(mat.NeoHookean(1e5, 0.3), mat.TensionCutoff())
+
+
+def test_quadratic_terms_make_classical_laws_members():
+    """k and m of Hencky's, l of water, l and n of the corotated law."""
+    none = mat.Units(np.zeros(1), np.zeros(1), np.ones(1))
+    lam, mu = map(float, mat.lame(1e5, 0.3))
+    eps = np.random.default_rng(0).normal(size=(40, 3)) * 0.4
+    v = np.sum(eps, 1)
+    water = (np.exp(v) - 1) ** 2 / 2
+    pairs = (
+        ((lam + 2 * mu / 3, 0, mu, 0), lam / 2 * v**2 + mu * np.sum(eps**2, 1)),
+        ((0, 5e4, 0, 0), 5e4 * water),
+        ((0, lam, 0, mu), lam * water + mu * np.sum((np.exp(eps) - 1) ** 2, 1)),
+    )
+    potential = jax.jit(mat.ConvexEnergy.potential)
+    for terms, psi in pairs:
+        law = mat.ConvexEnergy(none, none, none, none, np.array(terms))
+        found = potential(jnp.asarray(eps), *law.numbers(jnp.float64))
+        np.testing.assert_allclose(found, psi, rtol=1e-9)

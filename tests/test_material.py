@@ -58,7 +58,7 @@ def learned(d):
         units(8, 0.0, 0.5, 1e4),
         units(10, -0.5, 0.5, 1e4),
         units(10, -0.5, 0.5, 0.0),
-        np.array([1e4, 1e4, 1e4]),
+        np.array([1e4, 1e4, 1e4, 0.0]),
     )
     weight, scale = rng.exponential(0.02, 20), np.geomspace(0.03, 3, 10)
     return mat.Elastoplastic(energy, mat.YieldCurve(0.0, weight, scale, 0.0, 0.0))

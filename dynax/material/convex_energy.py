@@ -33,18 +33,20 @@ class ConvexEnergy(AbstractIsotropic):
     r"""Give an energy that is a sum of convex units, with weights ≥ 0.
 
     ψ = Σ a N(J − 1) + Σ b M(‖e‖) + Σ w ΣᵢN(εᵢ) + Σ s ΣᵢN(σᵢ − 1)
-        + ½k v² + ½l (J − 1)² + m‖e‖²
+        + ½k v² + ½l (J − 1)² + m‖e‖² + n Σᵢ(σᵢ − 1)²
 
     of the principal logarithmic strains ε, v = tr ε, J = eᵛ, e = ε − v/3, σ = e^ε:
 
         N(x) = √((x − c)² + d²) less its tangent at 0,   M(r) = N(r) + N(−r).
 
     For any weights ≥ 0: objective, isotropic, no stress at rest, ψ ≥ 0 and ψ convex
-    along e ↦ se, so that every `AbstractRadial` return lowers it; but for s, which
-    bends back where a stretch is pressed below one. s is for what never yields, and
-    `YieldCurve` refuses it else. The units M soften as well as stiffen in shear, and
-    the sums over i couple shear and volume. Beyond its outermost bend a unit goes on
-    with constant slope.
+    along e ↦ se, so that every `AbstractRadial` return lowers it; but for s and n,
+    which bend back where a stretch is pressed below one. They are for what never
+    yields, and `YieldCurve` refuses them else. The units M soften as well as stiffen in
+    shear, and the sums over i couple shear and volume. Beyond its outermost bend a unit
+    goes on with constant slope.
+
+    k and m make Hencky's law a member, l water, l and n `FixedCorotated`.
 
     Linear in its weights: `learn.local` finds them by one convex problem.
 
@@ -53,14 +55,14 @@ class ConvexEnergy(AbstractIsotropic):
 
     Args:
         volume, shear, strain, stretch: the units of a, b, w and s.
-        quadratic: k, l, m ≥ 0, Pa.
+        quadratic: k, l, m, n ≥ 0, Pa.
     """
 
     volume: Units
     shear: Units
     strain: Units
     stretch: Units
-    quadratic: Float[Array | np.ndarray, " 3"]
+    quadratic: Float[Array | np.ndarray, " 4"]
 
     def numbers(self, dtype):
         groups = self.volume, self.shear, self.strain, self.stretch
@@ -73,15 +75,17 @@ class ConvexEnergy(AbstractIsotropic):
         v = jnp.sum(eps, -1)
         change = jnp.expm1(v)
         square = jnp.sum((eps - v[..., None] / 3) ** 2, -1)
-        k, l, m = numbers[-1]
+        k, l, m, n = numbers[-1]
+        longer = jnp.expm1(eps)
         return (
             _sum(_bend, change, volume)
             + _sum(_even, square, shear)
             + jnp.sum(_sum(_bend, eps, strain), -1)
-            + jnp.sum(_sum(_bend, jnp.expm1(eps), stretch), -1)
+            + jnp.sum(_sum(_bend, longer, stretch), -1)
             + k / 2 * v**2
             + l / 2 * change**2
             + m * square
+            + n * jnp.sum(longer**2, -1)
         )
 
     def energy(self, F, alpha=()):

@@ -63,9 +63,10 @@ class YieldCurve(AbstractRadial):
             return
         used = lambda units: bool(np.any(np.asarray(units.weight) > 0))
         yields, cut = np.isfinite(self.base), np.isfinite(self.cap)
-        if used(elastic.stretch) and (yields or cut):
+        bends = used(elastic.stretch) or np.asarray(elastic.quadratic)[3] > 0
+        if bends and (yields or cut):
             raise ValueError(
-                "stretch: given weights > 0 beside a return; accepted are zeros, for "
+                "stretch, n: given weights > 0 beside a return; accepted are zeros, as "
                 "the energy could rise when it returns."
             )
         if used(elastic.strain) and cut and np.any(np.asarray(self.base) > 0):

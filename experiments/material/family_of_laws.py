@@ -101,7 +101,7 @@ def random_law(key, stretch):
         units(8, 0.0, 0.6, 1e5),
         units(10, -1.0, 0.6, 1e5 * (1 - stretch)),
         units(10, -0.6, 0.8, 1e6 * stretch),
-        1e4 * draw(3),
+        1e4 * draw(4) * jnp.array([1, 1, 1, stretch]),
     )
     return energy, draw(20) / 20, jax.random.bernoulli(next(keys))
 

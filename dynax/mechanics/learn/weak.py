@@ -191,6 +191,8 @@ def solve_nonnegative(
 ) -> tuple[np.ndarray, np.ndarray]:
     """min |J(x₊ − x) + r|² over x₊ ≥ 0, and what was told of: columns not below 10⁻⁵ of
     the largest. The rest of x₊, and what is not allowed, are 0."""
+    rounding = 100 * float(jnp.finfo(matrix.dtype).eps)  # of its sums
+    ridge = max(ridge, rounding)
     matrix, x = np.asarray(matrix, np.float64), np.asarray(x, np.float64)
     size = np.sqrt(np.diag(matrix)[:-1])
     told = size > 1e-5 * np.max(size)
