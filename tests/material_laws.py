@@ -1,5 +1,7 @@
 """Laws that every constitutive law must pass, as numbers of one material point."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -103,7 +105,7 @@ def size(a):
     return np.max(np.abs(a))
 
 
-def check_all(found, *, isotropic=True, symmetric=True, smooth=..., tol=1e-10):
+def check_all(found, *, isotropic=True, symmetric=True, smooth: Any = ..., tol=1e-10):
     """Round-off of stresses of 10⁴–10⁶ Pa: relative 10⁻¹⁰ is 10⁵ ε of them; energies
     may rise by as much of themselves. `smooth`: where the stress has a derivative."""
     scale = size(found["stress"])

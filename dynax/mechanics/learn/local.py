@@ -210,7 +210,8 @@ def _moduli(tau, seen) -> list[float]:
         ),
     )
     rows = [(np.stack(A, 1)[at], b[at]) for b, A, at in slopes]
-    fit, *_ = np.linalg.lstsq(*(np.concatenate(a) for a in zip(*rows, strict=True)))
+    A, b = (np.concatenate(a) for a in zip(*rows, strict=True))
+    fit, *_ = np.linalg.lstsq(A, b)
     norm = np.linalg.norm
     close = [len(b) >= FEW and norm(A @ fit - b) <= 0.05 * norm(b) for A, b in rows]
     return [float(fit[i]) if close[i] else 0.0 for i in range(2)]
