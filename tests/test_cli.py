@@ -244,7 +244,8 @@ def test_verify_in_single_precision(script):
         ("verify lion-kappa --weight-decay -1", "--weight-decay: given -1.0; accept"),
         ("verify lion-kappa --learning-rate 2", "accepted is ελ < 1 with decay="),
         ("verify lion-kappa --dimension 0", "--dimension: given (0,); accepted are"),
-        ("verify lion-kappa --kappa hubert", "--kappa: given 'hubert'; accepted are"),
+        ("verify lion-kappa --kappa hubert", "given 'hubert'; did you mean huber? acc"),
+        ("verify lion", "given 'lion'; did you mean lion-kappa? accepted are"),
         ("verify adam --box 1", "--box: given '1'; accepted is LOW,HIGH"),
         ("verify adam --box 0,1", "--box: lower: given 1 numbers"),
         ("verify adam --class mu=1", "--class: given 'mu=1'; accepted is mu="),
@@ -278,7 +279,7 @@ def test_verify_in_single_precision(script):
         ("claims --dir empty", "--dir: given empty, which has none"),
         (
             "claims --dir lab --only 7",
-            "--only: given 7; accepted are claim ids, or the names",
+            "--only: given 7; accepted are the claims and names",
         ),
         ("claims --dir lab --long --full", "--full: given with --long"),
         ("claims --dir lab --json mine.py", "--json: given mine.py, which exists"),
@@ -305,6 +306,16 @@ def test_help_teaches(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     out = capsys.readouterr().out
     assert f"\n  dynax {command or 'verify lion-kappa --kappa huber:0.3'}" in out
+
+
+def test_text_fits_a_narrow_terminal(monkeypatch, capsys, here):
+    add(here, "good")
+    monkeypatch.setenv("COLUMNS", "44")
+    assert main(["sweep", "--help"]) == main(["claims", "--dir", ".", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 60
+    prose = [line for line in lines if not re.match(r"usage|  dynax|      --", line)]
+    assert max(map(len, prose)) <= 44
 
 
 def test_every_kappa_can_be_named():

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from dynax.cli._claims import STOPPED, Claims, Report
-from dynax.cli._files import UsageError, nearest
+from dynax.cli._files import UsageError, nearest, wrapped
 from dynax.cli._launch import LAUNCH, Launch, launch, split
 from dynax.cli._stores import VERBS, bare_ray, sweep_command
 from dynax.cli._sweep import SWEEP
@@ -116,8 +116,9 @@ def _main(argv: list[str]) -> int:
 def _parse(argv: list[str]):
     """The command, or the exit code where there is nothing to do (`--help`)."""
     heard = io.StringIO()
+    shown = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8")
     try:
-        with contextlib.redirect_stderr(heard):
+        with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(shown):
             command, unknown = tyro.cli(
                 _commands(argv),
                 prog="dynax",
@@ -128,6 +129,8 @@ def _parse(argv: list[str]):
             )
     except SystemExit as stop:
         if not stop.code:
+            shown.seek(0)
+            print(_readable(shown.read()))
             return 0
         raise UsageError(_sentence(heard.getvalue(), argv)) from None
     if unknown:
@@ -152,6 +155,13 @@ def _accepted(command) -> list[str]:
         elif field.name not in ("target", "file", "to"):
             found.append("--" + field.name.replace("_", "-"))
     return found
+
+
+def _readable(help: str) -> str:
+    """Its paragraphs in lines that fit, as tyro leaves them in one."""
+    lines = re.sub(r"\n{3,}", "\n\n", help.rstrip()).splitlines()
+    prose = lambda line: line[:1].isalnum() and not line.startswith("usage:")
+    return "\n".join(wrapped(line) if prose(line) else line for line in lines)
 
 
 def _commands(argv: list[str]) -> Any:

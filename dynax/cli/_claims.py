@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dynax.claim import Control
 from dynax.cli import _experiments, _record, _workers
-from dynax.cli._files import UsageError, destination, to_json, write
+from dynax.cli._files import UsageError, destination, to_json, wrapped, write
 from dynax.cli._progress import Progress
 from dynax.report import Outcome, Summary, arrange, document, number
 from dynax.sweep.provenance import provenance
@@ -134,11 +134,12 @@ def _print(outcomes: list[Outcome]) -> None:
 def _list(folder, only) -> int:
     """Every claim with its bound and the reason of it, by study."""
     for place, study, claims in _experiments.catalogue(folder, only):
-        print(f"{study.title}  ({place.relative}; {study.source})")
+        print(wrapped(f"{study.title}  ({place.relative}; {study.source})"))
         for claim in claims:
             guards = f"control of {claim.of}: " if isinstance(claim, Control) else ""
-            print(f"  {claim.id:<6} {guards}{claim.statement}")
-            print(f"         {claim.bound}: {claim.bound.why}")
+            said = f"  {claim.id:<6} {guards}{claim.statement}"
+            for line in (said, f"         {claim.bound}: {claim.bound.why}"):
+                print(wrapped(line, 9 * " "))
     return 0
 
 

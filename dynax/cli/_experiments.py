@@ -52,10 +52,10 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
     names = lambda file: {file.stem, file.parent.name} & set(only)
     if set(only) == set().union(*map(names, every)):
         every = [f for f in every if not only or names(f)]
-    chosen, known = [], []
+    chosen, known = [], {file.parent.name: None for file in every}
     for file in every:
         places, ids = _places(folder, file)
-        known += [p.name for p in places]
+        known |= {p.name: None for p in places}
         for place in places:
             wanted = place.name in only or names(file)
             if not only or wanted or any(matches(i, o) for i in ids for o in only):
@@ -63,8 +63,8 @@ def find(folder: pathlib.Path, only: Sequence[str] = ()) -> list[Place]:
     if not chosen:
         close = nearest(only[0], known)
         raise UsageError(
-            f"--only: given {' '.join(only)}; {close}accepted are claim ids, or the "
-            f"names {', '.join(known)}."
+            f"--only: given {' '.join(only)}; {close}accepted are the claims and names "
+            "that `dynax claims --list` lists."
         )
     return chosen
 

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,8 +21,18 @@ from dynax.sweep.provenance import now
 
 def nearest(given: str, known: Iterable[str]) -> str:
     """ "did you mean …? " where a known name is close to the one given, else ""."""
-    close = difflib.get_close_matches(given, list(known), n=1)
+    known = list(known)
+    close = difflib.get_close_matches(given, known, n=1)
+    close += [name for name in known if len(given) > 2 and name.startswith(given)]
     return f"did you mean {close[0]}? " if close else ""
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """The text in lines that a terminal shows whole; `indent` from the second on."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return text  # for grep
+    width = max(shutil.get_terminal_size().columns, 40)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 class UsageError(Exception):

@@ -59,8 +59,7 @@ class Sweep:
     """The script; or one of status, resume, show and export, followed by a store."""
     how: Annotated[How, Arg(name="")]
     run: Annotated[str, Arg(metavar="NAME")] = "run"
-    """Function to run. If it is not `run`, only matching entries of SPACE apply, and
-    DIMS is ignored."""
+    """Function to run. Only `run` takes DIMS and all of SPACE."""
     axis: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         Arg(metavar="NAME=VALUES", help_behavior_hint=""),

@@ -12,7 +12,7 @@ import numpy as np
 
 import dynax
 from dynax import kappa as potentials
-from dynax.cli._files import UsageError, describe, first_line, load
+from dynax.cli._files import UsageError, describe, first_line, load, nearest
 from dynax.kappa import AbstractKappa, Support
 
 
@@ -91,8 +91,10 @@ def _named(name: str, names: dict[str, Any], argument: str, text: str):
     if name in names:
         return names[name]
     also = ", lion-kappa, or FILE.py:NAME" if argument == "target" else ""
+    close = nearest(name, [*names, "lion-kappa"] if also else names)
     raise UsageError(
-        f"{argument}: given {text!r}; accepted are {', '.join(sorted(names))}{also}, "
+        f"{argument}: given {text!r}; {close}accepted are {', '.join(sorted(names))}"
+        f"{also}, "
         f"with a parameter as in {'adam:0.99' if also else 'huber:0.3'}."
     )
 

@@ -43,8 +43,7 @@ class Verify:
     """Audit a system."""
 
     target: Positional[Annotated[str, Arg(metavar="TARGET")]]
-    """lion-kappa, another method with its parameters (as adam:0.99,0.9), or the
-    FILE.py:NAME of a dynax.System or of a function returning one."""
+    """lion-kappa, another method (as adam:0.99,0.9), or FILE.py:NAME of a system."""
     kappa: Annotated[str, Arg(metavar="NAME[:VALUE]", help=KAPPA)] = "l1"
     beta1: float = 0.9
     """β₁ of lion-kappa, in [0, 1)."""
@@ -57,8 +56,7 @@ class Verify:
     learning_rate: float = 1e-2
     """Learning rate ε, or time step h, of a built-in method."""
     problem: Literal["nonconvex", "quadratic"] = "nonconvex"
-    """Random loss for a built-in method: a quadratic with curvatures 0.1 to 2, plus
-    cosines if nonconvex. A quadratic's minimum is known, so its rates are checked."""
+    """Random loss of a built-in method. Rates are checked if it is quadratic."""
     dimension: Annotated[
         tuple[int, ...], Arg(metavar="N [N ...]", help_behavior_hint="")
     ] = ()
@@ -72,13 +70,11 @@ class Verify:
     precision: Literal[64, 32] = 64
     """Number of bits of the floating-point numbers."""
     box: Annotated[str, Arg(metavar="LOW,HIGH;…")] = ""
-    """Certify the flow for every state of a box instead of running it: the ends of
-    each state, x first. At most 4 states; of a built-in target see --dimension 1."""
+    """Certify the flow on a box instead: the ends of each state, x first, at most 4."""
     class_: Annotated[str, Arg(name="class", metavar="mu=NUMBER,L=NUMBER")] = ""
     """Certify the method for every mu-strongly convex, L-smooth loss instead."""
     sequential: bool = False
-    """Certify that a script's system with `batches` decreases in expectation; each
-    batch judges the step before the one that it makes."""
+    """Certify that a script's system with `batches` decreases in expectation."""
     json: Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")] = (
         None
     )
