@@ -24,6 +24,8 @@ from mkdocs.structure.files import File, InclusionLevel
 ROOT = pathlib.Path(__file__).parents[1]
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
+# the name of a class, linked to its file
+NAMED = re.compile(r"(\[`(\w+)[^`\]]*`\])\([./]*/(dynax/\w+)/\w+\.py\)")
 
 
 # -- pages of the API
@@ -231,6 +233,15 @@ def on_page_markdown(markdown, page, config, files):
             return posixpath.relpath(shown(target), posixpath.dirname(uri) or ".")
         return match[0]
 
+    def described(match):
+        """The link to a file as one to the page of the API that has the name."""
+        package = match[3].replace("/", ".")
+        names = exported(ROOT / match[3])
+        if match[2] not in names:
+            return match[0]
+        return f"{match[1]}[{identifier(package, match[2], names[match[2]])}]"
+
+    markdown = NAMED.sub(described, markdown)
     # what the tests read of a fence, Markdown does not know
     return LINK.sub(renew, markdown.replace("```python no-run", "```python"))
 

@@ -275,6 +275,7 @@ def figures(results) -> dict:
         ax.plot(x, [*rows.values()], mark, color=COLORS[color], label=law)
     ax.axhline(1e-3, color=COLORS["grey"], lw=0.5)
     ax.set_xticks(np.arange(len(errors)), errors, rotation=20)
+    ax.set_xlim(-0.5, len(errors) - 0.5)
     ax.set(yscale="log", ylabel="error, of that without stress")
     legend_below(ax)
     return {"The errors of free runs on motions that were not seen.": figure}
