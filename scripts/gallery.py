@@ -38,7 +38,7 @@ FAMILIES = {
 }
 OTHER = "Others"
 # picture → which figure is shown, the first unless said
-SHOWN = {"material-energy": 3}
+SHOWN = {"material-energy": 3, "optim-rates": 1, "lion-digits": 1, "pinn-allen_cahn": 1}
 HEAD = """# Gallery
 
 After this page you know what each experiment shows, and the command that runs it.

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 import pytest
@@ -176,9 +177,9 @@ def test_verify_holds(here, capsys):
     ],
 )
 def test_verify_script(script, capsys, name, code, status):
-    x64 = jax.config.jax_enable_x64
+    x64 = jax.config.read("jax_enable_x64")
     assert main(["verify", f"mine.py:{name}", "--steps", "5"]) == code
-    assert jax.config.jax_enable_x64 == x64
+    assert jax.config.read("jax_enable_x64") == x64
     [path] = (script.parent / "runs").iterdir()
     assert re.fullmatch(rf"verify-{name}-\d{{8}}-\d{{6}}\.json", path.name)
     assert strict(path)["status"] == status
@@ -318,15 +319,26 @@ def test_text_fits_a_narrow_terminal(monkeypatch, capsys, here):
     assert max(map(len, prose)) <= 44
 
 
+@pytest.mark.parametrize("command", ["", "verify", "claims", "report", "sweep"])
+def test_help_is_plain(command, capsys):
+    """Sentences of at most 25 words, none joined to the next by a semicolon."""
+    assert main([*command.split(), "--help"]) == 0
+    text = re.sub(r"^  .*|^usage.*|[│╭╰─╮╯]", "", capsys.readouterr().out, flags=re.M)
+    for paragraph in re.split(r"\n\s*\n|^\s*--\S+.*$", text, flags=re.M):
+        for sentence in re.split(r"(?<=[.:])\s", " ".join(paragraph.split())):
+            assert ";" not in sentence and len(sentence.split()) <= 25, sentence
+
+
 def test_every_kappa_can_be_named():
     assert {"l1", "linf", "top-k", "ky-fan", "group-l2", "support"} <= set(
         kappa_names()
     )
     for name in kappa_names():
         assert isinstance(make_kappa(name), AbstractKappa)
-    assert make_kappa("huber:0.3").delta == 0.3
-    assert make_kappa("top-k:k=3,scope=tree").scope == "tree"
-    assert make_kappa("orthogonally-invariant:huber:0.3").vector_kappa.delta == 0.3
+    made: Any = make_kappa
+    assert made("huber:0.3").delta == 0.3
+    assert made("top-k:k=3,scope=tree").scope == "tree"
+    assert made("orthogonally-invariant:huber:0.3").vector_kappa.delta == 0.3
 
 
 def test_support_from_a_file(here):

@@ -43,7 +43,7 @@ class Claims:
     full: bool = False
     """Run at the scale of the papers, on a GPU."""
     record: bool = False
-    """Add the results to DIR/record.json; renew the README and the page of results."""
+    """Add the results to DIR/record.json, and renew the README and the results page."""
     dir: Path = pathlib.Path("experiments")
     """Folder of the experiments, as in a checkout of dynax."""
     json: NewPath = None

@@ -27,11 +27,11 @@ class How:
     chunk: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
     """Number of points in a part of the store (default: about a second of work)."""
     memory: Annotated[str | None, Arg(metavar="SIZE", help_behavior_hint="")] = None
-    """Memory to use of each device, e.g. 2GiB (default: half of the free; CPU 1GiB)."""
+    """Memory to use of each device, e.g. 2GiB (default: half of the free, CPU 1GiB)."""
     time_limit: Annotated[
         float | None, Arg(metavar="SECONDS", help_behavior_hint="")
     ] = None
-    """Time that a batch may take in a process of its own; later points are given up."""
+    """Time that a batch may take in its own process. Later points are given up."""
     worker: Annotated[str | None, Arg(metavar="I/N", help_behavior_hint="")] = None
     """Run one share of the points, e.g. 0/4 (default: from the Slurm array, if any)."""
     distributed: bool = False

@@ -15,7 +15,7 @@ from dynax.cli._files import UsageError, write
 from dynax.sweep.launch import Gpu, Plan, Ray, Slurm, Tpu, shell
 
 
-LAUNCH = """Print the commands that run a sweep elsewhere; with --go, run them.
+LAUNCH = """Print the commands that run a sweep elsewhere, or run them with --go.
 
   dynax launch slurm --array 8 -- experiments/lion/digits.py --seeds 8 --store runs/a
   dynax launch gpu -- experiments/lion/digits.py --seeds 8 --store runs/a
@@ -24,7 +24,7 @@ LAUNCH = """Print the commands that run a sweep elsewhere; with --go, run them.
 What follows -- is the command line of `dynax sweep`. It is passed on unchanged, with
 options that divide the work: --worker, --distributed, --ray.
 
-Exit codes: 0 done, 2 bad usage; with --go that of the first command that fails."""
+Exit codes: 0 done, 2 bad usage, with --go that of the first command that fails."""
 
 TPU = """Use a slice of Google Cloud TPUs: create, install, run, fetch, delete.
 
@@ -76,7 +76,7 @@ class Job(Generic[Where]):
     go: bool = False
     """Write the files and run the commands (default: only print them)."""
     out: Annotated[pathlib.Path, tyro.conf.arg(metavar="PATH")] = pathlib.Path("launch")
-    """Folder for the job files; no file in it is overwritten."""
+    """Folder for the job files. No file in it is overwritten."""
 
 
 @dataclasses.dataclass(frozen=True)

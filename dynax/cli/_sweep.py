@@ -24,7 +24,7 @@ from dynax.sweep.program import OutputError
 from dynax.sweep.store import Store
 
 
-SWEEP = """Run a function of a script at every point of a space; keep what it returns.
+SWEEP = """Run a function of a script at every point of a space, and keep its results.
 
   dynax sweep experiments/lion/digits.py --axis learning_rate=log:1e-4:1e-1:9 \\
       --axis weight_decay=0,0.1,1 --seeds 8 --store runs/a
@@ -56,7 +56,7 @@ class Sweep:
     """Run a function of a script at every point of a space."""
 
     file: Positional[Annotated[pathlib.Path, Arg(metavar="FILE.py")]]
-    """The script; or one of status, resume, show and export, followed by a store."""
+    """The script, or one of status, resume, show and export, followed by a store."""
     how: Annotated[How, Arg(name="")]
     run: Annotated[str, Arg(metavar="NAME")] = "run"
     """Function to run. Only `run` takes DIMS and all of SPACE."""
@@ -66,7 +66,7 @@ class Sweep:
     ] = ()
     """Set the values of an argument, instead of those in SPACE. Can be repeated."""
     seeds: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
-    """Short for --axis seed=range:N; where `run` takes `key` instead, N random keys."""
+    """Short for --axis seed=range:N, or for N random keys where `run` takes `key`."""
     sample: Annotated[str | None, Arg(metavar="KIND:N", help_behavior_hint="")] = None
     """Draw samples from the ranges: halton:64, sobol:64 or random:64[:SEED]."""
     points: Path = None
@@ -76,7 +76,7 @@ class Sweep:
     objective: Annotated[str | None, Arg(metavar="OUTPUT", help_behavior_hint="")] = (
         None
     )
-    """Output that --search minimizes; a curve counts by its last value."""
+    """Output that --search minimizes. A curve counts by its last value."""
     maximize: bool = False
     """Maximize the objective instead of minimizing it."""
     parallel: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None

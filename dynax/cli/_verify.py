@@ -64,7 +64,7 @@ class Verify:
     start_scale: float = 0.9
     """Start of a built-in method in its constraint set: 0 is the centre, 1 the edge."""
     steps: int = 1000
-    """Number of steps of the map; ignored if the system brings batches."""
+    """Number of steps of the map. It is ignored if the system brings batches."""
     seed: int = 0
     """Seed of the problem, the start and the random states."""
     precision: Literal[64, 32] = 64

@@ -36,7 +36,7 @@ BEST = 10  # settings in the table
 KINDS = 10  # of failures in the table
 BITS = (
     "With the same batch size the results are the same to the last bit, whatever the "
-    "number of devices, of workers and of interruptions; another batch size changes "
+    "number of devices, of workers and of interruptions. Another batch size changes "
     "them by round-off."
 )
 CALLS = (
@@ -204,7 +204,7 @@ def _outputs(ds, small):
         else:
             row += ["–"] * 3
         rows.append(row)
-    text = "<p>Curves count by their last value; failed points are left out.</p>"
+    text = "<p>Curves count by their last value. Failed points are left out.</p>"
     head = ["Output", "Type", "Each point", "Least", "Median", "Greatest"]
     return text + _table(head, rows, (3, 4, 5))
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from dynax.report import COLORS, movie, new_figure
+from dynax.report import COLORS, legend_below, movie, new_figure
 from experiments.material._strip import (
     ALL,
     OMEGA,
@@ -39,8 +39,7 @@ def force_figure(results):
         for label, ((force, *_), look) in shown(results).items():
             ax.plot(t, force[k] / 1e3, label=label, **look)
         ax.set_title(f"{name}\n{'shown' if k < SEEN else 'not shown'}", fontsize=9)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("force, kN")
+    figure.supylabel("force, kN", fontsize="medium")
     for ax in axes[1]:
         ax.set_xlabel("t, s")
     axes[1, 3].set_axis_off()
@@ -56,7 +55,7 @@ def loop_figure(results):
         for label, ((force, *_), look) in shown(results).items():
             ax.plot(u[:-1], force[k, 1:] / 1e3, label=label, **look)
         ax.set(xlabel="grip, m", title=name)
-    axes[0, 0].set_ylabel("force, kN")
+    figure.supylabel("force, kN", fontsize="medium")
     axes[0, 0].legend()
     return figure
 
@@ -106,7 +105,7 @@ def ledger_figure(results):
     right.axhline(1, color=COLORS["grey"], ls=":")
     right.set(xlabel="t, s", ylabel="|H₊ − H + W − S| / allowed", yscale="log")
     right.set_title("Balance, row by row")
-    right.legend()
+    legend_below(right, 1)
     return figure
 
 

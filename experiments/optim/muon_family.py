@@ -254,7 +254,7 @@ def figures(results) -> dict:
     axes[-1, 0].set_xlabel("what a step takes out of H, over what its account moves")
     caption = (
         "What each step takes out of H = f + c‖m‖_*, beside f's own bend. For a convex "
-        "κ it is never negative; without one nothing forbids it."
+        "κ it is never negative."
     )
     return {caption: figure}
 
