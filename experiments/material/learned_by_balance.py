@@ -224,13 +224,14 @@ def figures(results) -> dict:
     figure, axes = new_figure(1, 1, size=(6.0, 3.4))
     ax, errors = axes[0, 0], results["errors"]
     names = [n for n, reset in errors if reset == "positions"]
+    labels_of = {"full_state": "from full states", "positions": "from positions"}
     for shift, reset, color in (
         (-0.1, "full_state", "blue"),
         (0.1, "positions", "orange"),
     ):
         values = [errors[n, reset] / results["zero"] for n in names]
         place = shift + np.arange(len(names))
-        ax.plot(place, values, "o", color=COLORS[color], label=reset)
+        ax.plot(place, values, "o", color=COLORS[color], label=labels_of[reset])
     taught = [
         r["mse"]["rollouts"] / results["zero"] for r in results["taught"].values()
     ]
@@ -241,7 +242,7 @@ def figures(results) -> dict:
         )
     labels = [*names, *results["taught"]]
     ax.set_xticks(np.arange(len(labels)), labels)
-    ax.set(yscale="log", ylabel="error of a free run, of zero stress's")
+    ax.set(yscale="log", ylabel="error of a free run, of that without stress")
     legend_below(ax)
     return {
         "The errors of laws that were learned from the balance of momentum.": figure
