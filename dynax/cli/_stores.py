@@ -18,6 +18,7 @@ from dynax.cli._sweep import Sweep
 from dynax.cli._tally import Tally, status_lines, workers
 from dynax.report import sweep_document
 from dynax.sweep import StoreError, compare, export, open_sweep
+from dynax.sweep.blocks import stores
 from dynax.sweep.store import Store
 
 
@@ -109,7 +110,8 @@ class Resume:
     """Run failed points again, and those of the same parts with them."""
 
     def main(self) -> int:
-        command = opened(self.target).manifest.get("command") or {}
+        last = stores(opened(self.target))[-1]  # of what was asked for last
+        command = last.manifest.get("command") or {}
         if "argv" not in command:
             raise UsageError(
                 f"STORE: given {self.target}, which was not begun by `dynax sweep`; "

@@ -33,6 +33,7 @@ SWEEP = """Run a function of a script at every point of a space, and keep its re
   dynax sweep FILE.py --dry-run       how many points, and how many compilations
   dynax sweep status STORE            how far it is, from anywhere, while it runs
   dynax sweep resume STORE            go on with what is missing
+  dynax sweep FILE.py --seeds 16 --store runs/a --extend     add points to a store
   dynax sweep show STORE              one HTML file: figures, best settings, failures
   dynax sweep export STORE TO.nc      … or TO.zarr: one file with named axes
 
@@ -89,6 +90,9 @@ class Sweep:
     """The folder of the results, new or of this sweep (default: runs/<file>-<time>)."""
     retry_failed: bool = False
     """Run failed points again, together with the other points of their parts."""
+    extend: bool = False
+    """Add the points that a store of this experiment lacks: further values, seeds, axes.
+    Along a new axis, what is there has the default of the function's argument."""
     dry_run: bool = False
     """Print the points and compilations that a run would need, and stop."""
 
@@ -150,6 +154,7 @@ class Sweep:
                     progress=progress,
                     command={"argv": self.words(), "folder": str(pathlib.Path.cwd())},
                     retry_failed=retry,
+                    extend=self.extend,
                     **limits,
                 )
         except KeyboardInterrupt:

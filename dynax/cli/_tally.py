@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import math
 import pathlib
 import socket
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from dynax.report import point_said
 from dynax.sweep import Progress, open_sweep
+from dynax.sweep.blocks import layout, stores
 from dynax.sweep.meter import speed
 from dynax.sweep.store import MEANINGS, RAISED, TIME_LIMIT, Store, StoreError
 
@@ -42,44 +42,42 @@ class Tally:
 
     @classmethod
     def of(cls, store: Store, most: int = 1000) -> "Tally":
-        space = store.manifest["experiment"]["space"].values()
-        shape = [_length(given) for given in space]
-        blocks = math.prod(len(g["static"]) for g in space if "static" in g)
-        points = math.prod(shape)
-        block = points // blocks
         failures: collections.Counter[str] = collections.Counter()
-        said, done, damaged = [], 0, 0
-        parts = store.parts()
-        for part in parts:
-            status, texts = np.zeros(part.count, np.int8), {}
-            if part.failed:
-                try:
-                    status = store.read(part, "status")
-                    if len(said) < most:
-                        at = store.read(part, "@failed").tolist()
-                        texts = dict(zip(at, store.read(part, "@said"), strict=True))
-                except StoreError:
-                    damaged += 1
-                    continue
-            done += part.count - part.skip
-            first = part.structure * block + part.first
-            failed = part.skip + np.flatnonzero(status[part.skip :])
-            for code, many in zip(
-                *np.unique(status[failed], return_counts=True), strict=True
-            ):
-                failures[MEANINGS[int(code)]] += int(many)
-            for k in failed[: most - len(said)].tolist():
-                kind = MEANINGS[int(status[k])]
-                said.append((first + k, kind, str(texts.get(k, ""))))
-        broken = 0
-        for structure in range(blocks):
-            plan = store.plan(structure)
-            if plan and "error" in plan:
-                broken += block
-                failures[COMPILE] += block
-                said.append((structure * block, COMPILE, plan["error"]))
-        damaged += len(store.torn())
-        counted, batches = dict(failures.most_common()), {part.batch for part in parts}
+        said, done, damaged, points, broken = [], 0, 0, 0, 0
+        batches = set()
+        for block in layout(store).blocks:
+            own, points = block.store, points + block.size
+            parts = own.parts()
+            batches |= {part.batch for part in parts}
+            for part in parts:
+                status, texts = np.zeros(part.count, np.int8), {}
+                if part.failed:
+                    try:
+                        status = own.read(part, "status")
+                        if len(said) < most:
+                            at = own.read(part, "@failed").tolist()
+                            texts = dict(zip(at, own.read(part, "@said"), strict=True))
+                    except StoreError:
+                        damaged += 1
+                        continue
+                done += part.count - part.skip
+                first = block.bases[part.structure] + part.first
+                failed = part.skip + np.flatnonzero(status[part.skip :])
+                for code, many in zip(
+                    *np.unique(status[failed], return_counts=True), strict=True
+                ):
+                    failures[MEANINGS[int(code)]] += int(many)
+                for k in failed[: most - len(said)].tolist():
+                    kind, number = MEANINGS[int(status[k])], int(block.whole(first + k))
+                    said.append((number, kind, str(texts.get(k, ""))))
+            for structure, base in enumerate(block.bases):
+                plan = own.plan(structure)
+                if plan and "error" in plan:
+                    broken += block.length(structure)
+                    failures[COMPILE] += block.length(structure)
+                    said.append((int(block.whole(base)), COMPILE, plan["error"]))
+            damaged += len(own.torn())
+        counted = dict(failures.most_common())
         return cls(points, done, broken, counted, said, damaged, sorted(batches), store)
 
     @property
@@ -133,17 +131,10 @@ class Tally:
 COMPILE = "could not be compiled"
 
 
-def _length(given):
-    if "search" in given:
-        return given["count"]
-    if "table" in given:
-        return len(next(iter(given["table"].values())))
-    return len(given["static"] if "static" in given else given["values"])
-
-
 def workers(store: Store) -> list[dict[str, Any]]:
     """The latest report of each; `at_work` tells whether it is likely still there."""
-    found, now = store.workers(), time.time()
+    found = [report for block in stores(store) for report in block.workers()]
+    now = time.time()
     for report in found:
         report["age"] = round(now - report["updated"], 1)
         elsewhere = report["host"] != socket.gethostname() and report["age"] < FRESH

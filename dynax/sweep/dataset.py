@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dynax.sweep.blocks import Block, layout
 from dynax.sweep.engine import inner_dims
 from dynax.sweep.store import (
     MEANINGS,
@@ -49,20 +50,31 @@ def open_sweep(path):
             'open_sweep needs xarray: pip install "dynax-lab[experiments]"'
         ) from None
     store = Store.open(path)
-    given = store.manifest["experiment"]["space"]
-    coords, shape, blocks = _coordinates(given, store)
+    whole = layout(store)
+    shape, size = whole.shape, math.prod(whole.shape.values())
     units = store.manifest.get("units") or {}
-    for name, (dim, values) in coords.items():
-        attrs = {"units": units[name]} if name in units else {}
-        coords[name] = (dim, values, attrs)
-    plans = [store.plan(s) for s in range(blocks)]
+    coords: dict[str, Any] = {
+        name: (dim, values, {"units": units[name]} if name in units else {})
+        for name, (dim, values) in whole.coords.items()
+    }
+    readers, plans, parts = [], [], []
+    for block in whole.blocks:
+        ours = [block.store.plan(s) for s in range(len(block.bases))]
+        theirs = block.store.parts()
+        planned = {k for k, plan in enumerate(ours) if plan and "outputs" in plan}
+        if {part.structure for part in theirs} - planned:
+            raise StoreError(
+                f"store: {block.store.path} has parts, but no plan that can be read; "
+                "run the sweep again on this store, and it is made anew."
+            )
+        readers.append(_Reader(block, theirs, size))
+        plans += ours
+        parts += theirs
     outputs = next((p["outputs"] for p in plans if p and "outputs" in p), {})
-    parts, block = store.parts(), math.prod(shape.values()) // blocks
-    reader = _Reader(store, parts, block)
     variables = {}
     for name, out in {"status": {"shape": [], "dtype": "int8"}, **outputs}.items():
         inner = inner_dims(name, out["shape"], store.manifest.get("dims") or {})
-        wrapped = _lazy(reader, name, tuple(shape.values()), out)
+        wrapped = _lazy(readers, name, tuple(shape.values()), out)
         attrs: dict[str, Any] = {"units": units[name]} if name in units else {}
         if name == "status":
             attrs = {
@@ -71,39 +83,40 @@ def open_sweep(path):
             }
         data = indexing.LazilyIndexedArray(wrapped)
         variables[name] = ((*shape, *inner), data, attrs)
-    planned = {k for k, plan in enumerate(plans) if plan and "outputs" in plan}
-    if {part.structure for part in parts} - planned:
-        raise StoreError(
-            f"store: {store.path} has parts, but no plan that can be read; run the "
-            "sweep again on this store, and it is made anew."
-        )
-    done, _ = counts(parts)
+    done = sum(counts(reader.parts)[0] for reader in readers)
+    points = sum(block.size for block in whole.blocks)
     attrs = {
         **_summary(store, parts, any(p and p.get("callbacks") for p in plans)),
-        "points": block * blocks,
+        "failed": sum(_failed(r.store, part) for r in readers for part in r.parts),
+        "points": points,
         "done": done,
-        "complete": int(done == block * blocks),
+        "complete": int(done == points),
     }
     return xr.Dataset(variables, coords, attrs)
 
 
 def failures(path, most: int = 1000) -> list[tuple[int, str, str]]:
     """(number, what the code means, what it said) of the first `most` failed points."""
-    store, found = Store.open(path), []
-    block = _block(store)
-    for part in filter(lambda part: part.failed, store.parts()):
-        status, at, text = (store.read(part, k) for k in ("status", "@failed", "@said"))
-        said = dict(zip(at.tolist(), text, strict=True))
-        for at in part.skip + np.flatnonzero(status[part.skip :]):
-            number = part.structure * block + part.first + int(at)
-            meaning = MEANINGS[int(status[at])]
-            found.append((number, meaning, str(said.get(int(at), ""))))
-            if len(found) >= most:
-                return found
-    for structure in range(len(list((store.path / "plans").glob("*.json")))):
-        plan = store.plan(structure)
-        if plan and "error" in plan:
-            found.append((structure * block, "could not be compiled", plan["error"]))
+    found = []
+    for block in layout(Store.open(path)).blocks:
+        store = block.store
+        for part in filter(lambda part: part.failed, store.parts()):
+            status, at, text = (
+                store.read(part, k) for k in ("status", "@failed", "@said")
+            )
+            said = dict(zip(at.tolist(), text, strict=True))
+            base = block.bases[part.structure] + part.first
+            for at in part.skip + np.flatnonzero(status[part.skip :]):
+                meaning = MEANINGS[int(status[at])]
+                number = int(block.whole(base + at))
+                found.append((number, meaning, str(said.get(int(at), ""))))
+                if len(found) >= most:
+                    return found
+        for structure, base in enumerate(block.bases):
+            plan = store.plan(structure)
+            if plan and "error" in plan:
+                number = int(block.whole(base))
+                found.append((number, "could not be compiled", plan["error"]))
     return found
 
 
@@ -133,38 +146,6 @@ def export(path, to) -> pathlib.Path:
     return to
 
 
-def _coordinates(space, store):
-    """name → (dimension, values); dimension → length; the number of structures."""
-    coords: dict[str, Any] = {}
-    shape, blocks = {}, 1
-    for dim, given in space.items():
-        if "static" in given:
-            coords[dim] = (dim, np.array(given["static"]))
-            shape[dim] = len(given["static"])
-            blocks *= shape[dim]
-        elif "table" in given:
-            coords |= {k: (dim, np.array(v)) for k, v in given["table"].items()}
-            shape[dim] = len(next(iter(given["table"].values())))
-        elif "search" in given:
-            shape[dim] = given["count"]
-            rounds = store.rounds()
-            for name in given["search"]:
-                asked = [r[name] for r in rounds]
-                values = np.full(given["count"], np.nan)
-                if asked:
-                    values[: sum(map(len, asked))] = np.concatenate(asked)
-                coords[name] = (dim, values)
-        else:
-            coords[dim] = (dim, np.array(given["values"]))
-            shape[dim] = len(given["values"])
-    return coords, shape, blocks
-
-
-def _block(store):
-    _, shape, blocks = _coordinates(store.manifest["experiment"]["space"], store)
-    return math.prod(shape.values()) // blocks
-
-
 def _summary(store, parts, callbacks):
     begun = store.manifest["begun"]
     batches = sorted({p.batch for p in parts})
@@ -174,7 +155,6 @@ def _summary(store, parts, callbacks):
         "bits": store.manifest["experiment"]["bits"],
         "batch": ", ".join(map(str, batches)),
         "parts": len(parts),
-        "failed": sum(_failed(store, part) for part in parts),
         "host_callbacks": int(callbacks),
         "begun": begun["date"],
         "commit": begun["commit"] or "",
@@ -203,19 +183,31 @@ def _objective(space):
 
 
 class _Reader:
-    """Rows of the parts, by the number of the point; keeps the last few arrays read."""
+    """Rows of the parts of a block, by the number of the point in the whole."""
 
-    def __init__(self, store: Store, parts: list[Part], block: int):
-        self.parts = parts
-        self.origins = [p.structure * block + p.first for p in parts]
+    def __init__(self, block: Block, parts: list[Part], size: int):
+        self.store, self.parts, self.numbers = block.store, parts, block.numbers
+        self.size = size
+        self.origins = [block.bases[p.structure] + p.first for p in parts]
         self.starts = np.array(self.origins, np.int64) + [p.skip for p in parts]
         self.ends = np.array(self.origins, np.int64) + [p.count for p in parts]
-        self.read = functools.lru_cache(8)(lambda k, name: store.read(parts[k], name))
+        self.read = functools.lru_cache(8)(  # the last few arrays
+            lambda k, name: block.store.read(parts[k], name)
+        )
+
+    @functools.cached_property
+    def own(self) -> np.ndarray:
+        """The number in this block of each point of the whole, −1 where it has none."""
+        found = np.full(self.size, -1)
+        found[self.numbers] = np.arange(np.size(self.numbers))
+        return found
 
     def rows(self, name: str, points: np.ndarray, out: np.ndarray, inner) -> None:
         """Fill out[j] with the output of points[j], where there is one."""
         if not len(self.parts):
             return
+        if self.numbers is not None:
+            points = self.own[points]
         order = np.argsort(points, kind="stable")
         points = points[order]
         first = np.searchsorted(points, self.starts)
@@ -228,7 +220,7 @@ class _Reader:
             out[order[chosen]] = values
 
 
-def _lazy(reader, name, outer, spec):
+def _lazy(readers, name, outer, spec):
     from xarray.backends import BackendArray
     from xarray.core import indexing
 
@@ -256,7 +248,8 @@ def _lazy(reader, name, outer, spec):
             points = np.ravel_multi_index(np.ix_(*space), outer).ravel()
             blank = MISSING if name == "status" else missing(self.dtype)
             found = np.full((len(points), *map(len, inner)), blank, self.dtype)
-            reader.rows(name, points, found, inner)
+            for reader in readers:
+                reader.rows(name, points, found, inner)
             found = found.reshape([len(k) for k in full])
             drop = tuple(
                 0 if np.ndim(k) == 0 and not isinstance(k, slice) else slice(None)

@@ -35,6 +35,7 @@ class Job:
         memory: bytes that a call may need on each device; measured where None.
         time_limit: seconds that a batch may take.
         retry: whether failed points are run again.
+        first: the number of its first point, of which its random key is made.
     """
 
     run: Callable[..., Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Job:
     memory: int | None = None
     time_limit: float | None = None
     retry: bool = False
+    first: int = 0
 
 
 class Chunk(NamedTuple):
@@ -178,6 +180,10 @@ class Executor:
             numbers |= {k: v[index // inner] for k, v in self.trials.items()}
         return index, numbers
 
+    def _origin(self, structure):
+        """The number of the first point of a structure, of which its key is made."""
+        return self.job.first + structure * self.space.block
+
     def begin(self, structure: int, plan: Mapping, first: int, count: int) -> Chunk:
         """Start computing a chunk."""
         program, begun = self.program(structure, plan["batch"]), None
@@ -185,7 +191,7 @@ class Executor:
             with self.settings():
                 try:
                     index, numbers = self.points(first, count)
-                    index = index + structure * self.space.block
+                    index = index + self._origin(structure)
                     begun = program.start(index, numbers)
                 except Exception as error:
                     begun = error
@@ -215,7 +221,7 @@ class Executor:
         """Batch by batch, each halved where it fails."""
         program, b = chunk.program, chunk.program.batch
         index, numbers = self.points(chunk.first, chunk.count)
-        index = index + chunk.structure * self.space.block
+        index = index + self._origin(chunk.structure)
         pieces, failures = [], {}
         for at in range(0, chunk.count, b):
             given = {k: v[at : at + b] for k, v in numbers.items()}

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dynax.sweep import grow
 from dynax.sweep.dataset import open_sweep
 from dynax.sweep.engine import work
 from dynax.sweep.executor import Executor, Job
@@ -22,7 +23,7 @@ from dynax.sweep.meter import Progress, Worker
 from dynax.sweep.points import Space
 from dynax.sweep.provenance import provenance
 from dynax.sweep.search import search
-from dynax.sweep.store import Store
+from dynax.sweep.store import Store, counts
 from dynax.sweep.watch import supervise
 
 
@@ -91,6 +92,7 @@ def sweep(
     memory: int | None = None,
     time_limit: float | None = None,
     retry_failed: bool = False,
+    extend: bool = False,
     engine: Callable[[Job, Store, Callable], None] | None = None,
     progress: Callable[[Progress], object] | None = None,
     command: Mapping[str, Any] | None = None,
@@ -121,7 +123,11 @@ def sweep(
         time_limit: seconds that a batch may take; points beyond it are given up. `run`
             must then be importable: it runs in a process that can be killed.
         retry_failed: whether points that failed are run again, and those of the same
-            parts with them.
+            parts with them. What they said stays in the store.
+        extend: whether the store may hold other points of the same experiment: those of
+            `space` that it lacks are added. Along an axis that is new, the points there
+            have the default of `run`'s argument. A point added gets a random key by its
+            number, which depends on what was there before.
         engine: who computes: `Local()`, `Ray(…)` or `Submitit(…)`.
         progress: called now and then with a `Progress`; `print` will do.
         command: what the manifest keeps on how to start this sweep again.
@@ -170,9 +176,37 @@ def sweep(
         "begun": provenance(_home(run)),
         "command": command,
     }
-    place = Store.create(store, manifest)
-    (engine or Local())(job, place, progress or (lambda p: None))
-    return open_sweep(place.path)
+    path, tell = pathlib.Path(store), progress or (lambda p: None)
+    if not (extend and (path / "manifest.json").exists()):
+        blocks = [(job, Store.create(path, manifest))]
+        _work(engine, blocks, blocks, tell)
+        return open_sweep(path)
+    before = grow.old(job, Store.open(path), manifest["experiment"])
+    _work(engine, before, before, tell)  # which refuses another `run`
+    more = grow.new(job, before, manifest)
+    _work(engine, more, before + more, tell)
+    return open_sweep(path)
+
+
+def _work(engine, blocks, every, progress) -> None:
+    """Compute blocks one after another, and tell of all."""
+    points = sum(job.space.size for job, _ in every)
+    for job, place in blocks:
+        other = [counts(store.parts()) for _, store in every if store is not place]
+        done, failed = (sum(c) for c in zip(*other, strict=True)) if other else (0, 0)
+
+        def tell(p, done=done, failed=failed):
+            more = (points - done - p.points) / p.rate if p.rate else 0.0
+            progress(
+                p._replace(
+                    done=p.done + done,
+                    points=points,
+                    failed=p.failed + failed,
+                    left=p.left + max(0.0, more),
+                )
+            )
+
+        (engine or Local())(job, place, tell if other else progress)
 
 
 def make_job(

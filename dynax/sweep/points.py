@@ -108,6 +108,19 @@ class Static:
     def __len__(self) -> int:
         return len(self.values)
 
+    def take(self, places: Sequence[int]) -> "Static":
+        """Some of the values, under their labels."""
+        found = Static({str(self.labels[k]): self.values[k] for k in places})
+        found.labels = [self.labels[k] for k in places]
+        return found
+
+    def label(self, value: Any) -> Any:
+        """That of a value, which need not be one of these."""
+        for label, known in zip(self.labels, self.values, strict=True):
+            if known is value or (_is_number(value) and label == value):
+                return label
+        return Static([value]).labels[0]
+
 
 class Table:
     """Points listed one by one: columns of numbers of the same length.

@@ -137,10 +137,11 @@ class Store:
         given, there = manifest["experiment"], found.manifest["experiment"]
         for key in given:
             if plain(given[key]) != there.get(key):
+                more = ", `extend` to add points to it" if key == "space" else ""
                 raise StoreError(
                     f"store: {path} holds another experiment: {key} is "
                     f"{_short(there.get(key))} there, {_short(given[key])} here; "
-                    "accepted is the same experiment or another folder."
+                    f"accepted is the same experiment{more} or another folder."
                 )
         shown = {k: plain(manifest[k]) for k in ("dims", "units") if manifest.get(k)}
         if any(found.manifest.get(k) != names for k, names in shown.items()):
