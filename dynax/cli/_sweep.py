@@ -91,8 +91,9 @@ class Sweep:
     retry_failed: bool = False
     """Run failed points again, together with the other points of their parts."""
     extend: bool = False
-    """Add the points that a store of this experiment lacks: values, seeds, axes. Along a
-    new axis, what is there has the default of the function's argument."""
+    """Add the points that a store of this experiment lacks: values, seeds, axes.
+
+    Along a new axis, what is there has the default of the function's argument."""
     dry_run: bool = False
     """Print the points and compilations that a run would need, and stop."""
 
