@@ -566,7 +566,7 @@ def test_one_sentence_for_bad_files(script, tmp_path, store):
     assert "--points: given" in sentence(script, "--points", tmp_path / "p.csv")
     for verb in ("status", "resume", "show"):
         assert "STORE: given" in sentence(verb, tmp_path)
-    assert "TO: given a.csv; accepted is NAME.nc" in sentence("export", store, "a.csv")
+    assert "TO: given a.txt; accepted is NAME.nc" in sentence("export", store, "a.txt")
     assert sentence("status") == (
         "dynax: STORE: none given; see `dynax sweep status --help`."
     )

@@ -546,7 +546,7 @@ def test_dims_units_and_coordinates(loaded):
     assert loaded.rate.dims == ("trial",) and loaded.rate.attrs == {"units": "1/s"}
     assert loaded.curve.attrs == {"units": "J"} and loaded.loss.attrs == {}
     assert loaded["size"].dtype == np.int64
-    assert loaded.status.attrs["flag_values"].tolist() == [-1, 0, 1, 2, 3]
+    assert loaded.status.attrs["flag_values"].tolist() == [-2, -1, 0, 1, 2, 3]
     assert loaded.status.attrs["flag_meanings"].count(";") == 4
     assert loaded.attrs["points"] == loaded.attrs["done"] == 70
     assert loaded.attrs["complete"] == 1 and loaded.attrs["run"] == "run"
@@ -748,7 +748,7 @@ def test_export(finished, loaded, tmp_path, suffix):
         assert found[name].dims == loaded[name].dims
     assert found.curve.attrs["units"] == "J" and found.rate.attrs["units"] == "1/s"
     assert found.attrs == loaded.attrs
-    assert list(found.status.attrs["flag_values"]) == [-1, 0, 1, 2, 3]
+    assert list(found.status.attrs["flag_values"]) == [-2, -1, 0, 1, 2, 3]
     assert [p.name for p in target.parent.iterdir()] == [target.name], "litter"
     other = loaded.copy(deep=True)
     other.loss[0, 0, 0] += 1e-9
@@ -793,7 +793,7 @@ def test_export_refuses(finished, tmp_path):
         (tmp_path / name).mkdir()
         with pytest.raises(StoreError, match=r"^to: given .*, which exists; accepted"):
             export(finished, tmp_path / name)
-    for name in ("results.csv", "results"):
+    for name in ("results.txt", "results"):
         with pytest.raises(
             StoreError, match=rf"^to: given {name}; accepted is NAME.nc"
         ):

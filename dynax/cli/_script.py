@@ -8,14 +8,25 @@ import inspect
 import json
 import pathlib
 import sys
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from dynax.cli._files import UsageError, describe, load
-from dynax.sweep import Range, Search, Space, Static, Table, halton, random, sobol
+from dynax.cli._files import UsageError, describe, first_line, load
+from dynax.sweep import (
+    Halving,
+    Range,
+    Search,
+    Space,
+    Static,
+    Table,
+    halton,
+    random,
+    sobol,
+)
 from dynax.sweep.parse import axis, number
 
 
@@ -120,7 +131,7 @@ def make_space(options: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: naming the option.
     """
     given = dict(defaults)
-    for text in options.axis:
+    for text in [*_axes(options.space), *options.axis]:
         try:
             name, values = axis(text)
         except ValueError as error:
@@ -179,8 +190,8 @@ def _drawn(options, ranges):
     """The dimension that --sample or --search makes of the ranges."""
     wanted = [k for k in ("sample", "search") if getattr(options, k) is not None]
     only = {
-        "--objective": options.objective is not None,
-        "--maximize": options.maximize,
+        "--objective": options.objective is not None and options.rungs is None,
+        "--maximize": options.maximize and options.rungs is None,
         "--parallel": options.parallel is not None,
     }
     for flag, used in only.items():
@@ -231,6 +242,60 @@ def _search(options, ranges):
         )
     except ValueError as error:
         raise UsageError(f"--search: {error}") from None
+
+
+def _axes(file: pathlib.Path | None) -> list[str]:
+    """The axes in a file, as they are written with --axis."""
+    if file is None:
+        return []
+    accepted = 'accepted is FILE.toml or FILE.yaml of NAME = "log:1e-4:1e-1:9" or lists'
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".toml":
+            found = tomllib.loads(text)
+        elif file.suffix in (".yaml", ".yml"):
+            import yaml
+
+            try:
+                found = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(str(error)) from None
+        else:
+            raise UsageError(f"--space: given {file}; {accepted}.")
+        return [f"{name}={_written(values)}" for name, values in found.items()]
+    except ImportError:
+        raise UsageError("--space: YAML needs pip install pyyaml.") from None
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"--space: given {file} ({why}); {accepted}.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"--space: given {file} ({first_line(error)}); {accepted}."
+        ) from None
+
+
+def _written(values) -> str:
+    if isinstance(values, Mapping):
+        raise ValueError("a table, which is no axis")
+    return ",".join(map(str, values)) if isinstance(values, list) else str(values)
+
+
+def rungs(options: Any) -> Halving | None:
+    """What --rungs asks for."""
+    if options.rungs is None:
+        return None
+    if options.objective is None or options.search is not None:
+        raise UsageError(
+            "--rungs: given without --objective, or with --search; accepted is "
+            "--objective with the output that is compared."
+        )
+    try:
+        steps = [int(text) for text in options.rungs.split(",")]
+        return Halving(options.objective, steps, maximize=options.maximize)
+    except ValueError as error:
+        raise UsageError(
+            f"--rungs: given {options.rungs!r} ({error}); accepted is as in 30,90,270."
+        ) from None
 
 
 def _listed(file: pathlib.Path) -> Table:

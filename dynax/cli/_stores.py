@@ -49,7 +49,13 @@ The last line of the output names the file."""
 EXPORT = """Gather a store into one file with named axes and units.
 
   dynax sweep export runs/a a.nc
-  dynax sweep export runs/a a.zarr"""
+  dynax sweep export runs/a a.zarr
+  dynax sweep export runs/a a.csv          or a.parquet: a row a point
+  dynax sweep export runs/a a.tensorboard  or a.wandb, a.mlflow: a run a point"""
+
+NOTE = """Add a note or tags to a sweep: `status` and `open_sweep` show them.
+
+  dynax sweep note runs/a "rates above 0.1 diverge" --tag draft --tag lion"""
 
 COMPARE = """Compare one output of two sweeps at the points that they share, over seeds.
 
@@ -186,7 +192,7 @@ class Export:
     target: StorePath
     """The folder of a sweep."""
     to: Positional[Annotated[pathlib.Path, Arg(metavar="TO")]]
-    """A new NAME.nc or NAME.zarr."""
+    """A new NAME.nc, .zarr, .csv, .parquet, .tensorboard, .wandb or .mlflow."""
 
     def main(self) -> int:
         store = opened(self.target)
@@ -197,6 +203,27 @@ class Export:
             raise UsageError(f"{name.upper()}{colon}{rest}") from None
         except ImportError as error:
             raise UsageError(f"TO: given {self.to}; {error}.") from None
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Add a note or tags to a sweep."""
+
+    target: StorePath
+    """The folder of a sweep."""
+    text: Positional[Annotated[str, Arg(metavar="TEXT")]] = ""
+    """What to note."""
+    tag: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        Arg(metavar="TAG", help_behavior_hint=""),
+    ] = ()
+    """A tag. Can be repeated."""
+
+    def main(self) -> int:
+        if not (self.text or self.tag):
+            raise UsageError("TEXT: none given; accepted is a text, or --tag TAG.")
+        opened(self.target).note(*[self.text] * bool(self.text), tags=self.tag)
         return 0
 
 
@@ -271,6 +298,7 @@ VERBS = {
     "show": (Show, SHOW),
     "export": (Export, EXPORT),
     "compare": (Compare, COMPARE),
+    "note": (Note, NOTE),
 }
 Verb = TypeVar("Verb")
 

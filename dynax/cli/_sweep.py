@@ -16,7 +16,7 @@ from tyro.conf import Positional
 from dynax.cli._files import UsageError, describe, destination, first_line, to_json
 from dynax.cli._how import How, prepare
 from dynax.cli._progress import SweepProgress
-from dynax.cli._script import Script, find, make_space
+from dynax.cli._script import Script, find, make_space, rungs
 from dynax.cli._tally import Tally
 from dynax.sweep import Local, Space, StoreError, Worker, sweep
 from dynax.sweep.local import make_job, which_worker
@@ -70,6 +70,8 @@ class Sweep:
     """Short for --axis seed=range:N, or for N random keys where `run` takes `key`."""
     sample: Annotated[str | None, Arg(metavar="KIND:N", help_behavior_hint="")] = None
     """Draw samples from the ranges: halton:64, sobol:64 or random:64[:SEED]."""
+    space: Path = None
+    """Read axes from a TOML or YAML file: NAME = "log:1e-4:1e-1:9", or a list."""
     points: Path = None
     """Read a list of points from a CSV file with a line of names, or from JSON."""
     search: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
@@ -80,6 +82,9 @@ class Sweep:
     """Output that --search minimizes. A curve counts by its last value."""
     maximize: bool = False
     """Maximize the objective instead of minimizing it."""
+    rungs: Annotated[str | None, Arg(metavar="N,N,…", help_behavior_hint="")] = None
+    """Stop points at these numbers of steps, unless they are among the best third by
+    --objective (mean over seeds). `run` must return a `Loop`."""
     parallel: Annotated[int | None, Arg(metavar="N", help_behavior_hint="")] = None
     """Number of trials that --search runs at a time (default: 8)."""
     seed: int = 0
@@ -129,6 +134,7 @@ class Sweep:
             make_job(run, space, self.seed, **limits, retry=retry)
         except (TypeError, ValueError) as error:
             raise UsageError(_flag(first_line(error))) from None
+        halving = rungs(self)
         if self.dry_run:
             return _dry(space, self.how.json)
         worker = Worker()
@@ -156,6 +162,7 @@ class Sweep:
                     command={"argv": self.words(), "folder": str(pathlib.Path.cwd())},
                     retry_failed=retry,
                     extend=self.extend,
+                    halving=halving,
                     **limits,
                 )
         except KeyboardInterrupt:
@@ -168,9 +175,10 @@ class Sweep:
     def words(self) -> list[str]:
         """What `resume` starts it again with; who computes is said anew."""
         words = [str(self.file.absolute())]
-        once = {**vars(self.how), **vars(self), "points": self.points}
-        if self.points is not None:
-            once["points"] = self.points.absolute()
+        once = {**vars(self.how), **vars(self)}
+        for name in ("points", "space"):
+            if once[name] is not None:
+                once[name] = once[name].absolute()
         skipped = {"file", "how", "store", "dry_run", "json", "worker", "distributed"}
         skipped |= {"retry_failed"}
         fields = [*dataclasses.fields(self), *dataclasses.fields(self.how)]
@@ -267,7 +275,7 @@ def _flag(message: str) -> str:
     """`time_limit: given …` → `--time-limit: given …`."""
     name, colon, rest = message.partition(":")
     options = {f.name for kind in (How, Sweep) for f in dataclasses.fields(kind)}
-    if name in (options - {"run", "file", "how"}) | set(FLAGS):
+    if name in (options - {"run", "file", "how", "space"}) | set(FLAGS):
         name = "--" + FLAGS.get(name, name).replace("_", "-")
         return name + colon + rest
     return message

@@ -43,9 +43,11 @@ class Tally:
     @classmethod
     def of(cls, store: Store, most: int = 1000) -> "Tally":
         failures: collections.Counter[str] = collections.Counter()
-        said, done, damaged, points, broken = [], 0, 0, 0, 0
+        said, done, damaged, broken = [], 0, 0, 0
         batches = set()
-        for block in layout(store).blocks:
+        whole = layout(store)
+        points = whole.coming
+        for block in whole.blocks:
             own, points = block.store, points + block.size
             parts = own.parts()
             batches |= {part.batch for part in parts}
@@ -149,6 +151,9 @@ def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
     of = f" of {pathlib.Path(argv[0]).name}" if argv else ""
     begun = manifest["begun"]["date"].replace("T", " ")
     yield f"{tally.store.path}: {manifest['experiment']['run']}{of}, begun {begun}"
+    for entry in tally.store.notes():
+        tags = "".join(f" [{tag}]" for tag in entry["tags"])
+        yield f"  {entry['date'].replace('T', ' ')}:{tags} {' '.join(entry['notes'])}"
     at_work = [w for w in team if w["at_work"]]
     rate = sum(w.get("rate", 0.0) for w in at_work)
     if tally.missing and rate:

@@ -14,8 +14,11 @@ from dynax.sweep.compare import (
     holm as holm,
     interval as interval,
 )
-from dynax.sweep.dataset import export as export, open_sweep as open_sweep
+from dynax.sweep.dataset import open_sweep as open_sweep
+from dynax.sweep.export import export as export, frame as frame
+from dynax.sweep.halving import Halving as Halving
 from dynax.sweep.local import Local as Local, sweep as sweep
+from dynax.sweep.loop import Loop as Loop
 from dynax.sweep.meter import Progress as Progress, Worker as Worker
 from dynax.sweep.on_ray import Ray as Ray
 from dynax.sweep.on_slurm import Submitit as Submitit

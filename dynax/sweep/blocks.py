@@ -21,13 +21,15 @@ class Block(NamedTuple):
     """One block.
 
     `numbers` are those of its points in the whole, None where they are the same;
-    `bases` says at which of its own points each structure begins.
+    `bases` says at which of its own points each structure begins. The points of a rung
+    that is not the last one are not `final`.
     """
 
     store: Store
     size: int
     numbers: np.ndarray | None
     bases: np.ndarray
+    final: bool = True
 
     def whole(self, points) -> Any:
         """The numbers in the whole of points of this block."""
@@ -39,11 +41,15 @@ class Block(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The whole grid: name → (dimension, values), dimension → length, the blocks."""
+    """The whole grid: name → (dimension, values), dimension → length, the blocks.
+
+    `coming` points of a halving are those of rungs that have not begun, if none fails.
+    """
 
     coords: dict[str, tuple[str, np.ndarray]]
     shape: dict[str, int]
     blocks: list[Block]
+    coming: int = 0
 
 
 def stores(root: Store) -> list[Store]:
@@ -59,7 +65,8 @@ def stores(root: Store) -> list[Store]:
 
 def layout(root: Store) -> Layout:
     """The whole of a store, and where its blocks are in it."""
-    found = stores(root)
+    found, halving = stores(root), root.manifest["experiment"].get("halving")
+    rungs, found = (found[1:], [root]) if halving else ([], found)
     spaces = [store.manifest["experiment"]["space"] for store in found]
     dims = found[-1].manifest.get("asked") or spaces[0]
     filled = [filled_in(space, found[k + 1 :]) for k, space in enumerate(spaces)]
@@ -92,7 +99,20 @@ def layout(root: Store) -> Layout:
             grid = grid.transpose([list(dims).index(dim) for dim in order])
             numbers = grid.ravel()
         blocks.append(Block(store, size, numbers, bases))
-    return Layout(coords, shape, blocks)
+    if not halving:
+        return Layout(coords, shape, blocks)
+    starts, last = blocks[0].bases, len(halving["rungs"]) - 1
+    points = [np.array(r.manifest["experiment"]["points"], int) for r in rungs]
+    blocks = [
+        rung_block(rung, numbers, starts, final=k == last)
+        for k, (rung, numbers) in enumerate(zip(rungs, points, strict=True))
+    ]
+    return Layout(coords, shape, blocks, sum(halving["sizes"][len(rungs) :]))
+
+
+def rung_block(store: Store, points: np.ndarray, starts, final: bool = True) -> Block:
+    """A rung; `starts` are the numbers in the whole at which structures begin."""
+    return Block(store, len(points), points, np.searchsorted(points, starts), final)
 
 
 def filled_in(space: Mapping[str, Any], later: list[Store]) -> dict[str, Any]:

@@ -2,10 +2,6 @@
 
 import functools
 import math
-import os
-import pathlib
-import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -13,8 +9,10 @@ import numpy as np
 from dynax.sweep.blocks import Block, layout
 from dynax.sweep.engine import inner_dims
 from dynax.sweep.store import (
+    DONE,
     MEANINGS,
     MISSING,
+    STOPPED,
     Part,
     Store,
     StoreError,
@@ -67,7 +65,7 @@ def open_sweep(path):
                 f"store: {block.store.path} has parts, but no plan that can be read; "
                 "run the sweep again on this store, and it is made anew."
             )
-        readers.append(_Reader(block, theirs, size))
+        readers.append(Reader(block, theirs, size))
         plans += ours
         parts += theirs
     outputs = next((p["outputs"] for p in plans if p and "outputs" in p), {})
@@ -84,7 +82,7 @@ def open_sweep(path):
         data = indexing.LazilyIndexedArray(wrapped)
         variables[name] = ((*shape, *inner), data, attrs)
     done = sum(counts(reader.parts)[0] for reader in readers)
-    points = sum(block.size for block in whole.blocks)
+    points = sum(block.size for block in whole.blocks) + whole.coming
     attrs = {
         **_summary(store, parts, any(p and p.get("callbacks") for p in plans)),
         "failed": sum(_failed(r.store, part) for r in readers for part in r.parts),
@@ -120,32 +118,6 @@ def failures(path, most: int = 1000) -> list[tuple[int, str, str]]:
     return found
 
 
-def export(path, to) -> pathlib.Path:
-    """Gather a store into one file: NetCDF if `to` ends in .nc, Zarr if in .zarr.
-
-    Raises:
-        StoreError: if `to` exists or ends in something else.
-    """
-    to = pathlib.Path(to).absolute()
-    if to.suffix not in (".nc", ".zarr"):
-        raise StoreError(f"to: given {to.name}; accepted is NAME.nc or NAME.zarr.")
-    if to.exists():
-        raise StoreError(f"to: given {to}, which exists; accepted is a new path.")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    ds = open_sweep(path)
-    for name in [k for k, v in ds.coords.items() if v.dtype.kind in "OU"]:
-        ds[name] = ds[name].astype(object)  # as text that all readers of Zarr know
-        ds[name].attrs.setdefault("description", "static argument, by its label")
-    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as folder:
-        made = pathlib.Path(folder) / to.name
-        if to.suffix == ".nc":
-            ds.to_netcdf(made, engine="h5netcdf")
-        else:
-            ds.to_zarr(made, consolidated=False)
-        os.replace(made, to) if to.suffix == ".nc" else shutil.move(made, to)
-    return to
-
-
 def _summary(store, parts, callbacks):
     begun = store.manifest["begun"]
     batches = sorted({p.batch for p in parts})
@@ -160,8 +132,18 @@ def _summary(store, parts, callbacks):
         "commit": begun["commit"] or "",
         "versions": ", ".join(f"{k} {v}" for k, v in begun["versions"].items()),
         "store": str(store.path),
+        **_notes(store),
         **_objective(store.manifest["experiment"]["space"]),
     }
+
+
+def _notes(store):
+    found = {}
+    for entry in store.notes():
+        for key in ("tags", "notes"):
+            found.setdefault(key, []).extend(entry.get(key, []))
+    join = {"tags": ", ", "notes": "\n"}
+    return {k: join[k].join(dict.fromkeys(v)) for k, v in found.items() if v}
 
 
 def _failed(store, part):
@@ -182,12 +164,12 @@ def _objective(space):
     return {}
 
 
-class _Reader:
+class Reader:
     """Rows of the parts of a block, by the number of the point in the whole."""
 
     def __init__(self, block: Block, parts: list[Part], size: int):
         self.store, self.parts, self.numbers = block.store, parts, block.numbers
-        self.size = size
+        self.size, self.final = size, block.final
         self.origins = [block.bases[p.structure] + p.first for p in parts]
         self.starts = np.array(self.origins, np.int64) + [p.skip for p in parts]
         self.ends = np.array(self.origins, np.int64) + [p.count for p in parts]
@@ -199,7 +181,8 @@ class _Reader:
     def own(self) -> np.ndarray:
         """The number in this block of each point of the whole, −1 where it has none."""
         found = np.full(self.size, -1)
-        found[self.numbers] = np.arange(np.size(self.numbers))
+        assert self.numbers is not None
+        found[self.numbers] = np.arange(len(self.numbers))
         return found
 
     def rows(self, name: str, points: np.ndarray, out: np.ndarray, inner) -> None:
@@ -215,6 +198,8 @@ class _Reader:
         for k in np.flatnonzero(first < last):
             chosen = slice(first[k], last[k])
             values = self.read(int(k), name)[points[chosen] - self.origins[k]]
+            if name == "status" and not self.final:
+                values = np.where(values == DONE, STOPPED, values)
             for axis, key in enumerate(inner):
                 values = np.take(values, key, axis=axis + 1)
             out[order[chosen]] = values

@@ -100,7 +100,9 @@ def work(
         meter = Meter(job, store, worker, executor, progress, note)
         meter(force=True)
         for structure, plan in planned(executor, store, worker.count):
-            _compute(executor, store, structure, plan, worker, meter)
+            spans = share(plan, structure, job.space.block, worker)
+            first = worker.index == 0
+            compute(executor, store, structure, plan, spans, meter, check=first)
             meter.compiling(structure)
         meter(force=True)
 
@@ -226,11 +228,19 @@ def _signature(plan):
     )
 
 
-def _compute(executor, store, structure, plan, worker, meter):
+def compute(
+    executor: Executor,
+    store: Store,
+    structure: int,
+    plan: Mapping[str, Any],
+    spans: list[Span],
+    meter: Meter,
+    check: bool = True,
+) -> None:
+    """Compute what the store lacks of the spans of a structure."""
     parts = [part for part in store.parts() if part.structure == structure]
-    spans = share(plan, structure, executor.space.block, worker)
     mine = list(missing(spans, parts, plan["batch"]))
-    if mine or worker.index == 0:
+    if mine or check:
         same_program(executor, structure, plan)
     if mine:
         warn(plan, meter)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dynax.sweep.loop import Loop
 from dynax.sweep.points import Space
 from dynax.sweep.program import Failure, Point, Program, heard, is_out_of_memory
 from dynax.sweep.provenance import model
@@ -36,9 +37,10 @@ class Job:
         time_limit: seconds that a batch may take.
         retry: whether failed points are run again.
         first: the number of its first point, of which its random key is made.
+        halving: which points of a `Loop` go on at its rungs.
     """
 
-    run: Callable[..., Mapping[str, Any]]
+    run: Callable[..., Mapping[str, Any] | Loop]
     space: Space
     seed: int = 0
     keyed: bool = False
@@ -50,6 +52,7 @@ class Job:
     time_limit: float | None = None
     retry: bool = False
     first: int = 0
+    halving: Any = None
 
 
 class Chunk(NamedTuple):
@@ -69,6 +72,7 @@ class Executor:
         self.job, self.space = job, job.space
         self.devices = devices or jax.local_devices()
         self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
+        self.source: Callable[[int, int, int], Any] | None = None  # of a rung
         self.watch: Callable[[int, int], Mapping[str, Any]] | None = None
         self._points: dict[int, Point] = {}
         self._programs: dict[int, Program] = {}
@@ -85,6 +89,7 @@ class Executor:
                     seed=job.seed,
                     keyed=job.keyed,
                     device=self.devices[0],
+                    segment=job.halving is not None,
                 )
         return self._points[structure]
 
@@ -138,6 +143,7 @@ class Executor:
             "outputs": {
                 k: {"shape": list(o.shape), "dtype": str(o.dtype)}
                 for k, o in program.point.outputs.items()
+                if k[0] != "@"
             },
             "fingerprint": program.point.fingerprint,
             "numerics": program.point.numerics,
@@ -155,7 +161,7 @@ class Executor:
         with self.settings():
             try:
                 begun = time.perf_counter()
-                self._start(program, 0, min(n * b, block), finish=True)
+                self._start(program, structure, min(n * b, block))
                 seconds = time.perf_counter() - begun
             except Exception as error:  # it will be met again, as a chunk
                 heard(error)
@@ -167,12 +173,13 @@ class Executor:
         least = -(-block // (MOST_PARTS * b))
         return b * max(1, least, min(batches, most))
 
-    def _start(self, program, first, count, finish=False):
-        begun = program.start(*self.points(first, count))
-        return program.finish(begun) if finish else begun
+    def _start(self, program, structure, count):
+        program.finish(program.start(*self.points(structure, 0, count)))
 
-    def points(self, first: int, count: int):
+    def points(self, structure: int, first: int, count: int):
         """(number of each point within its structure, its traced arguments)."""
+        if self.source is not None:
+            return self.source(structure, first, count)
         index = np.arange(first, first + count)
         numbers = self.space.columns(first, count)
         if self.space.search is not None:
@@ -190,7 +197,7 @@ class Executor:
         if self.watch is None:
             with self.settings():
                 try:
-                    index, numbers = self.points(first, count)
+                    index, numbers = self.points(structure, first, count)
                     index = index + self._origin(structure)
                     begun = program.start(index, numbers)
                 except Exception as error:
@@ -220,7 +227,7 @@ class Executor:
     def _one_by_one(self, chunk):
         """Batch by batch, each halved where it fails."""
         program, b = chunk.program, chunk.program.batch
-        index, numbers = self.points(chunk.first, chunk.count)
+        index, numbers = self.points(chunk.structure, chunk.first, chunk.count)
         index = index + self._origin(chunk.structure)
         pieces, failures = [], {}
         for at in range(0, chunk.count, b):
@@ -255,7 +262,7 @@ def _part(out, failures: Mapping[int, Failure], count, program, devices):
     out = {**out, **odd}
     status, said = np.full(count, DONE, np.int8), {}
     for name, values in out.items():
-        if values.dtype.kind in "fc":
+        if values.dtype.kind in "fc" and name[0] != "@":
             finite = np.isfinite(values).reshape(count, -1).all(axis=1)
             for at in np.flatnonzero(~finite).tolist():
                 status[at] = NOT_FINITE

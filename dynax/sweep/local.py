@@ -19,6 +19,8 @@ from dynax.sweep import grow
 from dynax.sweep.dataset import open_sweep
 from dynax.sweep.engine import work
 from dynax.sweep.executor import Executor, Job
+from dynax.sweep.halving import Halving, halving as halve
+from dynax.sweep.loop import Loop
 from dynax.sweep.meter import Progress, Worker
 from dynax.sweep.points import Space
 from dynax.sweep.provenance import provenance
@@ -61,6 +63,13 @@ class Local:
                     "one, as each round is decided on by the results of those before."
                 )
             search(job, store, progress, Executor(job, devices))
+        elif job.halving is not None:
+            if worker.count > 1:
+                raise ValueError(
+                    f"worker: given {worker.count} workers for a halving; accepted is "
+                    "one, as each rung is decided on by the results of that before."
+                )
+            halve(job, store, progress, Executor(job, devices))
         elif job.time_limit is not None:
             supervise(job, store, worker, progress)
         else:
@@ -80,7 +89,7 @@ def which_worker(env: Mapping[str, str] = os.environ) -> Worker:
 
 
 def sweep(
-    run: Callable[..., Mapping[str, Any]],
+    run: Callable[..., Mapping[str, Any] | Loop],
     space: Space | Mapping[str, Any],
     store: str | os.PathLike[str] | None = None,
     *,
@@ -93,6 +102,7 @@ def sweep(
     time_limit: float | None = None,
     retry_failed: bool = False,
     extend: bool = False,
+    halving: Halving | None = None,
     engine: Callable[[Job, Store, Callable], None] | None = None,
     progress: Callable[[Progress], object] | None = None,
     command: Mapping[str, Any] | None = None,
@@ -106,10 +116,10 @@ def sweep(
     calls back to Python is compared but for what is called.
 
     Args:
-        run: point → dict of arrays, pure, as `run(learning_rate=…, seed=…)`. It is
-            traced once for each structure; numbers come as traced scalars. An argument
-            `key`, unless it is in the space, is a random key that depends on `seed` and
-            on the number of the point only.
+        run: point → dict of arrays, or a `Loop` over steps, pure, as
+            `run(learning_rate=…, seed=…)`. It is traced once for each structure, with
+            numbers as traced scalars. An argument `key`, unless it is in the space, is
+            a random key that depends on `seed` and on the number of the point only.
         space: dimension → values, see `dynax.sweep.points`.
         store: a folder, new or of this same sweep; if not given, the results are held
             in memory and nothing can be resumed.
@@ -128,6 +138,7 @@ def sweep(
             `space` that it lacks are added. Along an axis that is new, the points there
             have the default of `run`'s argument. A point added gets a random key by its
             number, which depends on what was there before.
+        halving: stop points of a `Loop` at rungs, unless they are among the best there.
         engine: who computes: `Local()`, `Ray(…)` or `Submitit(…)`.
         progress: called now and then with a `Progress`; `print` will do.
         command: what the manifest keeps on how to start this sweep again.
@@ -143,6 +154,9 @@ def sweep(
     if importlib.util.find_spec("xarray") is None:
         raise ImportError('sweep needs xarray: pip install "dynax-lab[experiments]"')
     job = make_job(run, space, seed, batch, chunk, memory, time_limit, retry_failed)
+    if halving is not None:
+        _check_halving(halving, job, extend, engine)
+        job = dataclasses.replace(job, halving=halving)
     if store is None:
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             place = pathlib.Path(folder) / "store"
@@ -158,6 +172,7 @@ def sweep(
                 memory=memory,
                 time_limit=time_limit,
                 retry_failed=retry_failed,
+                halving=halving,
                 engine=engine,
                 progress=progress,
             ).load()
@@ -170,6 +185,7 @@ def sweep(
             "seed": seed,
             "bits": 64 if job.x64 else 32,
             "matmul": job.precision or "default",
+            **({"halving": halving.describe(job.space)} if halving else {}),
         },
         "dims": {k: list(v) for k, v in (dims or {}).items()},
         "units": dict(units or {}),
@@ -276,6 +292,22 @@ def make_job(
                 f"({error}); accepted are a run and static values that can be imported."
             ) from None
     return job
+
+
+def _check_halving(halving: Halving, job: Job, extend: bool, engine) -> None:
+    halving.repeats(job.space)
+    others = {
+        "a search": job.space.search is not None,
+        "extend": extend,
+        "retry_failed": job.retry,
+        "time_limit": job.time_limit is not None,
+        "another engine than Local": not isinstance(engine, Local | None),
+    }
+    if with_it := [name for name, given in others.items() if given]:
+        raise ValueError(
+            f"halving: given with {', '.join(with_it)}; accepted is one without the "
+            "other."
+        )
 
 
 def _whole(value):

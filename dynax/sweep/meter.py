@@ -69,6 +69,7 @@ class Meter:
         self.begun, self.spoken = time.monotonic(), 0.0
         self.last, self.waits, self.ahead = self.begun, [], 0
         self.mine = self.failed = self.batch = 0
+        self.points = job.space.size
         self.before = self._there()
 
     def start(self, structure: int = 0) -> None:
@@ -98,7 +99,7 @@ class Meter:
         if not force and now - self.spoken < 0.5:
             return
         self.spoken = now
-        points = self.job.space.size
+        points = self.points
         rate = self.mine / max(now - self.begun, 1e-9)
         done = min(points, self.before[0] + self.mine)
         failed = min(done, self.before[1] + self.failed)

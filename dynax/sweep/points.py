@@ -341,7 +341,11 @@ class Space:
 
     def columns(self, first: int, count: int) -> dict[str, np.ndarray]:
         """The traced arguments of `count` points of a structure, from `first` on."""
-        return self._at(np.arange(first, first + count), self._numeric)
+        return self.at(np.arange(first, first + count))
+
+    def at(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        """The traced arguments of points of a structure."""
+        return self._at(index, self._numeric)
 
     def _at(self, index, dims):
         shape = [self.shape[dim] for dim in dims]

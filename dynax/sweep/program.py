@@ -23,6 +23,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, Mesh, PartitionSpec as P
 
 from dynax.sweep.files import digest
+from dynax.sweep.loop import Loop
 from dynax.sweep.provenance import numerics
 from dynax.sweep.store import RAISED, missing
 
@@ -60,25 +61,59 @@ class Point:
         fingerprint: of the programme, with its constants, and of `numerics`.
         callbacks: whether it calls back to Python, of which the fingerprint knows
             nothing.
+        carried: of a segment of a `Loop`, what it takes from the one before: as
+            arguments called <NAME, beside <until, the step to go on to.
+        loop: of a segment, the length of the loop and the steps it makes at a time.
     """
 
     def __init__(
         self,
-        run: Callable[..., Mapping[str, Any]],
+        run: Callable[..., Mapping[str, Any] | Loop],
         static: Mapping[str, Any],
         kinds: Mapping[str, type],
         *,
         seed: int,
         keyed: bool,
         device: Any,
+        segment: bool = False,
     ):
-        self.kinds = {k: jnp.result_type(kind) for k, kind in kinds.items()}
+        scalar = lambda kind: jax.ShapeDtypeStruct((), jnp.result_type(kind))
+        self.kinds = {k: scalar(kind) for k, kind in kinds.items()}
+        self.carried: dict[str, jax.ShapeDtypeStruct] = {}
+        self.loop = 0, 0
 
-        def point(index, numbers):
+        def called(index, numbers) -> Any:
             key = jax.random.fold_in(jax.random.key(seed), index)
-            out = run(**static, **numbers, **({"key": key} if keyed else {}))
-            return _outputs(out)
+            given = {k: numbers[k] for k in kinds}
+            return run(**static, **given, **({"key": key} if keyed else {}))
 
+        def whole(index, numbers):
+            out = called(index, numbers)
+            return _outputs(out.run() if isinstance(out, Loop) else out)
+
+        def looped(index, numbers):
+            out = called(index, numbers)
+            if not isinstance(out, Loop):
+                raise OutputError(
+                    f"run: returned a {type(out).__name__}; accepted with halving is a "
+                    "Loop."
+                )
+            self.loop = out.length, out.every
+            return out
+
+        def part(index, numbers):
+            given = {k: numbers["<" + k] for k in self.carried}
+            loop, begun = looped(index, numbers), given["steps"] > 0
+            start = loop.begin()
+            now = {k: jnp.where(begun, given[k], v) for k, v in start.items()}
+            return _outputs(loop.advance(now, numbers["<until"]))
+
+        if segment:
+            begin = lambda *point: looped(*point).begin()
+            self.carried = jax.eval_shape(begin, *self.like(()))
+            self.kinds |= {"<" + k: kind for k, kind in self.carried.items()}
+            self.kinds["<until"] = jax.ShapeDtypeStruct((), jnp.int32)
+        point = part if segment else whole
         traced = jax.jit(point).trace(*self.like(()))
         self.outputs: dict[str, jax.ShapeDtypeStruct] = dict(traced.out_info)
         self._traced = jaxpr_as_fun(traced.jaxpr)
@@ -95,8 +130,9 @@ class Point:
 
     def like(self, shape):
         """Shapes and dtypes of the arguments: number of the point, traced arguments."""
-        make = lambda dtype: jax.ShapeDtypeStruct(shape, dtype)
-        return make(jnp.uint32), {k: make(dtype) for k, dtype in self.kinds.items()}
+        make = lambda k: jax.ShapeDtypeStruct((*shape, *k.shape), k.dtype)
+        index = jax.ShapeDtypeStruct(shape, jnp.uint32)
+        return index, {k: make(kind) for k, kind in self.kinds.items()}
 
     @property
     def bytes(self) -> int:
@@ -180,7 +216,8 @@ class Program:
             lanes = np.arange(rows * b)
             place = np.minimum(rest[:, None] * b + lanes, have - 1).ravel() + at
             given = {
-                k: numbers[k][place].astype(t) for k, t in self.point.kinds.items()
+                k: numbers[k][place].astype(kind.dtype)
+                for k, kind in self.point.kinds.items()
             }
             out = self._call(
                 np.array(shares, np.int32), index[place].astype(np.uint32), given

@@ -6,6 +6,8 @@
     rounds/000000-….npz   of a search: the trials asked for in each round
     parts/s003-….npz      results of a range of points; never changed once there
     workers/0-of-4.json   how far each worker is
+    notes.json            what people noted
+    blocks/001/…          points that were added, or that came to a rung: a store
 
 Every file is written under another name and renamed, so that it is there whole or not
 at all. The name of a part says which points it holds, the digest of the experiment and
@@ -47,11 +49,12 @@ except ImportError:  # no such locks on this system
     fcntl = None
 
 
-DONE, NOT_FINITE, RAISED, TIME_LIMIT, MISSING = 0, 1, 2, 3, -1
+DONE, NOT_FINITE, RAISED, TIME_LIMIT, MISSING, STOPPED = 0, 1, 2, 3, -1, -2
 STALE = 24 * 3600.0  # seconds after which a file that nobody renamed is litter
 FORMAT = 2  # of the files in a store
 FOLDERS = "parts", "plans", "rounds", "workers"
 MEANINGS = {
+    STOPPED: "stopped at a rung",
     MISSING: "not run",
     DONE: "done",
     NOT_FINITE: "an output is not finite",
@@ -372,6 +375,17 @@ class Store:
                     if present - file.stat().st_mtime > STALE:
                         file.unlink()
             yield
+
+    def note(self, *notes: str, tags: Iterable[str] = ()) -> None:
+        """Add notes and tags, which `open_sweep` has among its attributes."""
+        said = {"date": time.strftime("%Y-%m-%dT%H:%M:%S"), "notes": [*notes]}
+        with _explained(self.path):
+            file = self.path / "notes.json"
+            replace(file, to_json([*self.notes(), said | {"tags": [*tags]}]).encode())
+
+    def notes(self) -> list[dict[str, Any]]:
+        """What was noted, in order."""
+        return read_json(self.path / "notes.json") or []
 
     def report(self, worker: str, **facts: Any) -> None:
         """What `status` shows of this worker."""
