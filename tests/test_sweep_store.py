@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -256,7 +257,7 @@ def test_options_of_xla_are_of_the_experiment(half, monkeypatch):
     with pytest.raises(StoreError, match=found):
         sweep(run, SPACE, half, **OPTIONS)
     with (
-        jax._src.config.exec_time_optimization_effort(-1.0),
+        jax._src.config.exec_time_optimization_effort(-1.0),  # pyright: ignore
         monkeypatch.context() as patch,
     ):
         patch.setenv("XLA_FLAGS", own)
@@ -410,7 +411,7 @@ def test_litter_is_removed_when_it_is_old(half):
     old, new = half / "parts" / ".tmp-old", half / "parts" / ".tmp-new"
     for path in (old, new):
         path.touch()
-    os.utime(old, times=(time.time() - 2 * STALE,) * 2)
+    os.utime(old, times=(time.time() - 2 * STALE,) * 2)  # pyright: ignore
     with Store.open(half).lease("0-of-1"):
         pass
     assert not old.exists() and new.exists()
@@ -424,7 +425,7 @@ def test_atomic_files(tmp_path):
     replace(file, b"three")
     assert file.read_text() == "three"
     with pytest.raises(TypeError):
-        replace(file, "not bytes")
+        replace(file, "not bytes")  # pyright: ignore
     assert file.read_text() == "three" and os.listdir(tmp_path) == ["f"]
 
 
@@ -484,7 +485,7 @@ def test_one_process_a_worker(half):
         text=True,
     )
     try:
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "held\n"  # pyright: ignore
         alive = {w["worker"]: w["alive"] for w in Store.open(half).workers()}
         assert alive == {"0-of-2": True}
         with pytest.raises(StoreError) as error:
@@ -500,7 +501,7 @@ def test_one_process_a_worker(half):
     finally:
         holder.kill()
         holder.wait()
-        holder.stdout.close()
+        holder.stdout.close()  # pyright: ignore
     sweep(run, SPACE, half, engine=Local(Worker(0, 2)), **OPTIONS)
 
 
@@ -777,7 +778,7 @@ def test_export_of_odd_kinds(tmp_path, suffix):
 
     found = sweep(odd, {"x": [1.0, 2.0, 0.1]}, tmp_path / "s").load()
     export(tmp_path / "s", tmp_path / f"a{suffix}")
-    engine = (
+    engine: dict[str, Any] = (
         {"engine": "h5netcdf"}
         if suffix == ".nc"
         else {"engine": "zarr", "consolidated": False}
