@@ -61,12 +61,12 @@ OUTSIDE = {
     "newton": f"{CORE} lineax optimistix",
     "mechanics": f"{CORE} scipy meshio",
     "pinn": f"{CORE} lineax optimistix",
-    "sweep": "jax numpy scipy xarray optuna ray submitit",
+    "sweep": "jax numpy scipy xarray optuna ray submitit tensorboard wandb mlflow",
     "checkpoint": "jax numpy equinox jaxtyping orbax",
     "claim": "",
     "study": "",
     "report": "numpy xarray matplotlib rich",
-    "cli": f"{CORE} xarray matplotlib rich tyro",
+    "cli": f"{CORE} xarray matplotlib rich tyro yaml",
 }
 
 
