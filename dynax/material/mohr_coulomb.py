@@ -1,5 +1,6 @@
 """Mohr–Coulomb plasticity: sand."""
 
+import functools
 import math
 from typing import ClassVar
 
@@ -50,7 +51,11 @@ def _change(eps, ratio, sine):
     volume = jnp.sum(eps, -1, keepdims=True)
     dev, norm = deviator(eps)
     n = dev / jnp.where(norm > 0, norm, 1)
-    top, low = jnp.max(n, -1, keepdims=True), jnp.min(n, -1, keepdims=True)
+    # pair by pair: the slope of jnp.max divides by how many entries are found equal to
+    # it, which is none of them where a compiler works n out twice
+    entries = jnp.split(n, 3, -1)
+    top = functools.reduce(jnp.maximum, entries)
+    low = functools.reduce(jnp.minimum, entries)
     width = jnp.where(norm > 0, top - low + (top + low) * sine, 1)
     slope = 2 / 3 * sine / width * ratio
     return jnp.where(volume >= 0, -eps, radial_return(dev, norm, -slope * volume))
