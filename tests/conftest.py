@@ -1,3 +1,5 @@
+import gc
+import importlib.metadata
 import itertools
 import os
 import pathlib
@@ -12,6 +14,15 @@ os.environ.setdefault("PJRT_NPROC", "32")
 # Compiling is most of the suite's time; what is compiled runs for milliseconds. With
 # JAX_DISABLE_MOST_OPTIMIZATIONS=0 all is tested with XLA's own settings.
 QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+# XLA's older code generator, in one piece, takes a quarter to a half of the time. The
+# options are unknown to other versions, which would not start.
+OWN = {
+    "xla_cpu_use_fusion_emitters": True,
+    "xla_cpu_parallel_codegen_split_count": 32,
+}
+OLDER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+if QUICK and importlib.metadata.version("jaxlib").startswith(("0.9.", "0.10.")):
+    os.environ["XLA_FLAGS"] = f"{OLDER} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 # Two compilers on the same two cores are slower than each on its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -20,7 +31,6 @@ if _worker and "sched_setaffinity" in dir(os):
     os.sched_setaffinity(0, {_cores[int(_worker[2:]) % len(_cores)]})
 
 import jax  # noqa: E402
-import jaxlib  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 from jax._src import compiler  # noqa: E402
@@ -30,8 +40,9 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Compiled programs are kept between runs, the many small ones too.
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+# Compiled programs are kept between runs; to read one takes as long as to compile the
+# smallest, which are most.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.03)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _root = pathlib.Path(__file__).parents[1]
@@ -98,6 +109,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{name}"))
 
 
+def pytest_collection_finish(session):
+    """What lives to the end need not be looked through at each collection."""
+    del session
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
 def _shares(item):
     member = item.callspec.params.get("name") if hasattr(item, "callspec") else None
     if member and hasattr(item.module, "seen"):
@@ -106,21 +125,14 @@ def _shares(item):
     return "fixture" if any(f[-1].scope == "module" for f in fixtures) else None
 
 
-# XLA's older code generator, in one piece, takes half the time for the few operations
-# of an optimizer, and minutes for a return map: a test asks for it by its mark.
-OLDER = {
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
-KNOWN = jaxlib.__version__.startswith(("0.9.", "0.10."))  # those that have the options
-older = False
+slow = False
 _options = compiler.get_compile_options
 
 
 def _compile_options(*args, **kwargs):
     found = _options(*args, **kwargs)
-    if older:
-        found.env_option_overrides = [*found.env_option_overrides, *OLDER.items()]
+    if slow and OLDER in os.environ.get("XLA_FLAGS", ""):
+        found.env_option_overrides = [*found.env_option_overrides, *OWN.items()]
     return found
 
 
@@ -129,11 +141,10 @@ compiler.get_compile_options = _compile_options
 
 def pytest_runtest_setup(item):
     """Programs of the slow tests run for long: XLA optimizes those alone."""
-    global older
-    little = QUICK and item.get_closest_marker("slow") is None
-    jax.config.update("jax_disable_most_optimizations", little)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(little))
-    older = little and KNOWN and item.get_closest_marker("older_emitter") is not None
+    global slow
+    slow = item.get_closest_marker("slow") is not None
+    jax.config.update("jax_disable_most_optimizations", QUICK and not slow)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(QUICK and not slow))
 
 
 finished = itertools.count(1)

@@ -16,9 +16,6 @@ from . import laws
 from .members import LR, MEMBERS, each
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 @pytest.mark.parametrize("opt", [dx.Shampoo(), dx.SOAP(interval=2)])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_keeps_wide_statistics(opt, dtype):

@@ -16,9 +16,6 @@ from dynax import pde, pinn
 from dynax.pinn.causal import before, log_weights, up_to_end
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 LOSSES = jnp.asarray([5.0, 3.0, 1.0, 0.5])
 
 

@@ -18,9 +18,6 @@ from . import laws
 from .members import MEMBERS, each
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_rates_of_a_run(dtype, getkey):
     """Judged in either precision; a wrong μ or a wrong f* is found out."""

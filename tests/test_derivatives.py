@@ -11,9 +11,6 @@ from dynax.pde import Derivatives, derivatives, nested_grad, nested_jvp, taylor
 from tests.waves import exactly, random_points, random_waves
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 ENGINES = {e.__name__: e for e in (nested_jvp, taylor, derivatives, nested_grad)}
 PURE = "t", "tt", "ttt", "x", "xx", "xxx", "xxxx", "y", "yy", "z", "zzz"
 MIXED = "tx", "xt", "xyz", "yxx", "ttxx", "xxyy", "xyxz"

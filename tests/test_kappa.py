@@ -43,9 +43,6 @@ from dynax.kappa import (
 )
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 def box(g):
     return jax.tree.map(lambda a: -jnp.sign(a), g)
 

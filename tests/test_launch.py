@@ -255,7 +255,8 @@ def test_control_without_quotes_they_would_not(stage):
     assert stage.calls() == [["dynax", *AWKWARD]]
 
 
-def test_settings_of_the_gpus(stage, launch):
+def test_settings_of_the_gpus(stage, launch, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # the tests' own
     names = "CUDA_VISIBLE_DEVICES XLA_CLIENT_MEM_FRACTION XLA_PYTHON_CLIENT_PREALLOCATE"
     show = f'#!/bin/bash\nfor k in {names} XLA_FLAGS; do echo "${{!k-unset}}"; done\n'
     stage.program("dynax", show)

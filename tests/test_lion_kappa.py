@@ -10,9 +10,6 @@ from . import laws
 from .members import KAPPAS
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 def lion(name, **options):
     return dx.LionKappa(KAPPAS[name], weight_decay=0.5, **options)
 

@@ -16,9 +16,6 @@ from . import laws
 from .members import Member
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 class HeavyBall(dx.AbstractLyapunovOptimizer):
     """ẋ = v,  v̇ = −γv − ∇f(x).   H = f + ½‖v‖²,   Ḣ = −γ‖v‖²."""
 

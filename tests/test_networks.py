@@ -29,9 +29,6 @@ from dynax.pinn.ansatz import ExactInitial
 from dynax.pinn.interpolant import Constant, Fourier, Sine, interpolate
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 EPS = np.finfo(np.float64).eps
 
 

@@ -23,9 +23,6 @@ from .members import (
 )
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 BALANCED = dx.AbstractBalancedOptimizer
 ONE_LION = {k: m for k, m in MEMBERS.items() if k.endswith("-explicit-0.5")}
 ONCE = CLASSICAL | ADAPTIVE | RELATIVES | ONE_LION

@@ -16,9 +16,6 @@ from dynax.pde import Derivatives
 from tests.waves import exactly, random_points, random_waves
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 CLASSES = {
     name: kind
     for name, kind in vars(pde).items()

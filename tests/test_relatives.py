@@ -20,9 +20,6 @@ from . import laws
 from .members import BALL, LR, RELATIVES, lion, turning
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 # --- rates -----------------------------------------------------------------------
 
 

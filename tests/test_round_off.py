@@ -18,9 +18,6 @@ from dynax.flow import Step
 from dynax.monitor import row_of_step
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 SCALES = 1e-30, 1e-20, 1e-12, 1e-6, 1e-3, 1.0, 1e4, 1e8
 RATES = 1e-7, 1e-5, 1e-3, 1e-2, 1e-1, 1.0
 STEPS = {"right": 1.0, "1 % long": 1.01, "negated": -1.0, "idle": 0.0}

@@ -13,9 +13,6 @@ from dynax import _tree as tree
 from dynax.lyapunov import Check
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 class Mixture(dx.AbstractConditionalOptimizer):
     """ẋ = p·v − q·∇f − r·x,  v̇ = −γv − ∇f;  H = a·f + b·½‖v‖² + c·½‖x‖² + k·t.
 

@@ -19,9 +19,6 @@ from dynax.pinn.sampling import RAD, RAR, density
 from dynax.pinn.weighting import average, balance, gradient_norms, ntk_traces
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 class Span(NamedTuple):
     t0: float = 0.2
     t1: float = 0.7

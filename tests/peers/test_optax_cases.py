@@ -19,9 +19,6 @@ from ..laws import same_structure
 from .members import MEMBERS
 
 
-pytestmark = pytest.mark.older_emitter
-
-
 every_member = pytest.mark.parametrize("name", MEMBERS)
 
 LR = 1e-2
