@@ -111,18 +111,18 @@ MUTATIONS = [
         "PRACTICAL = (3.4445, -4.7750, 2.0325)",
         "test_relatives.py::test_equals_optax",
     ),
-    # landscape
+    # dynamics and landscape
     Mutation(
-        "landscape/exponent.py",
-        "jnp.std(each, ddof=1) / count**0.5",
-        "jnp.std(each, ddof=1) / count",
-        "test_landscape.py::test_the_error_of_an_exponent_is_that_of_its_repetition",
+        "dynamics/_walk.py",
+        "ddof=min(1, count - 1)) / count**0.5",
+        "ddof=min(1, count - 1)) / count",
+        "test_dynamics.py::test_error_bars_are_those_of_repetition",
     ),
     Mutation(
-        "landscape/exponent.py",
-        "(y, tangent), length=discard)",
-        "(y, tangent), length=0)",
-        "test_landscape.py::test_exponent_of_a_linear_map_is_its_spectral_radius",
+        "dynamics/_starts.py",
+        "divmod(plan.discard, plan.every)",
+        "divmod(0, plan.every)",
+        "test_dynamics.py::test_exponent_of_training",
     ),
     Mutation(
         "landscape/thresholds.py",

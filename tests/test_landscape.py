@@ -1,4 +1,4 @@
-"""Curvature, thresholds, exponents and solvable models against closed forms."""
+"""Curvature, thresholds and solvable models against closed forms."""
 
 import jax
 import jax.flatten_util
@@ -105,18 +105,12 @@ def test_trace():
 
 def test_wrong_arguments_are_named():
     f, x = laws.problem()
-    still = lambda y: y
     for call, name in (
         (lambda: ls.sharpness(f, x, KEY, matvecs=0), "matvecs"),
         (lambda: ls.sharpness(f, x, KEY, precondition=x["w"]), "precondition"),
         (lambda: ls.trace(f, x, KEY, samples=1), "samples"),
         (lambda: thresholds.threshold(lambda h: jnp.eye(1) * 2), "start"),
         (lambda: generalization.marchenko_pastur(0.0), "load"),
-        (lambda: ls.largest_exponent(still, x, KEY, steps=0), "steps"),
-        (lambda: ls.largest_exponent(still, x, KEY, steps=1, discard=-1), "discard"),
-        (lambda: ls.largest_exponent(still, jnp.arange(3), KEY, steps=16), "starts"),
-        (lambda: ls.largest_exponent(still, jnp.ones(()), KEY, steps=16), "starts"),
-        (lambda: ls.largest_exponent(still, x, KEY, steps=16), "starts"),
         (lambda: ls.stability_threshold(hessians(3, 2, 1), 0), "batch"),
         (lambda: ls.stability_threshold(hessians(3, 2, 1), 7), "batch"),
         (lambda: ls.by_enumeration(hessians(3, 2, 1), 0.1, 0), "batch"),
@@ -275,146 +269,6 @@ def test_trace_bound():
     unequal = jax.vmap(jnp.diag)(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
     eta = ls.stability_threshold(unequal, 1)  # orthogonal, of different lengths
     np.testing.assert_allclose(ls.trace_bound(eta), 4.0, rtol=1e-12)  # and tr H = 2.5
-
-
-# the largest exponent
-
-
-def lorenz(y, h=0.01):
-    def f(y):
-        a, b, c = y
-        return jnp.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c])
-
-    k1 = f(y)
-    k2 = f(y + h / 2 * k1)
-    k3 = f(y + h / 2 * k2)
-    return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(y + h * k3))
-
-
-def skew_tent(x, a=0.3):
-    return jnp.where(x < a, x / a, (1 - x) / (1 - a))
-
-
-TENT = -0.3 * np.log(0.3) - 0.7 * np.log(0.7)
-SYSTEMS = {  # step, start, steps, time, known, allowed
-    "logistic": (lambda x: 4 * x * (1 - x), 0.3, 2**14, 1.0, np.log(2), 1e-4),
-    "Hénon": (
-        lambda y: {"x": 1 - 1.4 * y["x"] ** 2 + y["y"], "y": 0.3 * y["x"]},
-        {"x": 0.1, "y": 0.1},
-        50_000,
-        1.0,
-        0.41922,
-        3e-3,
-    ),
-    "Lorenz": (lorenz, np.ones(3), 50_000, 0.01, 0.9056, 1e-2),
-    "stable": (lambda x: 0.5 * jnp.sin(x), 1.0, 1000, 1.0, np.log(0.5), 1e-12),
-}
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_exponents_known(name):
-    step, y, steps, time, known, allowed = SYSTEMS[name]
-    near = 1 + 0.01 * jnp.arange(8.0)
-    starts = jax.tree.map(lambda a: jax.vmap(lambda c: c * jnp.asarray(a))(near), y)
-    go = jax.jit(
-        lambda starts: ls.largest_exponent(
-            step, starts, KEY, steps=steps, discard=1000, time=time
-        )
-    )
-    found = go(starts)
-    laws.same_structure(found.end, starts)
-    assert found.series.shape == (steps,) and found.each.shape == (8,)
-    np.testing.assert_allclose(found.series[-1], found.value, rtol=1e-10)
-    assert abs(found.value - known) <= allowed
-    assert found.error <= allowed
-    assert found.status == ("stable" if known < 0 else "chaotic")
-    # converged: the second half of the series moves less than the first
-    half = found.series.size // 2
-    assert np.ptp(found.series[half:]) <= np.ptp(found.series[:half]) + 1e-14
-
-
-@pytest.mark.parametrize("name", ["skew tent", "Lorenz"])
-def test_the_error_of_an_exponent_is_that_of_its_repetition(name):
-    """64 means of 8 starts scatter as each one's error says, from both sides: a bar
-    that is half or twice as long fails. Of the tent the increments are independent, so
-    its error is known exactly too."""
-    groups, each = 64, 8
-    draw = jax.random.uniform(KEY, (groups, each, 3), minval=0.05, maxval=0.95)
-    if name == "Lorenz":
-        step, starts, steps, time, known = lorenz, 20 * draw - 10, 2000, 0.01, 0.9056
-    else:
-        step, starts, steps, time, known = skew_tent, draw[..., 0], 500, 1.0, TENT
-    go = lambda y, key: ls.largest_exponent(
-        step, y, key, steps=steps, discard=3000, time=time
-    )
-    found = jax.jit(jax.vmap(go))(starts, jax.random.split(KEY, groups))
-    rms = lambda a: float(np.sqrt(np.mean(np.square(a))))
-    scatter, bar = rms(found.value - known), rms(found.error)
-    assert 0.7 < scatter / bar < 1.4
-    if name == "skew tent":
-        exact = (0.3 * 0.7) ** 0.5 * np.log(0.7 / 0.3) / (steps * each) ** 0.5
-        np.testing.assert_allclose(bar, exact, rtol=0.1)
-
-
-def test_an_exponent_blind_to_jumps_is_undecided():
-    """Lion's sign: neighbours that a derivative sees meet, those 1e-6 apart part. The
-    control is gradient descent on the same loss. One start has no error."""
-    key, *keys = jax.random.split(KEY, 3)
-    mixing = jax.random.normal(keys[0], (20, 20)) / 20**0.5
-    f = lambda x: jnp.sum((mixing @ x) ** 2 + jnp.cos(3 * x))
-    starts = jax.random.normal(keys[1], (8, 20))
-
-    def found(opt, starts):
-        step = ls.training_map(opt, f, 1e-2)
-        y = starts, jax.vmap(opt.init)(starts)
-        return ls.largest_exponent(
-            step, y, key, steps=12_000, discard=500, separation=1e-6
-        )
-
-    lion = found(dx.LionKappa(weight_decay=0.1), starts)
-    assert lion.value + 3 * lion.error < 0 < jnp.max(lion.parting), lion.parting
-    assert lion.status == "undecided"
-    descent = found(dx.GradientDescent(), starts)
-    assert descent.status == "stable", descent
-    neutral = ls.largest_exponent(lambda y: y + 1, starts, key, steps=100)
-    assert abs(neutral.value) < 1e-15 and neutral.status == "undecided"
-    alone = found(dx.GradientDescent(), starts[:1])
-    assert alone.error == jnp.inf and alone.status == "undecided"
-    squash = lambda x: jnp.where(x > 10, x * 1e200, 0 * x)
-    gone = ls.largest_exponent(squash, jnp.arange(4.0), KEY, steps=5)
-    assert gone.value == -jnp.inf
-    blown = ls.largest_exponent(squash, jnp.full(4, 11.0), KEY, steps=5)
-    assert blown.status == "undecided"
-
-
-def test_exponent_of_a_linear_map_is_its_spectral_radius():
-    a = jax.random.normal(KEY, (5, 5))
-    a = (a + a.T) / 2
-    radius = np.max(np.abs(np.linalg.eigvalsh(a)))
-    start = jnp.zeros((2, 5))
-    found = ls.largest_exponent(lambda y: a @ y, start, KEY, steps=800, discard=800)
-    np.testing.assert_allclose(found.value, np.log(radius), rtol=1e-12)
-
-
-def test_exponent_of_training():
-    """On a quadratic Λ = ln of the companion's spectral radius, below and above the
-    edge; a state with a counter is carried along."""
-    opt, lr = dx.LionKappa(K.HalfSquared(), 0.9, 0.99), 1e-2
-    edge = thresholds.look_ahead(lr, 0.9, 0.99)
-    for share in (0.5, 0.97, 1.03):
-        h = share * edge
-        step = ls.training_map(opt, lambda x, h=h: h * x**2 / 2, lr)
-
-        def counted(y, step=step):
-            return step(y[0]), y[1] + 1
-
-        x = jnp.array([1.0, 2.0])
-        y = (x, jax.vmap(opt.init)(x)), jnp.zeros(2, jnp.int32)
-        found = ls.largest_exponent(counted, y, KEY, steps=4000, discard=4000)
-        radius = thresholds.spectral_radius(thresholds.companion(opt, lr)(h))
-        np.testing.assert_allclose(found.value, np.log(radius), atol=1e-3)
-        np.testing.assert_array_equal(found.end[1], 8000)
-        assert (found.value > 0) == (share > 1)
 
 
 # solvable models

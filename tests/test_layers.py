@@ -12,9 +12,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} optim optax landscape certify shapes pde newton material checkpoint "
-    "identify pinn "
-    "mechanics verify sweep claim study"
+    f"{BASE} dynamics optim optax landscape certify shapes pde newton material "
+    "checkpoint identify pinn mechanics verify sweep claim study"
 )
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -33,6 +32,7 @@ LAYERS = {
     "monitor": "_types _tree _reduce _wrapped lyapunov flow",
     "optim": BASE,
     "optax": f"{BASE} optim",
+    "dynamics": BASE,
     "landscape": BASE,
     "certify": BASE,
     "shapes": "_types _tree _check",

@@ -18,11 +18,6 @@ from dynax.landscape.curvature import (
     sharpness as sharpness,
     trace as trace,
 )
-from dynax.landscape.exponent import (
-    Exponent as Exponent,
-    largest_exponent as largest_exponent,
-    training_map as training_map,
-)
 from dynax.landscape.sgd_stability import (
     by_enumeration as by_enumeration,
     mixture as mixture,
@@ -35,3 +30,4 @@ from dynax.landscape.thresholds import (
     spectral_radius as spectral_radius,
     threshold as threshold,
 )
+from dynax.landscape.training import training_map as training_map

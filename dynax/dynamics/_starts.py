@@ -1,0 +1,100 @@
+"""Independent starts on an attractor, and how long each of them runs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from dynax import _tree as tree
+from dynax._check import check_nonnegative, check_positive, require
+from dynax._types import ScalarLike
+from dynax.dynamics._walk import Walker, walk
+from dynax.dynamics.steps import FlowStep, check_step
+
+
+class Plan(NamedTuple):
+    """How many starts there are, and how many blocks of steps each of them takes."""
+
+    runs: int
+    blocks: int
+    every: int
+    discard: int
+    drawn: bool
+
+
+def planned(step, y, steps, every, starts, discard, spread) -> Plan:
+    """Check what was asked for; the arguments of `spectrum`."""
+    require(every >= 1, "every", every, "at least 1")
+    check_nonnegative(spread=spread)
+    shapes = [jnp.shape(a) for a in tree.leaves(y)]
+    runs, one = starts, y
+    if starts is None:
+        ok = len({s[:1] for s in shapes}) == 1 and () not in shapes
+        accepted = "arrays that all lead by the start"
+        require(ok, "y", f"arrays of shapes {shapes}", accepted)
+        runs = shapes[0][0]
+        one = jax.eval_shape(lambda y: tree.map(lambda a: a[0], y), y)
+    require(runs >= 1, "starts", starts, "at least 1, or None")
+    check_step(step, one)
+    whole = steps >= 1 and steps % (every * runs) == 0
+    require(whole, "steps", steps, f"a multiple of every × starts = {every * runs}")
+    blocks = steps // (every * runs)
+    discard = blocks * every if discard is None else discard
+    require(discard >= 0, "discard", discard, "at least 0")
+    return Plan(runs, blocks, every, discard, starts is not None)
+
+
+def length_of(step: Callable, time: ScalarLike | None) -> Array:
+    """What one step lasts: as given, or as the step knows, or 1."""
+    if time is None:
+        return step.h if isinstance(step, FlowStep) else jnp.asarray(1.0)
+    check_positive(time=time)
+    return jnp.asarray(time)
+
+
+def from_each(run: Callable, step: Callable, y: PyTree, key, plan: Plan, spread):
+    """Draw the starts where they are not given, and do run(start, key) from each."""
+    key, draw = jax.random.split(key)
+    if plan.drawn:
+        y = independent(step, y, draw, plan.runs, spread, plan.discard)
+    return jax.vmap(run)(y, jax.random.split(key, plan.runs))
+
+
+def settled(step: Callable, walker: Walker, plan: Plan) -> Walker:
+    """Let a state come near its attractor, and its tangents turn."""
+    whole, rest = divmod(plan.discard, plan.every)
+    none = jnp.zeros(0, walker.tangents.dtype)
+    for part in (plan._replace(blocks=whole), plan._replace(blocks=rest, every=1)):
+        walker, _ = walk(step, walker, none, part)
+    return walker
+
+
+def independent(
+    step: Callable, y: PyTree, key: PRNGKeyArray, count: int, spread, steps: int
+) -> PyTree:
+    """Return states at random times of one run, each displaced at random.
+
+    The times tell runs on a cycle apart, the displacements those on a fixed point. Each
+    array is moved by `spread` times its root mean square times normal numbers, an array
+    of zeros by `spread` times them.
+    """
+    key, draw = jax.random.split(key)
+    times = jnp.sort(jax.random.randint(draw, (count,), 0, steps + 1))
+    after = lambda y, n: (jax.lax.fori_loop(0, n, lambda _, y: step(y), y),) * 2
+    gaps = jnp.diff(times, prepend=0)
+    _, ys = jax.lax.scan(after, y, gaps)
+    numbers, where = jax.tree.flatten(ys)
+
+    def moved(a, key):
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            return a
+        wide = tree.wide(a).reshape(count, -1)
+        size = jnp.sqrt(jnp.mean(wide**2, axis=1))
+        size = tree.cast(spread, wide.dtype) * tree.safe_denominator(size)
+        size = size.astype(a.dtype).reshape(count, *(1,) * (a.ndim - 1))
+        return a + size * jax.random.normal(key, a.shape, a.dtype)
+
+    keys = jax.random.split(key, len(numbers))
+    return jax.tree.unflatten(where, list(map(moved, numbers, keys)))

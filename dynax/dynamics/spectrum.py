@@ -1,0 +1,301 @@
+"""Lyapunov exponents of anything that steps, with errors one can trust and checks.
+
+    λ_j = lim (1/t) Σ ln R_jj,   Q₊R = ∂φ·Q
+
+k tangents are carried by one derivative a step and made orthonormal again every few
+steps; the logarithms of what that took add up. The error is from independent starts.
+Blocks of one run would mislead: ln-growth is λt plus an end term that telescopes, so
+that blocks are anti-correlated and their spread is too large.
+
+A derivative knows infinitesimal separations only. So a neighbour at a distance δ runs
+beside and is brought back to it each time: λ(δ) differs from λ₁ where the map jumps.
+
+Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980) 9 and 21.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from dynax import _tree as tree
+from dynax._check import check_positive, require
+from dynax._display import concrete
+from dynax._types import Scalar, ScalarLike
+from dynax.dynamics import _checks as checks
+from dynax.dynamics._checks import ERRORS
+from dynax.dynamics._starts import Plan, from_each, length_of, planned, settled
+from dynax.dynamics._walk import Walker, begin, flat, neighbours, standard_error, walk
+from dynax.dynamics.dimension import kaplan_yorke
+from dynax.dynamics.steps import FlowStep, divergence
+from dynax.lyapunov import Verdict
+
+
+LONG = 50  # how many times 1/λ₁ a run should last
+
+
+class Spectrum(NamedTuple):
+    """The exponents in falling order, what they rest on, and what checks them.
+
+    Attributes:
+        value: λ_j, per unit of time; −∞ where a tangent vanishes.
+        error: their standard errors, from how the starts differ. Of one start they are
+            from four blocks of its run, an upper estimate.
+        each: the exponents of each start.
+        parting: λ(δ) of each start, the growth of a separation of size δ.
+        separation: δ.
+        divergence: the mean of tr ∂f along each run, where the step knows its field.
+        neutral: the growth of f itself along each run, which is that of a zero
+            exponent; likewise.
+        series: the mean of the exponents after each block.
+        duration: how long each run lasted, in units of time.
+        coordinates: n.
+        moving: whether a start still moved at the end.
+        failed: the first block after which a state, or a tangent, was not finite; −1.
+        end: the walkers, with which a longer run goes on.
+    """
+
+    value: Float[Array, " k"]
+    error: Float[Array, " k"]
+    each: Float[Array, "starts k"]
+    parting: Float[Array, " starts"]
+    separation: Scalar
+    divergence: Float[Array, " starts"] | None
+    neutral: Float[Array, " starts"] | None
+    series: Float[Array, "blocks k"]
+    duration: Scalar
+    coordinates: Int[Array, ""]
+    moving: Bool[Array, " starts"]
+    failed: Int[Array, ""]
+    end: Walker
+
+    @property
+    def dimension(self) -> Scalar:
+        """The Kaplan–Yorke dimension; k where the computed exponents do not show it.
+
+        An exponent within four errors of 0 counts as 0.
+        """
+        small = jnp.abs(self.value) <= ERRORS * self.error
+        return kaplan_yorke(jnp.where(small, 0, self.value))
+
+    @property
+    def status(self) -> Literal["chaotic", "stable", "neutral", "undecided"]:
+        """The sign of λ₁, if a run of this length shows it.
+
+        Four errors must not reach 0, λ(δ) of every start must have that sign too, and
+        |λ₁| times the duration must exceed ln(steps): along a neutral direction
+        tangents may grow like the number of steps. `neutral`: λ₁ is within four errors
+        of 0 and so small that its run shows no growth.
+        """
+        value, error = float(self.value[0]), ERRORS * float(self.error[0])
+        if int(self.failed) >= 0 or not math.isfinite(error):
+            return "undecided"
+        seen = abs(value) * float(self.duration) > math.log(len(self.series))
+        if seen and value > error and np.all(self.parting > 0):
+            return "chaotic"
+        if seen and value < -error and np.all(self.parting < 0):
+            return "stable"
+        return "neutral" if abs(value) <= error and not seen else "undecided"
+
+    def verdicts(
+        self, *, zeros: int | None = None, pairs: bool = False
+    ) -> dict[str, Verdict]:
+        """Judge what must be true of the exponents.
+
+        Args:
+            zeros: how many vanish by symmetry; 1 for a flow that knows its field.
+            pairs: whether λ_i = −λ_{n+1−i}, as for a Hamiltonian flow.
+        """
+        found = {"smooth": checks.smooth(self)}
+        if self.divergence is not None and self.value.size == int(self.coordinates):
+            found["sum"] = checks.total(self)
+        zeros = (0 if self.neutral is None else 1) if zeros is None else zeros
+        if zeros:
+            found["zeros"] = checks.zeros(self, zeros)
+        if pairs:
+            found["pairs"] = checks.pairs(self)
+        return found
+
+    def remarks(self) -> list[str]:
+        """Say in sentences what a reader of the numbers must know."""
+        out = []
+        if int(self.failed) >= 0:
+            out.append(
+                f"A number was not finite after block {int(self.failed)}: make smaller "
+                "steps, or set a smaller `every`."
+            )
+            return out
+        largest, total = float(self.value[0]), float(self.duration) * len(self.each)
+        if not np.any(self.moving):
+            out.append(
+                "All starts end on a fixed point: these are exponents of the point."
+            )
+        if self.status == "neutral":
+            out.append("The largest exponent is 0 within its errors: not chaotic.")
+        if largest > 0 and total < LONG / largest:
+            out.append(
+                f"The runs last {total:.3g} in all, shorter than {LONG}/λ₁ = "
+                f"{LONG / largest:.3g}."
+            )
+        if len(self.each) == 1:
+            out.append("The errors are from blocks of one run: an upper estimate.")
+        return out
+
+    def __str__(self) -> str:
+        if np.ndim(self.value) != 1 or not concrete(self.value):
+            return f"Spectrum of exponents of shape {np.shape(self.value)}"
+        text = "λ = " + " ".join(map(_with_error, self.value, self.error))
+        if self.divergence is not None and self.value.size == int(self.coordinates):
+            sums = float(np.sum(self.value)), float(np.mean(self.divergence))
+            sign = "=" if checks.total(self).status == "holds" else "≠"
+            text += f"; Σ {sums[0]:.4f} {sign} mean divergence {sums[1]:.4f}"
+        text += f"; D_KY {float(self.dimension):.3f}"
+        smooth = checks.smooth(self)
+        at = f"δ = {float(self.separation):.0e}"
+        answer = {"holds": "yes", "violated": "no"}.get(smooth.status, "undecided")
+        text += f"; smooth at {at}: {answer}"
+        if smooth.status == "violated":
+            far = np.mean(self.parting), checks.standard_error(self.parting)
+            text += f", there λ₁ = {_with_error(*far)}"
+        return "\n".join([text, *self.remarks()])
+
+    __repr__ = __str__
+
+
+def spectrum(
+    step: Callable[[PyTree], PyTree],
+    y: PyTree,
+    key: PRNGKeyArray,
+    *,
+    steps: int,
+    count: int | None = None,
+    every: int = 10,
+    time: ScalarLike | None = None,
+    starts: int | None = 16,
+    spread: ScalarLike = 0.01,
+    discard: int | None = None,
+    separation: ScalarLike | None = None,
+) -> Spectrum:
+    """Compute the Lyapunov exponents of y ↦ step(y).
+
+    Args:
+        step: one step of a map, or of a flow (`rk4`, `solver_step`).
+        y: a start. Floating-point arrays are coordinates, others (a counter) are
+            carried along. With `starts=None` its arrays lead by the start.
+        key: of the random first tangents and the displacements of the starts.
+        steps: the steps that count, over all starts.
+        count: how many exponents; all if not given.
+        every: steps between two renormalisations.
+        time: what one step lasts; that of the flow's step, or 1, if not given.
+        starts: how many independent starts: states at random times of a first run of
+            `discard` steps, displaced at random.
+        spread: how far they are displaced, relative to the size of each array.
+        discard: steps of each start before those that count, while the states come
+            near the attractor and the tangents turn; as many as count if not given.
+        separation: δ of the neighbour; √u times the size of the state if not given.
+
+    Raises:
+        ValueError: an argument out of range; or a step that does not keep the
+            structure of its state.
+    """
+    if separation is not None:
+        check_positive(separation=separation)
+        separation = jnp.asarray(separation)
+    y = tree.map(jnp.asarray, y)
+    plan = planned(step, y, steps, every, starts, discard, spread)
+    size = sum(a.size for a in tree.leaves(y) if eqx.is_inexact_array(a))
+    size = size if plan.drawn else size // plan.runs
+    count = size if count is None else count
+    require(1 <= count <= size, "count", count, f"1 to {size}, the coordinates")
+    time, spread = length_of(step, time), jnp.asarray(spread)
+    return _spectrum(step, y, key, plan, count, time, spread, separation)
+
+
+@eqx.filter_jit
+def _spectrum(step, y, key, plan: Plan, count: int, time, spread, separation):
+    known = isinstance(step, FlowStep)
+    observe = (lambda y: divergence(step, y)) if known else lambda y: None
+
+    def speed(state):
+        """ln‖f‖, where a field is known that does not depend on time."""
+        if known and not step.driven:
+            return jnp.log(jnp.linalg.norm(flat(step.velocity(state))[0]))
+
+    def run(y, key):
+        first = jnp.max(jnp.abs(flat(y)[0]))
+        walker = settled(step, begin(y, key, count), plan)
+        z, _ = flat(walker.y)
+        delta = default_separation(z) if separation is None else separation
+        delta = tree.cast(delta, z.dtype)
+        before = speed(walker.y)
+        walker = neighbours(walker, delta[None])
+        end, rows = walk(step, walker, delta[None], plan, observe=observe)
+        last, moved = flat(end.y)[0], flat(step(end.y))[0]
+        size = jnp.maximum(jnp.max(jnp.abs(z)), first)
+        moving = jnp.max(jnp.abs(moved - last)) > 4 * jnp.finfo(z.dtype).eps * size
+        return end, rows, delta, before, speed(end.y), moving
+
+    ends = from_each(run, step, y, key, plan, spread)
+    end, rows, delta, before, after, moving = ends
+    span = tree.cast(time, rows.grown.dtype) * plan.every
+    duration = span * plan.blocks
+    each = jnp.mean(rows.grown, axis=1) / span
+    series = jnp.cumsum(jnp.mean(rows.grown, axis=0), axis=0)
+    counts = jnp.arange(1, plan.blocks + 1, dtype=series.dtype)
+    # a tangent may vanish, but not grow past all numbers
+    wild = jnp.isnan(rows.grown) | (rows.grown == jnp.inf)
+    bad = jnp.any(~rows.finite | jnp.any(wild, axis=2), axis=0)
+    one = plan.runs == 1
+    return Spectrum(
+        value=jnp.mean(each, axis=0),
+        error=_of_blocks(rows.grown[0] / span) if one else standard_error(each),
+        each=each,
+        parting=jnp.mean(rows.parted[:, :, 0], axis=1) / span,
+        separation=jnp.mean(delta),
+        divergence=None if rows.seen is None else jnp.mean(rows.seen, axis=1),
+        neutral=None if before is None else tree.sub(after, before) / duration,
+        series=series / (span * counts)[:, None],
+        duration=duration,
+        coordinates=jnp.asarray(end.tangents.shape[-1]),
+        moving=moving,
+        failed=jnp.where(jnp.any(bad), jnp.argmax(bad), -1),
+        end=end,
+    )
+
+
+def default_separation(z: Float[Array, " n"]) -> Scalar:
+    """√u times the size of a state, or √u at 0."""
+    large = tree.safe_denominator(jnp.max(jnp.abs(z)))
+    size = large * jnp.sqrt(jnp.sum((z / large) ** 2))
+    return jnp.finfo(z.dtype).eps ** 0.5 * tree.safe_denominator(size)
+
+
+def _of_blocks(rates: Float[Array, "blocks k"]) -> Float[Array, " k"]:
+    """The error of a mean from four long blocks; ∞ of fewer rows."""
+    fourth = len(rates) // 4
+    if not fourth:
+        return jnp.full(rates.shape[1], jnp.inf, rates.dtype)
+    return standard_error(jnp.mean(rates[: 4 * fourth].reshape(4, fourth, -1), axis=1))
+
+
+def _with_error(value: Any, error: Any) -> str:
+    """0.902(6): a number, and its error in units of its last digit."""
+    value, error = float(value), float(error)
+    minus = "−" if math.copysign(1, value) < 0 else ""
+    value = abs(value)
+    if not (math.isfinite(value) and math.isfinite(error)):
+        value = (
+            "∞" if math.isinf(value) else "?" if math.isnan(value) else f"{value:.3g}"
+        )
+        return f"{minus}{value}(?)"
+    if error == 0:
+        return f"{minus}{value:.6g}(0)"
+    places = max(0, -math.floor(math.log10(error)))
+    digit = round(error * 10**places)
+    if digit == 10:
+        places, digit = max(0, places - 1), 1 if places else 10
+    return f"{minus}{value:.{places}f}({digit})"
