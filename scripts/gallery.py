@@ -32,6 +32,7 @@ FAMILIES = {
     "lion": "Lion-κ",
     "optim": "Optimizers",
     "landscape": "Landscapes",
+    "dynamics": "Dynamics",
     "material": "Materials",
     "pinn": "Physics-informed networks",
     "certify": "Certificates",

@@ -21,7 +21,9 @@ from dynax._types import Scalar, ScalarLike
 
 
 class FlowStep(eqx.Module):
-    """Take one step of length h of ẏ = f(t, y, args), args = None.
+    """Step a flow by h.
+
+        ẏ = f(t, y, args),  args = None
 
     The state is y, or (n, y) with an integer n if the field is `driven`: the time is
     then nh. Call it as `step(state)`.
