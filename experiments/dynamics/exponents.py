@@ -119,7 +119,7 @@ def spectra(results) -> dict:
         dy.rk4(lorenz, h), jnp.array(START), jax.random.key(1), **given
     )
     steps, short = results.config.steps, {"steps": 200_000, "starts": 400}
-    found = {h: go(h, steps=steps, discard=3000) for h in (0.01, 0.1)}
+    found: dict = {h: go(h, steps=steps, discard=3000) for h in (0.01, 0.1)}
     for name, discard in (("turned", 1500), ("not turned", 0)):
         found[name] = go(0.01, discard=discard, **short)
     return found
