@@ -7,6 +7,7 @@
     python scripts/bench.py mpm         material points, against a hand-written scan
     python scripts/bench.py optimizers  a training step, against optax's twins
     python scripts/bench.py pinn        physics-informed networks, jinns and DeepXDE
+    python scripts/bench.py statics     equilibria, against scikit-fem
     python scripts/bench.py sweep       sweeps against loops, Ray Tune; scaling; store
     python scripts/bench.py warp        material points, against NVIDIA Warp
 
@@ -24,6 +25,7 @@ NAMES = (
     "mpm",
     "optimizers",
     "pinn",
+    "statics",
     "sweep",
     "warp",
 )

@@ -15,7 +15,7 @@ import pytest
 import scipy.linalg
 
 from dynax import material as mat, verdict
-from dynax.mechanics import mpm
+from dynax.mechanics import box_mesh, mpm, surface
 
 
 EPS = np.finfo(np.float64).eps
@@ -161,8 +161,10 @@ def test_a_wall_takes_what_goes_into_it(getkey):
         mpm.Side(0, 0, "sticky", 2),
         mpm.Slope([0.43, 0.0], [3.0, 4.0]),
         mpm.Slope([0.43, 0.0], [3.0, 4.0], "sticky"),
+        mpm.Slope([0.43, 0.0], [3.0, 4.0], friction=0.3),
+        mpm.Collider(lambda x, t: 0.6 * x[0] + 0.8 * x[1] - 0.258 - 0.5 * (t - 2)),
     ]
-    out = jax.jit(lambda v: [wall(grid, v) for wall in walls])(v)
+    out = jax.jit(lambda v: [wall(grid, v, jnp.full((), 2.0)) for wall in walls])(v)
     v = np.asarray(v)
     i, j = np.indices((8, 9))
     normal = np.array([0.6, 0.8])
@@ -173,9 +175,44 @@ def test_a_wall_takes_what_goes_into_it(getkey):
     left[:2] = 0
     slope -= (beyond * np.minimum(v @ normal, 0))[..., None] * normal
     stuck = np.where(beyond[..., None], 0, v)
+    pushed = v - (beyond * np.minimum(v @ normal - 0.5, 0))[..., None] * normal
     assert 0 < beyond.sum() < beyond.size
-    for ours, numpy in zip(out, (floor, right, left, slope, stuck), strict=True):
+    *rough, moving = out[5:]
+    for ours, numpy in zip(
+        [*out[:5], moving], (floor, right, left, slope, stuck, pushed), strict=True
+    ):
         np.testing.assert_allclose(ours, numpy, rtol=0, atol=8 * EPS)
+    # Coulomb's cone: on its edge what slides, within what sticks; what leaves is free
+    impulse, along = np.asarray(rough[0]) - v, np.array([0.8, -0.6])
+    across, shear = impulse @ normal, impulse @ along
+    slides = np.abs(rough[0] @ along) > 8 * EPS
+    sees = beyond & (v @ normal < 0)
+    assert (sees & slides).any() and (sees & ~slides).any()
+    assert (across >= -EPS).all() and (np.abs(shear) <= 0.3 * across + 8 * EPS).all()
+    np.testing.assert_allclose(
+        np.abs(shear)[sees & slides], 0.3 * across[sees & slides], atol=8 * EPS
+    )
+    assert (shear * (v @ along) <= EPS).all() and not impulse[~sees].any()
+
+
+def test_a_piston_and_points_that_are_held():
+    """Momentum is what weight, piston and held points gave; these do not move. With the
+    piston at rest (control) momentum is not accounted for."""
+    x = mpm.bodies.box((0.1, 0.1), (0.25, 0.2), DX / 2)
+    jelly = mpm.Material(mat.jelly(), 1e3, DX**2 / 4, len(x))
+    held = x[:, 0] > 0.225
+    face = lambda speed: mpm.Collider(lambda x, t: x[0] - 0.09 - speed * t)
+    solver = mpm.MPM(SMALL.grid, (face(1.0),), G, held=held)
+    motion = mpm.simulate(solver, jelly, mpm.at_rest(jelly, x), DT, 20)
+    at = motion.y.x[:, held]
+    assert (at == at[:1]).all() and (motion.y.F[:, held] == np.eye(2)).all()
+    said = verdict(mpm.audit(solver, jelly, motion.t, motion.y), "E rises by W only")
+    assert said.status == "holds" and said.checks["momentum"]["seen"]
+    rows = mpm.audit(solver, jelly, motion.t, motion.y)
+    assert jnp.sum(rows.terms["work"]) > 0.1 * jnp.max(rows.scale)
+    rest = eqx.tree_at(lambda s: s.walls, solver, (face(0.0),))
+    said = verdict(mpm.audit(rest, jelly, motion.t, motion.y), "")
+    assert said.checks["momentum"]["violations"] > 5
 
 
 # --- a flight, and its ledger ---------------------------------------------------------
@@ -460,10 +497,26 @@ def test_bad_input_is_named():
         r"nodes: given \(2, 9\)": lambda: mpm.Grid((2, 9), DX),
         r"dx: given 0": lambda: mpm.Grid((9, 9), 0.0),
         r"gravity: given shape \(3,\)": lambda: mpm.MPM(SMALL.grid, gravity=np.ones(3)),
+        r"friction: given -1": lambda: mpm.Side(0, 0, friction=-1.0),
+        r"friction: given 0.2 of a sticky": lambda: mpm.Side(
+            0, 0, "sticky", friction=0.2
+        ),
+        r"distance: given a function to shape \(2,\)": lambda: mpm.MPM(
+            SMALL.grid, (mpm.Collider(lambda x, t: x),)
+        ),
         r"kind: given 'ice'": lambda: mpm.box_walls(2, "ice"),
         r"normal: given shape \(1,\)": lambda: mpm.Slope([0.0, 0.0], [1.0]),
         r"fraction: given 2": lambda: mpm.CFL(DX, 2.0),
         r"which: given 'Q'": lambda: mpm.bodies.letter("Q", (0, 0), 1.0, 0.1),
+        r"faces: given a surface with 2 open": lambda: mpm.bodies.from_mesh(
+            np.eye(2), [[0, 1]], 0.1
+        ),
+        r"faces: given shape \(1, 2\)": lambda: mpm.bodies.from_mesh(
+            np.eye(3), [[0, 1]], 0.1
+        ),
+        r"held: given bool of shape \(2,\)": lambda: mpm.simulate(
+            mpm.MPM(SMALL.grid, held=np.array([True, False])), POINT, y0, DT, 1
+        ),
         r"spacing: given 3": lambda: mpm.bodies.box((0, 0), (1, 1), 3.0),
     }
     for message, call in cases.items():
@@ -476,6 +529,12 @@ def test_bad_input_is_named():
 
 def test_bodies_have_the_volumes_of_their_shapes():
     h, pi = 0.02, np.pi
+    turn = np.linspace(0, 2 * pi, 300, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
+    rim = np.stack([np.arange(300), (np.arange(300) + 1) % 300], 1)
+    hexes = box_mesh((2, 1, 1), (1.0, 0.5, 0.5), (3.0, 0.0, -1.0), simplices=False)
+    tets = box_mesh((2, 1, 1), (1.0, 0.5, 0.5))
+    from_mesh = mpm.bodies.from_mesh
     star = pi * np.mean((1 - 0.5 * np.linspace(0, 1, 10_001)) ** 2)
     shapes = {
         "box": (mpm.bodies.box((0, 1), (1, 3), h), 2.0),
@@ -486,6 +545,9 @@ def test_bodies_have_the_volumes_of_their_shapes():
         "star": (mpm.bodies.star((0, 0), 1.0, h), star),
         "L": (mpm.bodies.letter("L", (0, 0), 1.4, h), 11 * 0.04),
         "T": (mpm.bodies.letter("T", (0, 0, 0), 1.4, h), 11 * 0.04 * 0.4),
+        "circle": (from_mesh(circle, rim, h), pi),
+        "hexahedra": (from_mesh(hexes.nodes, surface(hexes), h), 0.25),
+        "tetrahedra": (from_mesh(tets.nodes, surface(tets), h), 0.25),
     }
     for name, (x, volume) in shapes.items():
         np.testing.assert_allclose(

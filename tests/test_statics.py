@@ -242,6 +242,66 @@ def test_bad_input():
         statics.load(Mesh(X, parts.elements))
 
 
+def test_conjugate_gradients_find_the_same():
+    mesh = box_mesh((2, 2, 2), (1.0, 1.0, 1.0), simplices=False)
+    X = np.asarray(mesh.nodes)
+    pull = traction(mesh, X[:, 0] == 1, jnp.array([0.0, 0.0, -0.05 * E]))
+    body = Solid(mat.NeoHookean(E, NU), mesh, RHO, X[:, 0] == 0, force=pull)
+    one, two = (statics.load(body, krylov=k) for k in (False, True))
+    assert float(jnp.max(jnp.abs(one.u))) > 0.1
+    np.testing.assert_allclose(one.u, two.u, atol=1e-9)
+
+
+def test_a_plate_presses_a_block():
+    """ν = 0, on rollers: pressure E ε with ε + p/k = the way of the plate. Without the
+    obstacle's forces (control) there is no equilibrium."""
+    mesh = box_mesh((2, 1), (1.0, 1.0), simplices=False)
+    X = np.asarray(mesh.nodes)
+    area = traction(mesh, X[:, 1] == 1, jnp.array([0.0, 1.0]))[:, 1]
+    body = Solid(mat.StVenantKirchhoff(E, 0.0), mesh, RHO, X == 0)
+    k, way = 1e3 * E, 1e-3
+    plate = statics.Obstacle(lambda x, factor: 1 - way * factor - x[1], k, area)
+    path = statics.load(body, 2, obstacle=plate)
+    strain = -path.u[1:, -1, 1]
+    pressure = E * strain * (1 - strain) * (1 - strain / 2)  # −P₂₂ of St. Venant's law
+    np.testing.assert_allclose(way * path.factor[1:] - strain, pressure / k, rtol=1e-6)
+    on = X[:, 1] == 1
+    np.testing.assert_allclose(-path.reaction[1:, on, 1].sum(1), pressure, rtol=1e-9)
+    assert verdict(statics.audit(body, path), "W = ΔΨ").status == "holds"
+    off = path._replace(reaction=path.reaction.at[:, on].set(0))
+    said = verdict(statics.audit(body, off), "").checks
+    assert said["equilibrium"]["violations"] == 2
+
+
+def test_a_law_from_displacements_and_one_force():
+    """The weights that made the data; a family without shear misfits (control)."""
+    mesh = box_mesh((3, 2), (1.0, 1.0), simplices=False)
+    X = np.asarray(mesh.nodes)
+    grip = np.zeros_like(X)
+    grip[X[:, 0] == 1, 0] = 1
+    held = (X[:, :1] == 0) | (grip > 0)
+    powers = ((1, 0, 0), (2, 0, 0), (0, 0, 2), (0, 0, 3))
+    truth = np.array([4e4, 1e4, 1e5, 0.0])
+
+    def of(w, powers=powers):
+        return Solid(mat.Polynomial(w, powers), mesh, RHO, held)
+
+    path = statics.load(of(jnp.asarray(truth)), 2, 0.4 * grip)
+    force = path.reaction[1:, X[:, 0] == 1, 0].sum(1)
+    found = statics.fit(of, 4, path.u[1:], force, grip)
+    np.testing.assert_allclose(found.weights, truth, atol=1e-5 * 1e5)
+    assert found.misfit < 1e-7 and found.seen.all()
+    np.testing.assert_allclose(found.force, force, rtol=1e-7)
+    wrong = statics.fit(
+        lambda w: of(w, ((0, 0, 2), (0, 0, 3))), 2, path.u[1:], force, grip
+    )
+    assert wrong.misfit > 0.05
+    with pytest.raises(ValueError, match="u: given shape"):
+        statics.fit(of, 4, path.u, force, grip)
+    with pytest.raises(ValueError, match="u, force: given NaN"):
+        statics.fit(of, 4, path.u[1:] * np.nan, force, grip)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "poisson, kind, bar, low, high",

@@ -134,6 +134,14 @@ def read_mesh(path: str | os.PathLike, unit: float = 1.0, dtype=None) -> Mesh:
     elements = np.concatenate([b.data for b in blocks if b.type in kinds])
     used, elements = np.unique(elements, return_inverse=True)
     X = np.asarray(given.points)[used, :top] * unit
+    rest = np.ptp(np.asarray(given.points)[used, top:], axis=0)
+    size = np.ptp(np.asarray(given.points)[used])
+    demand(
+        np.all(rest <= 1e-9 * size),
+        "path",
+        f"{kinds} in {top + len(rest)} dimensions",
+        f"a mesh in {top} dimensions (a surface is for `mpm.bodies.from_mesh`)",
+    )
     dtype = jnp.result_type(float) if dtype is None else dtype
     corners = known[kinds.pop()][1]
     return Mesh(jnp.asarray(X, dtype), elements.reshape(-1, corners))

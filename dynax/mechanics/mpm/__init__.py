@@ -37,6 +37,7 @@ from dynax.mechanics.mpm.transfer import (
 )
 from dynax.mechanics.mpm.walls import (
     AbstractWall as AbstractWall,
+    Collider as Collider,
     Side as Side,
     Slope as Slope,
     box_walls as box_walls,

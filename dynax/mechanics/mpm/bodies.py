@@ -75,6 +75,56 @@ def inside(
     return x[shape(x)]
 
 
+def from_mesh(nodes: Points, faces: np.ndarray, spacing: float) -> Points:
+    """The points within a closed surface, of cells that cover its box.
+
+    A point is inside if a ray along the last axis meets the surface an odd number of
+    times. Of a `Mesh` give `mesh.nodes, surface(mesh)`; of a file of triangles, what
+    meshio reads.
+
+    Args:
+        nodes: (n, d), m.
+        faces: nodes of each segment (f, 2), or triangle or quadrilateral (f, 3 or 4).
+        spacing: of the cells, m.
+
+    Raises:
+        ValueError: faces that do not fit d; a surface that is not closed.
+    """
+    X, faces = np.asarray(nodes, np.float64), np.asarray(faces)
+    d = X.shape[1] if X.ndim == 2 else 0
+    if d not in (2, 3) or faces.ndim != 2 or not d <= faces.shape[1] <= 2 * d - 2:
+        raise ValueError(
+            f"faces: given shape {faces.shape} with nodes of shape {X.shape}; accepted "
+            "are segments (f, 2) in the plane, (f, 3) or (f, 4) in space."
+        )
+    if faces.shape[1] == 4:
+        faces = np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
+    pairs = [[0, 1], [1, 2], [2, 0]] if d == 3 else [[0], [1]]
+    rims = np.sort(np.concatenate([faces[:, p] for p in pairs]), 1)
+    open_ = np.sum(np.unique(rims, axis=0, return_counts=True)[1] % 2)
+    if open_:
+        raise ValueError(
+            f"faces: given a surface with {open_} open edges; accepted is a closed one."
+        )
+    base, sides = X[faces[:, 0]], X[faces[:, 1:]] - X[faces[:, :1]]
+    flat = np.swapaxes(sides[..., :-1], 1, 2)
+    met = np.linalg.det(flat) != 0  # a face along the ray is met nowhere
+    base, rise, back = base[met], sides[met][..., -1], np.linalg.inv(flat[met])
+    slant = 1e-7 * spacing * np.array([1.2, 2.3])[: d - 1]  # off edges and corners
+
+    def within(x):  # points of one column follow each other
+        n = len(np.unique(x[:, -1]))
+        found = []
+        for column in x[::n, :-1]:
+            s = np.einsum("fij,fj->fi", back, column + slant - base[:, :-1])
+            hit = np.all(s >= 0, 1) & (np.sum(s, 1) <= 1)
+            height = base[hit, -1] + np.sum(s[hit] * rise[hit], 1)
+            found.append(np.sum(height > x[:n, -1:], 1) % 2 == 1)
+        return np.concatenate(found)
+
+    return inside(within, X.min(0), X.max(0), spacing)
+
+
 def ball(center: Numbers, radius: float, spacing: float) -> Points:
     """A disk or a ball."""
     c = np.asarray(center, np.float64)

@@ -81,6 +81,9 @@ def audit(
         momentum   Σmv₊ = Σmv + M g Δt; of a free body
         angular    L₊ = L + Δt Σm x × g; of a free body saved at every step
 
+    With colliders or held points, E may rise by their work W (`terms`), and momentum is
+    judged with what walls and they gave, of rows that are one step each.
+
     Velocities lie half a step before places, so a sampled ½m|v|² would rise and fall
     by the first order of dt. Here E = Σ ½m(v·v₊ + ¼dx² C:C₊) + …, v₊ of the next step:
     right to second order, and for a linear force exactly constant but for what the
@@ -97,7 +100,7 @@ def audit(
     """
     last = tree.map(lambda a: a[-1], y)
     dt = (t[-1] - t[-2]).astype(y.x.dtype)
-    beyond = solver.move(Stress().vf(0, last, args), last, args, dt)
+    beyond = solver.move(Stress().vf(0, last, args), last, args, dt, t[-1])
     ahead = [
         jnp.append(a[2:], b[None], 0) for a, b in zip(y[1:3], beyond[1:3], strict=True)
     ]
@@ -110,6 +113,11 @@ def audit(
     def row(step):
         (t0, a), (t1, b), (v, C) = step
         dt = (t1 - t0).astype(a.x.dtype)
+        given, work = jnp.zeros_like(a.x[0]), jnp.zeros_like(dt)
+        if solver.driven:
+            tau = [Stress().vf(0, y, args) for y in (a, b)]
+            given, done = solver.pushes(tau[0], a, args, dt, t0)
+            work = (done + solver.pushes(tau[1], b, args, dt, t1)[1]) / 2
         old, new = (energies(solver, args, y) for y in (a, b))
         m, g = masses(args, a.x.dtype)[:, None], _gravity(solver, a)
         spin = _spread(solver, a) * m[:, None]
@@ -126,7 +134,7 @@ def audit(
         off = jnp.max(jnp.abs(b.x - a.x - dt * b.v))
         size = _size(solver, args, a) + _size(solver, args, b)
         push = dt * m * g
-        gained = jnp.sum(m * (b.v - a.v) - push, 0)
+        gained = jnp.sum(m * (b.v - a.v) - push, 0) - given
         turn = axial(jnp.sum(a.x[:, :, None] * push[:, None], 0))
         turned = (
             angular_momentum(solver, args, b) - angular_momentum(solver, args, a) - turn
@@ -140,6 +148,7 @@ def audit(
         return (
             jnp.sum(jnp.stack([start[k] for k in names])),
             {k: terms[k] for k in names},
+            work,
             off <= 8 * tree.eps(a) * (reach + t1.astype(dt.dtype) * swift),
             size,
             jnp.max(jnp.abs(gained)),
@@ -149,14 +158,17 @@ def audit(
         )
 
     steps = before, after, tuple(ahead)
-    start, terms, single, *rest = jax.lax.map(row, steps)
+    start, terms, work, single, *rest = jax.lax.map(row, steps)
     size, gained, turned, moved, swept = rest
     change = jnp.sum(jnp.stack([*terms.values()]), 0)
     u = rounding_depth(y.x.shape[1]) * tree.eps(y) / 2
     checks = {}
     if all(isinstance(g.law, AbstractHyperelastic) for g in several(args)):
-        margin = jnp.where(single, -change, jnp.nan)  # else nothing is known
+        margin = jnp.where(single, work - change, jnp.nan)  # else nothing is known
         checks["fall"] = Check(margin, u * size)
+    if solver.driven:
+        terms = terms | {"work": work}
+        checks["momentum"] = Check(jnp.where(single, -gained, jnp.nan), u * moved)
     if free:
         checks["momentum"] = Check(-gained, u * moved)
         checks["angular"] = Check(-turned, u * swept)

@@ -6,13 +6,15 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+import numpy as np
+from jaxtyping import Array, Bool, Int
 
 from dynax import _tree as tree
+from dynax._types import Scalar
 from dynax.material.kinematics import det, matmul
 from dynax.mechanics.mpm.body import Body, by_law, masses, several, stored, volumes
 from dynax.mechanics.mpm.transfer import AbstractTransfer, Grid, Window
-from dynax.mechanics.mpm.walls import AbstractWall
+from dynax.mechanics.mpm.walls import AbstractWall, Collider
 
 
 class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
@@ -30,6 +32,13 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
 
 
 CFL = 3  # the code of time that runs backwards, too
+
+
+def _quotient(nodes):
+    """Momentum over mass, the last; 0 where there is none."""
+    mass = nodes[..., -1:]
+    full = mass > jnp.finfo(nodes.dtype).eps ** 2
+    return jnp.where(full, nodes[..., :-1] / jnp.where(full, mass, 1), 0)
 
 
 class Stress(diffrax.AbstractTerm):
@@ -69,6 +78,9 @@ class MPM(diffrax.AbstractSolver):
     float32 give times as float32 arrays, since diffrax promotes the state to theirs.
     BacksolveAdjoint is refused: contact and plastic flow cannot be run backwards.
 
+    Points that are `held` keep velocity and F, and so do the nodes about them: fixed at
+    0, or moved along by one common velocity.
+
     A step that fails (`RESULTS`) ends the run: `SaveAt(solver_state=True)` keeps why,
     `stats["num_steps"]` counts the failing one. `simulate` does both.
 
@@ -81,6 +93,7 @@ class MPM(diffrax.AbstractSolver):
         gravity: g, (d,), m/s²; None is none.
         transfer: `Window()`, or `Dense()` on a TPU.
         exponential: F ← T(½dt C)²F with T ≈ exp, whose determinant cannot change sign.
+        held: which points are, (N,).
     """
 
     grid: Grid
@@ -88,6 +101,7 @@ class MPM(diffrax.AbstractSolver):
     gravity: Any = None
     transfer: AbstractTransfer = Window()
     exponential: bool = eqx.field(default=False, static=True)
+    held: Bool[Array | np.ndarray, " N"] | None = None
 
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar = diffrax.LocalLinearInterpolation
@@ -121,7 +135,7 @@ class MPM(diffrax.AbstractSolver):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         del made_jump
         dt = terms.contr(t0, t1).astype(y0.x.dtype)
-        y1 = self.move(terms.vf(t0, y0, args), y0, args, dt)
+        y1 = self.move(terms.vf(t0, y0, args), y0, args, dt, t0)
         code = jnp.where(dt > 0, self._code(y1, dt), CFL)
         code = jnp.where(solver_state > 0, solver_state, code)
         known: Any = diffrax.RESULTS
@@ -129,9 +143,42 @@ class MPM(diffrax.AbstractSolver):
         result = known.where(code == 0, known.successful, result)
         return y1, None, dict(y0=y0, y1=y1), code, result
 
-    def move(self, tau, y: Body, args, dt) -> Body:
-        """The step, from Kirchhoff stresses τ."""
+    @property
+    def driven(self) -> bool:
+        """Whether something from outside may move and do work."""
+        moves = any(isinstance(wall, Collider) for wall in self.walls)
+        return moves or self.held is not None
+
+    def move(self, tau, y: Body, args, dt, t=0.0) -> Body:
+        """The step at t, from Kirchhoff stresses τ."""
         d, dtype = y.x.shape[1], y.x.dtype
+        nodes, _ = self._nodes(tau, y, args, dt)
+
+        # A branch, or XLA does all of `_on_grid` anew for each of a point's 3ᵈ nodes.
+        moving = lambda nodes: self._on_grid(nodes, dt, jnp.asarray(t, dtype))[0]
+        v = jax.lax.cond(dt > 0, moving, lambda nodes: nodes[..., :d], nodes)
+        v, moment = self.transfer.to_points(self.grid, y.x, v)
+        C = 4 / tree.cast(self.grid.dx, dtype) * moment
+        if self.held is not None:
+            v = jnp.where(self.held[:, None], y.v, v)
+            C = jnp.where(self.held[:, None, None], 0, C)
+        F = self._deformed(dt * C, y.F)
+        update = lambda law, F, alpha: law.update(F, alpha, dt)
+        parts = by_law(update, args, F, y.alpha)
+        F = jnp.concatenate([F for F, _ in parts])
+        return Body(y.x + dt * v, v, C, F, stored(tuple(alpha for _, alpha in parts)))
+
+    def pushes(self, tau, y: Body, args, dt, t) -> tuple[Array, Scalar]:
+        """What walls and held points give in this step: momentum in kg m/s, (d,), and
+        work in J, Σ m Δv·V of the nodes with V of the wall."""
+        nodes, unit = self._nodes(tau, y, args, dt)
+        _, (push, work) = self._on_grid(nodes, dt, jnp.asarray(t, y.x.dtype))
+        return unit * push, unit * work
+
+    def _nodes(self, tau, y: Body, args, dt):
+        """Momentum and mass of the nodes, those of held points after them, over the
+        largest mass of a point."""
+        dtype = y.x.dtype
         dx = tree.cast(self.grid.dx, dtype)
         mass = masses(args, dtype)
         unit = jnp.max(mass)
@@ -139,28 +186,33 @@ class MPM(diffrax.AbstractSolver):
         A = dx * m[:, None, None] * y.C - (4 / dx * dt * V)[:, None, None] * tau
         A = jnp.concatenate([A, jnp.zeros_like(A[:, :1])], 1)
         p = jnp.concatenate([m[:, None] * y.v, m[:, None]], 1)
-        nodes = self.transfer.to_grid(self.grid, y.x, p, A)
+        if self.held is not None:
+            p = jnp.concatenate([p, jnp.where(self.held[:, None], p, 0)], 1)
+            A = jnp.concatenate([A, jnp.zeros_like(A)], 1)
+        return self.transfer.to_grid(self.grid, y.x, p, A), unit
 
-        # A branch, or XLA does all of `_on_grid` anew for each of a point's 3ᵈ nodes.
-        moving = lambda nodes: self._on_grid(nodes, dt)
-        v = jax.lax.cond(dt > 0, moving, lambda nodes: nodes[..., :d], nodes)
-        v, moment = self.transfer.to_points(self.grid, y.x, v)
-        C = 4 / dx * moment
-        F = self._deformed(dt * C, y.F)
-        update = lambda law, F, alpha: law.update(F, alpha, dt)
-        parts = by_law(update, args, F, y.alpha)
-        F = jnp.concatenate([F for F, _ in parts])
-        return Body(y.x + dt * v, v, C, F, stored(tuple(alpha for _, alpha in parts)))
-
-    def _on_grid(self, nodes, dt):
+    def _on_grid(self, nodes, dt, t):
+        """v of the nodes, and what walls and held points gave them."""
         d, dtype = nodes.ndim - 1, nodes.dtype
-        full = nodes[..., d:] > jnp.finfo(dtype).eps ** 2
-        v = jnp.where(full, nodes[..., :d] / jnp.where(full, nodes[..., d:], 1), 0)
+        v = _quotient(nodes[..., : d + 1])
         if self.gravity is not None:
             v = v + dt * tree.cast(self.gravity, dtype).reshape((1,) * d + (d,))
+        push, work, m = jnp.zeros(d, dtype), jnp.zeros((), dtype), nodes[..., d : d + 1]
+
+        def given(change, V):
+            axes = tuple(range(d))
+            return jnp.sum(m * change, axes), jnp.sum(m * change * V)
+
+        if self.held is not None:
+            kept = _quotient(nodes[..., d + 1 :])
+            after = jnp.where(nodes[..., -1:] > jnp.finfo(dtype).eps ** 2, kept, v)
+            push, work = given(after - v, kept)
+            v = after
         for wall in self.walls:
-            v = wall(self.grid, v)
-        return v
+            after = wall(self.grid, v, t)
+            more = given(after - v, wall.surface(self.grid, t)[2])
+            push, work, v = push + more[0], work + more[1], after
+        return v, (push, work)
 
     def _deformed(self, A, F):
         if not self.exponential:
@@ -203,6 +255,13 @@ class MPM(diffrax.AbstractSolver):
                 raise ValueError(
                     f"y0.{name}: given {given.dtype} of shape {given.shape}; accepted "
                     f"is {y.x.dtype} of shape {shape}."
+                )
+        if self.held is not None:
+            held = jnp.asarray(self.held)
+            if held.shape != (N,) or held.dtype != bool:
+                raise ValueError(
+                    f"held: given {held.dtype} of shape {held.shape}; accepted is bool "
+                    f"of shape ({N},)."
                 )
         if len(y.alpha) != len(groups):
             raise ValueError(

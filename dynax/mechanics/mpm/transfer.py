@@ -49,6 +49,12 @@ class Grid(eqx.Module):
         top = jnp.array([n - 1.5 for n in self.nodes], x.dtype)[None]
         return jnp.all((x / dx >= 0.5) & (x / dx < top), -1)
 
+    def places(self, dtype) -> Float[Array, "*nodes d"]:
+        """Where the nodes are, m."""
+        axes = [jnp.arange(n, dtype=dtype) for n in self.nodes]
+        grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1)
+        return tree.cast(self.dx, dtype) * grid
+
     def stencil(self, x: Vectors) -> tuple[Int[Array, "N d"], Array, Array]:
         """base, w and (xᵢ − x)/dx, the last two (3, N, d).
 

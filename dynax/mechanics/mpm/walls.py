@@ -1,16 +1,18 @@
-"""What the velocity of the grid may not do: walls and slopes."""
+"""What the velocity of the grid may not do: walls, slopes and moving colliders."""
 
 import abc
+from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
-from dynax._check import check_parameter
-from dynax._types import ScalarLike
+from dynax._check import check_nonnegative, check_parameter
+from dynax._types import Scalar, ScalarLike
 from dynax.mechanics.mpm.transfer import Grid
 
 
@@ -19,9 +21,29 @@ Kind = Literal["slip", "sticky"]
 
 
 class AbstractWall(eqx.Module):
-    """A wall within the grid. In it, "slip" takes away the velocity into the wall, and
-    "sticky" all of it.
+    r"""Hold the velocity of the grid back, at the nodes within the wall.
+
+    With u = v − V against the wall's own velocity V, and the normal n out of it:
+
+        sticky   v ← V
+        slip     where u·n < 0:  v ← V + s max(1 − μ|u·n|/|s|, 0),   s = u − (u·n)n
+
+    which is Coulomb's law, |impulse along| ≤ μ |impulse across|. A node that leaves is
+    free.
     """
+
+    kind: eqx.AbstractVar[Kind]
+    friction: eqx.AbstractVar[ScalarLike]
+
+    def __check_init__(self):
+        _one_of("kind", self.kind, ("slip", "sticky"))
+        check_nonnegative(friction=self.friction)
+        rough = not (isinstance(self.friction, int | float) and self.friction == 0)
+        if self.kind == "sticky" and rough:
+            raise ValueError(
+                f"friction: given {self.friction} of a sticky wall; accepted is 0 (it "
+                'holds all), or kind="slip".'
+            )
 
     def check(self, grid: Grid) -> None:
         """It fits the grid.
@@ -32,8 +54,25 @@ class AbstractWall(eqx.Module):
         del grid
 
     @abc.abstractmethod
-    def __call__(self, grid: Grid, v: Velocity) -> Velocity:
+    def surface(self, grid: Grid, t: Scalar) -> tuple[Array, Array, Array]:
+        """Which nodes are within, (*nodes, 1), n and V there, (*nodes, d), or (1, …, d)
+        of all, in the dtype of t."""
+
+    def __call__(self, grid: Grid, v: Velocity, t: Scalar) -> Velocity:
         """The velocity of the grid as the wall lets it be."""
+        within, n, V = self.surface(grid, t.astype(v.dtype))
+        if self.kind == "sticky":
+            return jnp.where(within, V, v)
+        u = v - V
+        across = jnp.sum(u * n, -1, keepdims=True)
+        into = jnp.minimum(across, 0)
+        if isinstance(self.friction, int | float) and self.friction == 0:
+            return jnp.where(within, v - into * n, v)
+        along = u - across * n
+        square = jnp.sum(along**2, -1, keepdims=True)
+        size = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 1)
+        left = jnp.maximum(1 + tree.cast(self.friction, v.dtype) * into / size, 0)
+        return jnp.where(within & (across < 0), V + left * along, v)
 
 
 class Side(AbstractWall):
@@ -44,15 +83,16 @@ class Side(AbstractWall):
         end: 0, where the axis begins, or 1.
         kind: "slip" or "sticky".
         width: nodes i < width; at the other end i > n − width (as Ma et al. 2023).
+        friction: μ ≥ 0 of a "slip" wall.
     """
 
     axis: int = eqx.field(static=True)
     end: int = eqx.field(static=True)
     kind: Kind = eqx.field(default="slip", static=True)
     width: int = eqx.field(default=3, static=True)
+    friction: ScalarLike = 0.0
 
     def __check_init__(self):
-        _one_of("kind", self.kind, ("slip", "sticky"))
         _one_of("end", self.end, (0, 1))
         _one_of("axis", self.axis, (0, 1, 2))
         if self.width < 1:
@@ -66,17 +106,14 @@ class Side(AbstractWall):
                 f"accepted are axes below {d} and widths below {min(grid.nodes)} nodes."
             )
 
-    def __call__(self, grid, v):
-        n, d = grid.nodes[self.axis], v.ndim - 1
+    def surface(self, grid, t):
+        n, d = grid.nodes[self.axis], len(grid.nodes)
         shape = [1] * (d + 1)
         shape[self.axis] = n
         i = jnp.arange(n, dtype=jnp.int32).reshape(shape)
         within = i < self.width if self.end == 0 else i > n - self.width
-        if self.kind == "slip":
-            into = v < 0 if self.end == 0 else v > 0
-            component = jnp.arange(d, dtype=jnp.int32).reshape((1,) * d + (d,))
-            within = within & into & (component == self.axis)
-        return jnp.where(within, 0, v)
+        none = jnp.zeros((1,) * d + (d,), t.dtype)
+        return within, none.at[..., self.axis].set(1 - 2 * self.end), none
 
 
 class Slope(AbstractWall):
@@ -86,14 +123,15 @@ class Slope(AbstractWall):
         point: on its face, (d,), m.
         normal: out of it, (d,), of any length.
         kind: "slip" or "sticky".
+        friction: μ ≥ 0 of a "slip" wall.
     """
 
     point: Float[Array, " d"] = eqx.field(converter=jnp.asarray)
     normal: Float[Array, " d"] = eqx.field(converter=jnp.asarray)
     kind: Kind = eqx.field(default="slip", static=True)
+    friction: ScalarLike = 0.0
 
     def __check_init__(self):
-        _one_of("kind", self.kind, ("slip", "sticky"))
         for name, given in (("point", self.point), ("normal", self.normal)):
             if given.shape not in ((2,), (3,)):
                 raise ValueError(
@@ -110,25 +148,67 @@ class Slope(AbstractWall):
                     f"walls: given Slope with shape {given.shape}; accepted is ({d},)."
                 )
 
-    def __call__(self, grid, v):
-        d, dx = v.ndim - 1, tree.cast(grid.dx, v.dtype)
-        point, normal = (a.astype(v.dtype) for a in (self.point, self.normal))
+    def surface(self, grid, t):
+        shape = (1,) * len(grid.nodes) + (-1,)
+        given = self.point, self.normal
+        point, normal = (a.astype(t.dtype).reshape(shape) for a in given)
         normal = normal / jnp.sqrt(jnp.sum(normal**2))
-        depth = -jnp.sum(point * normal)
-        for a, n in enumerate(grid.nodes):
-            x = dx * jnp.arange(n, dtype=v.dtype) * normal[a]
-            depth = jnp.expand_dims(depth, -1) + x.reshape((1,) * a + (n,))
-        within = (depth <= 0)[..., None]
-        if self.kind == "sticky":
-            return jnp.where(within, 0, v)
-        normal = normal.reshape((1,) * d + (d,))
-        into = jnp.minimum(jnp.sum(v * normal, -1, keepdims=True), 0)
-        return jnp.where(within, v - into * normal, v)
+        depth = jnp.sum((grid.places(t.dtype) - point) * normal, -1, keepdims=True)
+        return depth <= 0, normal, jnp.zeros_like(normal)
 
 
-def box_walls(d: int, kind: Kind = "slip", width: int = 3) -> tuple[Side, ...]:
+class Collider(AbstractWall):
+    """A rigid body that may move, given by its signed distance.
+
+    Its velocity is −∂φ/∂t ∇φ unless `velocity` says more, such as a turn about an axis
+    that leaves φ what it is.
+
+    Args:
+        distance: (x, t) → φ in m of a place (d,), < 0 inside; |∇φ| = 1.
+        velocity: (x, t) → V in m/s, (d,).
+        kind: "slip" or "sticky".
+        friction: μ ≥ 0 of a "slip" wall.
+    """
+
+    distance: Callable[[Array, Scalar], Scalar]
+    velocity: Callable[[Array, Scalar], Array] | None = None
+    kind: Kind = eqx.field(default="slip", static=True)
+    friction: ScalarLike = 0.0
+
+    def check(self, grid):
+        x = jax.ShapeDtypeStruct((len(grid.nodes),), jnp.result_type(float))
+        t = jax.ShapeDtypeStruct((), x.dtype)
+        for name, fn, accepted in (
+            ("distance", self.distance, ()),
+            ("velocity", self.velocity, x.shape),
+        ):
+            given = accepted if fn is None else eqx.filter_eval_shape(fn, x, t).shape
+            if given != accepted:
+                raise ValueError(
+                    f"{name}: given a function to shape {given}; accepted is "
+                    f"{accepted}, at one place."
+                )
+
+    def surface(self, grid, t):
+        d, places = len(grid.nodes), grid.places(t.dtype)
+
+        def at(x):
+            both = jax.value_and_grad(self.distance, (0, 1))
+            depth, (normal, rate) = both(x, t)
+            V = -rate * normal if self.velocity is None else self.velocity(x, t)
+            return depth < 0, normal, V
+
+        within, normal, V = jax.vmap(at)(places.reshape(-1, d))
+        back = lambda a: a.reshape(*grid.nodes, -1)
+        return back(within), back(normal), back(V)
+
+
+def box_walls(
+    d: int, kind: Kind = "slip", width: int = 3, friction: ScalarLike = 0.0
+) -> tuple[Side, ...]:
     """Make all 2d sides of one kind. A tuple of `Side`s mixes them."""
-    return tuple(Side(axis, end, kind, width) for axis in range(d) for end in (0, 1))
+    ends = [(axis, end) for axis in range(d) for end in (0, 1)]
+    return tuple(Side(*at, kind, width, friction) for at in ends)
 
 
 def _one_of(name: str, given: ScalarLike | str, accepted: tuple) -> None:

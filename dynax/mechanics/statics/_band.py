@@ -31,11 +31,13 @@ class Layout(eqx.Module):
     Args:
         elements: (m, c).
         place: the position of each node, (n,).
+        owner: an element of each node, and its corner there, (2, n).
         width: nodes a block; neighbours are at most so far apart.
     """
 
     elements: Int[np.ndarray, "m c"]
     place: Int[np.ndarray, " n"]
+    owner: Int[np.ndarray, "2 n"]
     width: int = eqx.field(static=True)
 
 
@@ -60,7 +62,15 @@ def layout(elements: Int[np.ndarray, "m c"], n: int) -> Layout:
     place[reverse_cuthill_mckee(graph, symmetric_mode=True)] = np.arange(n)
     at = place[elements]
     apart = int(np.max(at.max(1) - at.min(1)))
-    return Layout(elements, place, min(max(apart, LEAST), n))
+    _, first = np.unique(elements, return_index=True)
+    owner = np.stack(np.divmod(first, c)).astype(np.int32)
+    return Layout(elements, place, owner, min(max(apart, LEAST), n))
+
+
+def at_nodes(layout: Layout, K: Float[Array, "m c d c d"], blocks: Array):
+    """K of the elements with a block (d, d) more for each node."""
+    e, c = layout.owner
+    return K.at[e, c, :, c].add(blocks)
 
 
 def factor(layout: Layout, K: Float[Array, "m c d c d"], free: Array) -> Factors:

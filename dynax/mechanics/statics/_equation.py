@@ -9,15 +9,17 @@ from dynax._reduce import rounding_depth
 from dynax._types import Flag, Scalar
 from dynax.mechanics._body import AbstractBody, History
 from dynax.mechanics._parts import Vectors
-from dynax.mechanics.statics._band import Layout, factor, solve
+from dynax.mechanics.statics._band import Layout, at_nodes, factor, solve
+from dynax.mechanics.statics._krylov import conjugate
+from dynax.mechanics.statics.obstacle import Obstacle
 
 
 class Equation(eqx.Module):
     r"""Say when a body is in equilibrium at a load factor λ.
 
-    r = λ fₐ − Σ V₀ P ∇Nₐ in N where it is free, λ moved − u in m where it is held,
+    r = λ fₐ + fᶜ − Σ V₀ P ∇Nₐ in N where it is free, λ moved − u in m where it is held,
 
-    P after an `update` by dt of the history of the last equilibrium.
+    P after an `update` by dt of the history of the last equilibrium, fᶜ of an obstacle.
     """
 
     body: AbstractBody
@@ -25,18 +27,32 @@ class Equation(eqx.Module):
     history: History
     moved: Vectors
     dt: Scalar
+    obstacle: Obstacle | None = None
+    krylov: bool = eqx.field(default=False, static=True)
+
+    def touch(self, u: Vectors, factor: Scalar) -> Vectors:
+        """fᶜ, N."""
+        if self.obstacle is None:
+            return jnp.zeros_like(u)
+        return self.obstacle.forces(self.body.parts.nodes + u, factor)
 
     def residual(self, u: Vectors, factor: Scalar) -> Vectors:
         free, force = self.body.parts.free, factor * self.body.parts.force
+        force = force + self.touch(u, factor)
         inner = self.body.element_forces(u, self.history, self.dt)
         force = force.at[self.body.parts.elements].add(-inner)
         return free * force + (1 - free) * (factor * self.moved - u)
 
-    def tangent(self, u: Vectors):
-        """r → K⁻¹r, where K counts as a constant."""
-        still, u = jax.lax.stop_gradient((self, u))
+    def tangent(self, u: Vectors, load: Scalar | float = 1.0):
+        """r → K⁻¹r at a load factor, where K counts as a constant."""
+        still, u, load = constant((self, u, load))
         free = still.body.parts.free
         K = still.body.element_stiffness(u, still.history, still.dt)
+        if still.obstacle is not None:
+            x = still.body.parts.nodes + u
+            K = at_nodes(still.plan, K, still.obstacle.steepness(x, load))
+        if self.krylov:
+            return conjugate(still.plan, K, free)
         factors = factor(still.plan, K, free)
         return lambda r: solve(still.plan, factors, r, free)
 
@@ -66,10 +82,17 @@ class Equation(eqx.Module):
         history = self.body.updated(u, self.history, self.dt)
         inner = self.body.element_forces(u, history)
         force = (-factor * parts.force).at[parts.elements].add(inner)
-        return history, (1 - parts.free) * force
+        touch = parts.free * self.touch(u, factor)
+        return history, (1 - parts.free) * force + touch
 
 
-def traced_floats(body: AbstractBody) -> AbstractBody:
-    """Numbers of the law as arrays, so that another value compiles nothing."""
+def constant(of):
+    """The same, without derivatives by its arrays; functions stay what they are."""
+    stop = lambda a: jax.lax.stop_gradient(a) if eqx.is_inexact_array(a) else a
+    return jax.tree.map(stop, of)
+
+
+def traced_floats(body):
+    """Numbers of a body or an obstacle as arrays: another value compiles nothing."""
     number = lambda a: jnp.asarray(a) if isinstance(a, float) else a
     return jax.tree.map(number, body)

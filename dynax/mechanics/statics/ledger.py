@@ -54,7 +54,7 @@ def _audit(body, path, accuracy):
         each = body.element_forces(b.u, b.history)
         new = gather(each)
         outside = [p.factor * parts.force + p.reaction for p in (a, b)]
-        off = jnp.max(parts.free * jnp.abs(b.factor * parts.force - new))
+        off = jnp.max(parts.free * jnp.abs(outside[1] - new))
         size = jnp.max(gather(jnp.abs(each)) + jnp.abs(b.factor * parts.force))
         lost = jnp.zeros_like(moved[:, 0]).at[parts.elements]
         lost = lost.add(body.rounded(b.u, b.history))

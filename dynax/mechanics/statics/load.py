@@ -9,8 +9,9 @@ from jaxtyping import ArrayLike
 from dynax._types import ScalarLike
 from dynax.mechanics._body import AbstractBody
 from dynax.mechanics.mesh import demand
-from dynax.mechanics.statics._equation import Equation
+from dynax.mechanics.statics._equation import Equation, constant, traced_floats
 from dynax.mechanics.statics._newton import newton
+from dynax.mechanics.statics.obstacle import Obstacle
 from dynax.mechanics.statics.path import Path, finished, prepared, with_start
 
 
@@ -21,6 +22,8 @@ def load(
     dt: ScalarLike = np.inf,
     start: Path | None = None,
     throw: bool = True,
+    obstacle: Obstacle | None = None,
+    krylov: bool = False,
 ) -> Path:
     r"""Load a body by steps, each in equilibrium.
 
@@ -41,6 +44,10 @@ def load(
         dt: duration of a step, s, for viscous laws; by default they relax fully.
         start: the path to continue, from its last state.
         throw: raise where no equilibrium is found; else `found` tells, as under jit.
+        obstacle: what the body may touch; its distance is given λ.
+        krylov: solve each system by conjugate gradients, for bodies in space of some
+            thousand elements and more. Not for laws whose tangent is not symmetric, as
+            with friction angles, nor beyond a limit point.
 
     Raises:
         ValueError: bad input; a body that can move or turn as a whole.
@@ -57,25 +64,31 @@ def load(
         f"shape {factors.shape}",
         "a number of steps, or (k,)",
     )
-    path = _load(body, plan, begun, factors, moved, dt)
+    if obstacle is not None:
+        n, given = len(moved), jnp.shape(obstacle.area)
+        demand(given == (n,), "obstacle.area", f"shape {given}", f"({n},)")
+        obstacle = traced_floats(obstacle)
+    path = _load(body, plan, begun, factors, moved, dt, obstacle, krylov)
     return finished(path, throw)
 
 
 @eqx.filter_jit
-def _load(body, plan, begun, factors, moved, dt) -> Path:
+def _load(body, plan, begun, factors, moved, dt, obstacle, krylov) -> Path:
     def step(state, factor):
         (u, history), go = state
-        equation = Equation(body, plan, history, moved, dt)
-        still, begin, at = jax.lax.stop_gradient((equation, u, factor))
+        equation = Equation(body, plan, history, moved, dt, obstacle, krylov)
+        still, begin, at = constant((equation, u, factor))
         floor = still.floor(begin)
         found = newton(
             lambda u: still.residual(u, at),
-            still.tangent,
+            lambda u: still.tangent(u, at),
             lambda u, r: still.close(u, r, at, floor),
             begin,
             go,
         )
-        u = found.y + equation.tangent(found.y)(equation.residual(found.y, factor))
+        u = found.y + equation.tangent(found.y, factor)(
+            equation.residual(found.y, factor)
+        )
         u = jnp.where(found.done, u, jnp.nan)
         history, reaction = equation.after(u, factor)
         row = Path(factor, u, history, reaction, found.done, found.iterations)

@@ -26,7 +26,7 @@ class Path(NamedTuple):
         factor: λ, of the loads and of what moves.
         u: displacements of the nodes, (k + 1, n, d), m.
         history: what the quadrature points remember.
-        reaction: (k + 1, n, d), N, with which what holds the nodes pulls; else 0.
+        reaction: (k + 1, n, d), N, of what holds the nodes, and of an obstacle.
         found: whether equilibrium was found.
         iterations: of Newton's method.
     """
