@@ -215,7 +215,7 @@ def pressed(results) -> dict:
             jnp.sqrt(x[0] ** 2 + (x[1] - RADIUS + way) ** 2) - RADIUS
         )
         obstacle = statics.Obstacle(round_, k, area)
-        path = statics.load(body, [DEPTH / 2, DEPTH], obstacle=obstacle)
+        path = statics.load(body, np.array([DEPTH / 2, DEPTH]), obstacle=obstacle)
         i = np.flatnonzero(top)[np.argsort(X[top, 0])]
         f, A = -np.asarray(path.reaction)[-1, i, 1], np.asarray(area)[i]
         load = 2 * f.sum()

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from dynax import _tree as tree
-from dynax._types import Scalar
+from dynax._types import Scalar, ScalarLike
 from dynax.material.kinematics import det, matmul
 from dynax.mechanics.mpm.body import Body, by_law, masses, several, stored, volumes
 from dynax.mechanics.mpm.transfer import AbstractTransfer, Grid, Window
@@ -135,7 +135,7 @@ class MPM(diffrax.AbstractSolver):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         del made_jump
         dt = terms.contr(t0, t1).astype(y0.x.dtype)
-        y1 = self.move(terms.vf(t0, y0, args), y0, args, dt, t0)
+        y1 = self.move(terms.vf(t0, y0, args), y0, args, dt, jnp.asarray(t0))
         code = jnp.where(dt > 0, self._code(y1, dt), CFL)
         code = jnp.where(solver_state > 0, solver_state, code)
         known: Any = diffrax.RESULTS
@@ -149,7 +149,7 @@ class MPM(diffrax.AbstractSolver):
         moves = any(isinstance(wall, Collider) for wall in self.walls)
         return moves or self.held is not None
 
-    def move(self, tau, y: Body, args, dt, t=0.0) -> Body:
+    def move(self, tau, y: Body, args, dt, t: ScalarLike = 0.0) -> Body:
         """The step at t, from Kirchhoff stresses τ."""
         d, dtype = y.x.shape[1], y.x.dtype
         nodes, _ = self._nodes(tau, y, args, dt)

@@ -32,8 +32,15 @@ class AbstractWall(eqx.Module):
     free.
     """
 
-    kind: eqx.AbstractVar[Kind]
-    friction: eqx.AbstractVar[ScalarLike]
+    @property
+    @abc.abstractmethod
+    def kind(self) -> Kind:
+        """Which kind it is, "slip" or "sticky"."""
+
+    @property
+    @abc.abstractmethod
+    def friction(self) -> ScalarLike:
+        """μ ≥ 0 of a "slip" wall."""
 
     def __check_init__(self):
         _one_of("kind", self.kind, ("slip", "sticky"))
