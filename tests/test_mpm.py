@@ -161,7 +161,7 @@ def test_a_wall_takes_what_goes_into_it(getkey):
         mpm.Side(0, 0, "sticky", 2),
         mpm.Slope([0.43, 0.0], [3.0, 4.0]),
         mpm.Slope([0.43, 0.0], [3.0, 4.0], "sticky"),
-        mpm.Slope([0.43, 0.0], [3.0, 4.0], friction=0.3),
+        mpm.Slope([0.4, 0.4], [3.0, 4.0], friction=0.8),
         mpm.Collider(lambda x, t: 0.6 * x[0] + 0.8 * x[1] - 0.258 - 0.5 * (t - 2)),
     ]
     out = jax.jit(lambda v: [wall(grid, v, jnp.full((), 2.0)) for wall in walls])(v)
@@ -177,20 +177,20 @@ def test_a_wall_takes_what_goes_into_it(getkey):
     stuck = np.where(beyond[..., None], 0, v)
     pushed = v - (beyond * np.minimum(v @ normal - 0.5, 0))[..., None] * normal
     assert 0 < beyond.sum() < beyond.size
-    *rough, moving = out[5:]
+    rough, moving = (np.asarray(a) for a in out[5:])
     for ours, numpy in zip(
         [*out[:5], moving], (floor, right, left, slope, stuck, pushed), strict=True
     ):
         np.testing.assert_allclose(ours, numpy, rtol=0, atol=8 * EPS)
     # Coulomb's cone: on its edge what slides, within what sticks; what leaves is free
-    impulse, along = np.asarray(rough[0]) - v, np.array([0.8, -0.6])
+    impulse, along = rough - v, np.array([0.8, -0.6])
     across, shear = impulse @ normal, impulse @ along
-    slides = np.abs(rough[0] @ along) > 8 * EPS
-    sees = beyond & (v @ normal < 0)
+    slides = np.abs(rough @ along) > 8 * EPS
+    sees = ((i * 0.6 + j * 0.8) * 0.1 <= 0.56) & (v @ normal < 0)
     assert (sees & slides).any() and (sees & ~slides).any()
-    assert (across >= -EPS).all() and (np.abs(shear) <= 0.3 * across + 8 * EPS).all()
+    assert (across >= -EPS).all() and (np.abs(shear) <= 0.8 * across + 8 * EPS).all()
     np.testing.assert_allclose(
-        np.abs(shear)[sees & slides], 0.3 * across[sees & slides], atol=8 * EPS
+        np.abs(shear)[sees & slides], 0.8 * across[sees & slides], atol=8 * EPS
     )
     assert (shear * (v @ along) <= EPS).all() and not impulse[~sees].any()
 
@@ -201,15 +201,15 @@ def test_a_piston_and_points_that_are_held():
     x = mpm.bodies.box((0.1, 0.1), (0.25, 0.2), DX / 2)
     jelly = mpm.Material(mat.jelly(), 1e3, DX**2 / 4, len(x))
     held = x[:, 0] > 0.225
-    face = lambda speed: mpm.Collider(lambda x, t: x[0] - 0.09 - speed * t)
+    face = lambda speed: mpm.Collider(lambda x, t: x[0] - 0.105 - speed * t)
     solver = mpm.MPM(SMALL.grid, (face(1.0),), G, held=held)
     motion = mpm.simulate(solver, jelly, mpm.at_rest(jelly, x), DT, 20)
-    at = motion.y.x[:, held]
-    assert (at == at[:1]).all() and (motion.y.F[:, held] == np.eye(2)).all()
-    said = verdict(mpm.audit(solver, jelly, motion.t, motion.y), "E rises by W only")
-    assert said.status == "holds" and said.checks["momentum"]["seen"]
+    at, F = np.asarray(motion.y.x[:, held]), np.asarray(motion.y.F[:, held])
+    assert (at == at[:1]).all() and not (F - np.eye(2)).any()
     rows = mpm.audit(solver, jelly, motion.t, motion.y)
-    assert jnp.sum(rows.terms["work"]) > 0.1 * jnp.max(rows.scale)
+    said = verdict(rows, "").checks["momentum"]
+    assert said["violations"] == 0 and said["seen"]
+    assert float(jnp.sum(rows.terms["work"])) > 0.1  # J
     rest = eqx.tree_at(lambda s: s.walls, solver, (face(0.0),))
     said = verdict(mpm.audit(rest, jelly, motion.t, motion.y), "")
     assert said.checks["momentum"]["violations"] > 5

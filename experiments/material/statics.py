@@ -121,7 +121,52 @@ def calibration(results) -> dict:
     return {"errors": [*errors, float(jnp.max(jnp.abs(theta / truth - 1)))]}
 
 
-PARTS = {"cantilever": cantilever, "snap": snap, "calibration": calibration}
+def field(results) -> dict:
+    """The convex fit of displacements and one force, of two families and two noises."""
+    del results
+    mesh = box_mesh((8, 4), (1.0, 0.5), simplices=False)
+    X = np.asarray(mesh.nodes)
+    grip = np.zeros_like(X)
+    grip[X[:, 0] == 1.0, 0] = 1
+    held = (X[:, :1] == 0) | (grip.any(1, keepdims=True))  # clamped: strain is uneven
+    families = {
+        "family": ((1, 0, 0), (2, 0, 0), (0, 0, 2), (0, 0, 4)),
+        "poorer": ((1, 0, 0), (0, 0, 4)),
+    }
+
+    def of(w, powers):
+        return Solid(mat.Polynomial(w, powers), mesh, 1e3, held)
+
+    truth = E * np.array([0.4, 0.2, 1.0, 0.0])
+    path = statics.load(of(jnp.asarray(truth), families["family"]), 4, 0.3 * grip)
+    force = np.sum(path.reaction[1:, :, 0] * grip[:, 0], 1)
+    found = {}
+    for noise in (0.0, 1e-4):
+        shape = path.u[1:].shape
+        u = path.u[1:] + noise * np.random.default_rng(0).standard_normal(shape)
+        for name, powers in families.items():
+            body = functools.partial(of, powers=powers)
+            found[name, noise] = statics.fit(body, len(powers), u, force, grip)
+    return {"truth": truth, **found}
+
+
+PARTS = {
+    "cantilever": cantilever,
+    "snap": snap,
+    "calibration": calibration,
+    "field": field,
+}
+
+
+def weights(results, noise) -> Measured:
+    found, truth = results["field"]["family", noise], results["field"]["truth"]
+    text = ", ".join(f"{w:.4g}" for w in found.weights) + f"; misfit {found.misfit:.1e}"
+    return Measured(np.max(np.abs(found.weights - truth)) / truth.max(), text)
+
+
+def misfit(results, name) -> Measured:
+    found = results["field"][name, 1e-4].misfit
+    return Measured(found / results["field"]["family", 1e-4].misfit, f"{found:.1e}")
 
 
 def off(results, name) -> Measured:
@@ -189,6 +234,25 @@ CLAIMS = [
         at_least(0.05, "E is off by a factor of two"),
         lambda r: r["calibration"]["errors"][0],
         of="C31",
+    ),
+    Claim(
+        "C40a",
+        "weights of a law from displacements and one force, one convex problem: error",
+        at_most(1e-6, "linear in the weights; paths are solved to 10⁻¹⁰"),
+        functools.partial(weights, noise=0.0),
+    ),
+    Claim(
+        "C40b",
+        "the same with noise of 10⁻⁴ of the length",
+        at_most(0.1, "a strain of 10⁻³ of noise in cells of ⅛, of 0.3"),
+        functools.partial(weights, noise=1e-4),
+    ),
+    Control(
+        "C40x",
+        "a family without the law: its misfit over that of the right one",
+        at_least(3, "it is reported, noise or not"),
+        functools.partial(misfit, name="poorer"),
+        of="C40a",
     ),
 ]
 
