@@ -1,5 +1,9 @@
 """Every kind of element against integrals and patches in closed form, and files."""
 
+# Bad input is given on purpose, and NumPy where jax is expected.
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import base64
 import xml.etree.ElementTree as ET
 

@@ -4,6 +4,10 @@ Compiled programs are what this file pays for: one flight of two bodies serves f
 energy, momentum and angular momentum, and others of its shapes go through its program.
 """
 
+# Bad input is given on purpose, and NumPy where jax is expected.
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import functools
 
 import diffrax

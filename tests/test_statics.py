@@ -4,6 +4,10 @@ One mesh and one law serve most tests: numbers of the law are traced, so they sh
 program.
 """
 
+# Bad input is given on purpose, and NumPy where jax is expected.
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import functools
 
 import jax

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 
 Numbers = float | Sequence[float | int] | np.ndarray | Array
@@ -75,7 +75,7 @@ def inside(
     return x[shape(x)]
 
 
-def from_mesh(nodes: Points, faces: np.ndarray, spacing: float) -> Points:
+def from_mesh(nodes: ArrayLike, faces: ArrayLike, spacing: float) -> Points:
     """The points within a closed surface, of cells that cover its box.
 
     A point is inside if a ray along the last axis meets the surface an odd number of
