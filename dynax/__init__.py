@@ -13,113 +13,126 @@ if os.path.basename(sys.argv[0]) == "dynax" or sys.orig_argv[1:3] == ["-m", "dyn
 
 from jaxlib.version import __version__ as _jaxlib
 
-from dynax import _tree, kappa as kappa, monitor as monitor, optim as optim
-from dynax.claim import (
-    Bound as Bound,
-    Claim as Claim,
-    Control as Control,
-    Measured as Measured,
-    at_least as at_least,
-    at_most as at_most,
-    equals as equals,
+from dynax import _tree
+
+
+_COMMAND = os.path.basename(sys.argv[0]) == "dynax"
+_COMMAND = _COMMAND or sys.orig_argv[1:3] == ["-m", "dynax"]
+# a command that prints help, or looks at a store, needs nothing of what follows
+_LIGHT = _COMMAND and (
+    sys.argv[1:2] in ([], ["-h"], ["--help"], ["--version"])
+    or sys.argv[1:3] in (["sweep", "status"], ["sweep", "note"], ["sweep", "--help"])
 )
-from dynax.flow import (
-    AbstractAccountedOptimizer as AbstractAccountedOptimizer,
-    AbstractBalancedOptimizer as AbstractBalancedOptimizer,
-    AbstractConditionalOptimizer as AbstractConditionalOptimizer,
-    AbstractLyapunovOptimizer as AbstractLyapunovOptimizer,
-    AbstractOptimizer as AbstractOptimizer,
-    AbstractRatedFlow as AbstractRatedFlow,
-    AbstractRatedMap as AbstractRatedMap,
-    AbstractRefinableOptimizer as AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer as AbstractSwitchedOptimizer,
-    Flow as Flow,
-    LyapunovFlow as LyapunovFlow,
-    Minimum as Minimum,
-    as_flow as as_flow,
-)
-from dynax.lyapunov import (
-    Ledger as Ledger,
-    Tally as Tally,
-    Verdict as Verdict,
-    along as along,
-    ledger_row as ledger_row,
-    lie_derivative as lie_derivative,
-    merge as merge,
-    tally as tally,
-    verdict as verdict,
-)
-from dynax.monitor import (
-    Monitored as Monitored,
-    Recorder as Recorder,
-    WithDissipation as WithDissipation,
-    as_optax as as_optax,
-    audit as audit,
-    iterate as iterate,
-)
-from dynax.optim import (
-    MARS as MARS,
-    SOAP as SOAP,
-    AcceleratedMirror as AcceleratedMirror,
-    AdaGrad as AdaGrad,
-    Adam as Adam,
-    AdamState as AdamState,
-    AdamW as AdamW,
-    AdEMAMix as AdEMAMix,
-    BregmanLagrangian as BregmanLagrangian,
-    Cautious as Cautious,
-    CautiousDecay as CautiousDecay,
-    CautiousDecayAdam as CautiousDecayAdam,
-    CautiousDecayLyapunov as CautiousDecayLyapunov,
-    CautiousHamiltonian as CautiousHamiltonian,
-    ContraMuon as ContraMuon,
-    DistributedLion as DistributedLion,
-    FrankWolfe as FrankWolfe,
-    GradientDescent as GradientDescent,
-    Grams as Grams,
-    HamiltonianDescent as HamiltonianDescent,
-    HeavyBall as HeavyBall,
-    HighResolutionC as HighResolutionC,
-    HighResolutionHeavyBall as HighResolutionHeavyBall,
-    HighResolutionSC as HighResolutionSC,
-    Hyperball as Hyperball,
-    Immersion as Immersion,
-    LionKappa as LionKappa,
-    LionState as LionState,
-    MirrorDescent as MirrorDescent,
-    Momentum as Momentum,
-    MomentumState as MomentumState,
-    Muon as Muon,
-    NadamW as NadamW,
-    NesterovC as NesterovC,
-    NesterovSC as NesterovSC,
-    NorMuon as NorMuon,
-    OnlineSubspaceDescent as OnlineSubspaceDescent,
-    Outer as Outer,
-    Partition as Partition,
-    PartitionState as PartitionState,
-    PracticalMuon as PracticalMuon,
-    RMSprop as RMSprop,
-    ScheduleFree as ScheduleFree,
-    Shampoo as Shampoo,
-    SignSGD as SignSGD,
-    Signum as Signum,
-    SOAPMuon as SOAPMuon,
-    SoftMuon as SoftMuon,
-    SquaresState as SquaresState,
-    StochasticFrankWolfe as StochasticFrankWolfe,
-    ThresholdedCautious as ThresholdedCautious,
-    TripleMomentum as TripleMomentum,
-    cautious_decay as cautious_decay,
-)
-from dynax.study import (
-    Results as Results,
-    Study as Study,
-)
-from dynax.verify import (
-    System as System,
-    verify as verify,
-)
+
+
+if TYPE_CHECKING or not _LIGHT:
+    from dynax import kappa as kappa, monitor as monitor, optim as optim
+    from dynax.claim import (
+        Bound as Bound,
+        Claim as Claim,
+        Control as Control,
+        Measured as Measured,
+        at_least as at_least,
+        at_most as at_most,
+        equals as equals,
+    )
+    from dynax.flow import (
+        AbstractAccountedOptimizer as AbstractAccountedOptimizer,
+        AbstractBalancedOptimizer as AbstractBalancedOptimizer,
+        AbstractConditionalOptimizer as AbstractConditionalOptimizer,
+        AbstractLyapunovOptimizer as AbstractLyapunovOptimizer,
+        AbstractOptimizer as AbstractOptimizer,
+        AbstractRatedFlow as AbstractRatedFlow,
+        AbstractRatedMap as AbstractRatedMap,
+        AbstractRefinableOptimizer as AbstractRefinableOptimizer,
+        AbstractSwitchedOptimizer as AbstractSwitchedOptimizer,
+        Flow as Flow,
+        LyapunovFlow as LyapunovFlow,
+        Minimum as Minimum,
+        as_flow as as_flow,
+    )
+    from dynax.lyapunov import (
+        Ledger as Ledger,
+        Tally as Tally,
+        Verdict as Verdict,
+        along as along,
+        ledger_row as ledger_row,
+        lie_derivative as lie_derivative,
+        merge as merge,
+        tally as tally,
+        verdict as verdict,
+    )
+    from dynax.monitor import (
+        Monitored as Monitored,
+        Recorder as Recorder,
+        WithDissipation as WithDissipation,
+        as_optax as as_optax,
+        audit as audit,
+        iterate as iterate,
+    )
+    from dynax.optim import (
+        MARS as MARS,
+        SOAP as SOAP,
+        AcceleratedMirror as AcceleratedMirror,
+        AdaGrad as AdaGrad,
+        Adam as Adam,
+        AdamState as AdamState,
+        AdamW as AdamW,
+        AdEMAMix as AdEMAMix,
+        BregmanLagrangian as BregmanLagrangian,
+        Cautious as Cautious,
+        CautiousDecay as CautiousDecay,
+        CautiousDecayAdam as CautiousDecayAdam,
+        CautiousDecayLyapunov as CautiousDecayLyapunov,
+        CautiousHamiltonian as CautiousHamiltonian,
+        ContraMuon as ContraMuon,
+        DistributedLion as DistributedLion,
+        FrankWolfe as FrankWolfe,
+        GradientDescent as GradientDescent,
+        Grams as Grams,
+        HamiltonianDescent as HamiltonianDescent,
+        HeavyBall as HeavyBall,
+        HighResolutionC as HighResolutionC,
+        HighResolutionHeavyBall as HighResolutionHeavyBall,
+        HighResolutionSC as HighResolutionSC,
+        Hyperball as Hyperball,
+        Immersion as Immersion,
+        LionKappa as LionKappa,
+        LionState as LionState,
+        MirrorDescent as MirrorDescent,
+        Momentum as Momentum,
+        MomentumState as MomentumState,
+        Muon as Muon,
+        NadamW as NadamW,
+        NesterovC as NesterovC,
+        NesterovSC as NesterovSC,
+        NorMuon as NorMuon,
+        OnlineSubspaceDescent as OnlineSubspaceDescent,
+        Outer as Outer,
+        Partition as Partition,
+        PartitionState as PartitionState,
+        PracticalMuon as PracticalMuon,
+        RMSprop as RMSprop,
+        ScheduleFree as ScheduleFree,
+        Shampoo as Shampoo,
+        SignSGD as SignSGD,
+        Signum as Signum,
+        SOAPMuon as SOAPMuon,
+        SoftMuon as SoftMuon,
+        SquaresState as SquaresState,
+        StochasticFrankWolfe as StochasticFrankWolfe,
+        ThresholdedCautious as ThresholdedCautious,
+        TripleMomentum as TripleMomentum,
+        cautious_decay as cautious_decay,
+    )
+    from dynax.study import (
+        Results as Results,
+        Study as Study,
+    )
+    from dynax.verify import (
+        System as System,
+        verify as verify,
+    )
 
 
 if TYPE_CHECKING:

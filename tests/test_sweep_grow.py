@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dynax.sweep import Static, StoreError, Table, open_sweep, sweep
+from dynax.sweep.blocks import stores
+from dynax.sweep.store import Store
 
 
 pytest.importorskip("xarray")
@@ -158,3 +160,24 @@ def test_another_experiment_is_refused(tmp_path, run, space, text):
     sweep(counted, {**SPACE, "decay": [0.1]}, tmp_path / "t", batch=2)
     with pytest.raises(StoreError, match="it has an axis decay, of which nothing is"):
         sweep(counted, SPACE, tmp_path / "t", extend=True)
+
+
+def test_failed_points_are_run_again_and_their_reasons_stay(tmp_path):
+    away = [True]
+
+    def call(x):
+        if away[0] and x > 1:
+            raise OSError("the file system is away")
+        return 2 * x
+
+    run = lambda x: {"y": jax.pure_callback(call, x, x, vmap_method="sequential")}
+    sweep(run, {"x": [0.0, 1.0]}, tmp_path / "s", batch=1)
+    space = {"x": [0.0, 1.0, 2.0, 3.0]}
+    ds = sweep(run, space, tmp_path / "s", batch=1, extend=True)
+    assert ds.failed == 2 and ds.status.values.tolist() == [0, 0, 2, 2]
+    away[0] = False
+    ds = sweep(run, space, tmp_path / "s", batch=1, extend=True, retry_failed=True)
+    assert ds.failed == 0 and ds.y.values.tolist() == [0.0, 2.0, 4.0, 6.0]
+    (block,) = stores(Store.open(tmp_path / "s"))[1:]
+    ((text, count),) = block.retried().items()
+    assert count == 2 and "the file system is away" in text

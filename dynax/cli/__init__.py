@@ -11,12 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from dynax.cli._claims import STOPPED, Claims, Report
-from dynax.cli._files import UsageError, nearest, wrapped
+from dynax.cli._files import STOPPED, UsageError, nearest, wrapped
 from dynax.cli._launch import LAUNCH, Launch, launch, split
-from dynax.cli._stores import VERBS, bare_ray, sweep_command
-from dynax.cli._sweep import SWEEP
-from dynax.cli._verify import Verify
 from dynax.sweep import StoreError
 from dynax.sweep.provenance import version
 
@@ -67,6 +63,29 @@ REPORT = """Run all experiments in their quick form and write one HTML file abou
 
 The last line of the output names the file. Exit codes are those of dynax claims."""
 
+SWEEP = """Run a function of a script at every point of a space, and keep its results.
+
+  dynax sweep experiments/lion/digits.py --axis learning_rate=log:1e-4:1e-1:9 \\
+      --axis weight_decay=0,0.1,1 --seeds 8 --store runs/a
+  dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --sample halton:64
+  dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --search 64 --objective loss
+  dynax sweep FILE.py --dry-run       how many points, and how many compilations
+  dynax sweep status STORE            how far it is, from anywhere, while it runs
+  dynax sweep resume STORE            go on with what is missing
+  dynax sweep FILE.py --seeds 16 --store runs/a --extend     add points to a store
+  dynax sweep show STORE              one HTML file: figures, best settings, failures
+  dynax sweep export STORE TO.nc      … or TO.zarr: one file with named axes
+
+FILE.py defines run(**point) → dict of arrays. It may define SPACE (name → values), DIMS
+(output → names of its axes) and UNITS (name → unit). Values along an axis are
+log:LOW:HIGH:COUNT, linear:LOW:HIGH:COUNT, range:STOP, a list, or static:A,B for what
+shapes the program. Without COUNT, log: and linear:, and int:LOW:HIGH, are ranges to be
+sampled or searched.
+
+Exit codes: 0 all points have results (of one worker of several: its share is done),
+1 some failed, 2 bad usage or a run that cannot be compiled, 3 some points are missing,
+130 stopped."""
+
 HELP = {
     "verify": VERIFY,
     "claims": CLAIMS,
@@ -98,7 +117,7 @@ def _main(argv: list[str]) -> int:
     try:
         argv = argv or ["--help"]
         argv, sweep = split(argv)
-        command = _parse(bare_ray(argv) if argv[:1] == ["sweep"] else argv)
+        command = _parse(_bare_ray(argv) if argv[:1] == ["sweep"] else argv)
         if isinstance(command, Launch):
             command = dataclasses.replace(command, sweep=sweep)
         return command if isinstance(command, int) else command.main()
@@ -134,7 +153,7 @@ def _parse(argv: list[str]):
             return 0
         raise UsageError(_sentence(heard.getvalue(), argv)) from None
     if unknown:
-        two = argv[0] == "launch" or (argv[0] == "sweep" and argv[1] in VERBS)
+        two = argv[0] == "launch" or (argv[0] == "sweep" and argv[1] in _verbs())
         verb = " ".join(argv[: 2 if two else 1])
         accepted = _accepted(command)
         raise UsageError(
@@ -142,6 +161,18 @@ def _parse(argv: list[str]):
             f"{nearest(unknown[0], accepted)}accepted are {', '.join(accepted)}."
         )
     return command
+
+
+def _verbs() -> Any:
+    from dynax.cli._stores import VERBS
+
+    return VERBS
+
+
+def _bare_ray(argv: list[str]) -> list[str]:
+    from dynax.cli._stores import bare_ray
+
+    return bare_ray(argv)
 
 
 def _accepted(command) -> list[str]:
@@ -172,12 +203,37 @@ def _commands(argv: list[str]) -> Any:
         return Annotated[kind, tyro.conf.subcommand(name, description=text)]
 
     return (
-        named(Verify, "verify")
-        | named(Claims, "claims")
-        | named(Report, "report")
-        | named(sweep_command(argv), "sweep")
+        named(_asked(argv, "verify"), "verify")
+        | named(_asked(argv, "claims"), "claims")
+        | named(_asked(argv, "report"), "report")
+        | named(_asked(argv, "sweep"), "sweep")
         | named(launch(argv), "launch")
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Other:
+    """A command that was not asked for."""
+
+    def main(self) -> int:
+        raise AssertionError
+
+
+def _asked(argv: list[str], name: str) -> Any:
+    """The type of a command, imported only where it is the one asked for."""
+    if name not in argv[:1]:
+        return _Other
+    if name == "sweep":
+        from dynax.cli._stores import sweep_command
+
+        return sweep_command(argv)
+    if name == "verify":
+        from dynax.cli._verify import Verify
+
+        return Verify
+    from dynax.cli import _claims
+
+    return _claims.Claims if name == "claims" else _claims.Report
 
 
 def _sentence(box: str, argv: list[str]) -> str:

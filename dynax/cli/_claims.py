@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dynax.claim import Control
 from dynax.cli import _experiments, _record, _workers
-from dynax.cli._files import UsageError, destination, to_json, wrapped, write
+from dynax.cli._files import STOPPED, UsageError, destination, to_json, wrapped, write
 from dynax.cli._progress import Progress
 from dynax.report import Outcome, Summary, arrange, document, number
 from dynax.sweep.provenance import provenance
@@ -29,7 +29,6 @@ NewPath = Annotated[
 Only = Annotated[
     tuple[str, ...], tyro.conf.arg(metavar="ID [ID ...]", help_behavior_hint="")
 ]
-STOPPED = 130
 
 
 @dataclasses.dataclass(frozen=True)

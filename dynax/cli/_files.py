@@ -35,6 +35,9 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
+STOPPED = 130  # the exit code after Ctrl-C
+
+
 class UsageError(Exception):
     """One sentence: the argument, what was given, what is accepted."""
 

@@ -11,12 +11,9 @@ import tyro
 from rich.console import Console
 from tyro.conf import Positional
 
-from dynax.cli import _record
 from dynax.cli._files import UsageError, destination, nearest, to_json, write
 from dynax.cli._how import How
-from dynax.cli._sweep import Sweep
 from dynax.cli._tally import Tally, status_lines, workers
-from dynax.report import sweep_document
 from dynax.sweep import StoreError, compare, export, open_sweep
 from dynax.sweep.blocks import stores
 from dynax.sweep.store import Store
@@ -116,6 +113,8 @@ class Resume:
     """Run failed points again, and those of the same parts with them."""
 
     def main(self) -> int:
+        from dynax.cli._sweep import Sweep
+
         last = stores(opened(self.target))[-1]  # of what was asked for last
         command = last.manifest.get("command") or {}
         if "argv" not in command:
@@ -153,6 +152,9 @@ class Show:
     """More of it is better (default: as its name suggests)."""
 
     def main(self) -> int:
+        from dynax.cli import _record
+        from dynax.report import sweep_document
+
         store = opened(self.target)
         name = store.path.name
         path = destination(self.out, f"reports/{name}-{{}}.html", "--out")
@@ -321,6 +323,8 @@ def sweep_command(argv: Sequence[str]) -> Any:
             raise UsageError(
                 f"sweep: given {argv[1]!r}; {near}Accepted: FILE.py, {verbs}."
             )
+        from dynax.cli._sweep import Sweep
+
         return Sweep
     kinds: Any = None
     for name, (verb, text) in VERBS.items():

@@ -13,7 +13,14 @@ import tyro
 from rich.console import Console
 from tyro.conf import Positional
 
-from dynax.cli._files import UsageError, describe, destination, first_line, to_json
+from dynax.cli._files import (
+    STOPPED,
+    UsageError,
+    describe,
+    destination,
+    first_line,
+    to_json,
+)
 from dynax.cli._how import How, prepare
 from dynax.cli._progress import SweepProgress
 from dynax.cli._script import Script, find, make_space, rungs
@@ -24,30 +31,6 @@ from dynax.sweep.program import OutputError
 from dynax.sweep.store import Store
 
 
-SWEEP = """Run a function of a script at every point of a space, and keep its results.
-
-  dynax sweep experiments/lion/digits.py --axis learning_rate=log:1e-4:1e-1:9 \\
-      --axis weight_decay=0,0.1,1 --seeds 8 --store runs/a
-  dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --sample halton:64
-  dynax sweep FILE.py --axis learning_rate=log:1e-4:1e-1 --search 64 --objective loss
-  dynax sweep FILE.py --dry-run       how many points, and how many compilations
-  dynax sweep status STORE            how far it is, from anywhere, while it runs
-  dynax sweep resume STORE            go on with what is missing
-  dynax sweep FILE.py --seeds 16 --store runs/a --extend     add points to a store
-  dynax sweep show STORE              one HTML file: figures, best settings, failures
-  dynax sweep export STORE TO.nc      … or TO.zarr: one file with named axes
-
-FILE.py defines run(**point) → dict of arrays, and may define SPACE (name → values),
-DIMS (output → names of its axes) and UNITS (name → unit). Values along an axis are
-log:LOW:HIGH:COUNT, linear:LOW:HIGH:COUNT, range:STOP, a list, or static:A,B for what
-shapes the program. Without COUNT, log: and linear:, and int:LOW:HIGH, are ranges to be
-sampled or searched.
-
-Exit codes: 0 all points have results (of one worker of several: its share is done),
-1 some failed, 2 bad usage or a run that cannot be compiled, 3 some points are missing,
-130 stopped."""
-
-STOPPED = 130
 Arg = tyro.conf.arg
 Path = Annotated[pathlib.Path | None, Arg(metavar="PATH", help_behavior_hint="")]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from dynax.report import point_said
 from dynax.sweep import Progress, open_sweep
 from dynax.sweep.blocks import layout, stores
 from dynax.sweep.meter import speed
@@ -112,6 +111,8 @@ class Tally:
         lines: list[str] = []
         if not self.said:
             return lines
+        from dynax.report import point_said
+
         ds = None
         with contextlib.suppress(
             ImportError
@@ -174,6 +175,9 @@ def status_lines(tally: Tally, team: list[dict[str, Any]]) -> Iterator[str]:
     if tally.damaged:
         yield f"  damaged parts: {tally.damaged}, which `resume` computes again"
     yield from tally.lines()
+    before = sum((b.retried() for b in stores(tally.store)), collections.Counter())
+    for text, count in before.most_common(3):
+        yield f"  {count:,} failed before, and were run again: {text}"
     again = MEANINGS[RAISED] in tally.failures or MEANINGS[TIME_LIMIT] in tally.failures
     if again and not tally.missing and argv:
         yield f"Next: dynax sweep resume {tally.store.path} --retry-failed"

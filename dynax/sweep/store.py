@@ -15,6 +15,7 @@ the fingerprint of the programme that it belongs to, its length, and a digest of
 this and of its content, which is checked when it is read.
 """
 
+import collections
 import contextlib
 import io
 import json
@@ -298,6 +299,14 @@ class Store:
         """Count a part no longer: its file stays, as NAME.why."""
         with contextlib.suppress(FileNotFoundError):  # done by another worker
             part.path.rename(part.path.with_suffix(f".{why}"))
+
+    def retried(self) -> collections.Counter[str]:
+        """What points said that failed and were run again, and how many said so."""
+        found: collections.Counter[str] = collections.Counter()
+        for file in sorted((self.path / "parts").glob("*.retried")):
+            with np.load(file, allow_pickle=False) as part:
+                found.update(part["@said"].tolist())
+        return found
 
     def repair(self) -> list[str]:
         """Put aside what is not whole; the names. For a worker, before it starts."""
