@@ -76,8 +76,8 @@ SWEEP = """Run a function of a script at every point of a space, and keep its re
   dynax sweep show STORE              one HTML file: figures, best settings, failures
   dynax sweep export STORE TO.nc      … or TO.zarr: one file with named axes
 
-FILE.py defines run(**point) → dict of arrays. It may define SPACE (name → values), DIMS
-(output → names of its axes) and UNITS (name → unit). Values along an axis are
+FILE.py defines run(**point) → dict of arrays. It may define SPACE (name → values),
+DIMS (output → names of its axes) and UNITS (name → unit). Values along an axis are
 log:LOW:HIGH:COUNT, linear:LOW:HIGH:COUNT, range:STOP, a list, or static:A,B for what
 shapes the program. Without COUNT, log: and linear:, and int:LOW:HIGH, are ranges to be
 sampled or searched.
