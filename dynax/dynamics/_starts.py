@@ -43,6 +43,9 @@ def planned(step, y, steps, every, starts, discard, spread) -> Plan:
     blocks = steps // (every * runs)
     discard = blocks * every if discard is None else discard
     require(discard >= 0, "discard", discard, "at least 0")
+    alike = starts is not None and starts > 1 and discard == 0
+    accepted = "at least 1, for the starts are drawn from so many steps"
+    require(not alike, "discard", discard, accepted)
     return Plan(runs, blocks, every, discard, starts is not None)
 
 
@@ -74,27 +77,19 @@ def settled(step: Callable, walker: Walker, plan: Plan) -> Walker:
 def independent(
     step: Callable, y: PyTree, key: PRNGKeyArray, count: int, spread, steps: int
 ) -> PyTree:
-    """Return states at random times of one run, each displaced at random.
+    """Return states at random times of one run, each moved towards the next of them.
 
-    The times tell runs on a cycle apart, the displacements those on a fixed point. Each
-    array is moved by `spread` times its root mean square times normal numbers, an array
-    of zeros by `spread` times them.
+    Where a system is chaotic, states of one run would follow each other; where it is
+    not, the times tell runs on a cycle apart. Moved by the share `spread` of the way,
+    they stay between states that were visited, and in any units.
     """
-    key, draw = jax.random.split(key)
-    times = jnp.sort(jax.random.randint(draw, (count,), 0, steps + 1))
+    times = jnp.sort(jax.random.randint(key, (count,), 0, steps + 1))
     after = lambda y, n: (jax.lax.fori_loop(0, n, lambda _, y: step(y), y),) * 2
-    gaps = jnp.diff(times, prepend=0)
-    _, ys = jax.lax.scan(after, y, gaps)
-    numbers, where = jax.tree.flatten(ys)
+    _, ys = jax.lax.scan(after, y, jnp.diff(times, prepend=0))
 
-    def moved(a, key):
+    def moved(a):
         if not jnp.issubdtype(a.dtype, jnp.floating):
             return a
-        wide = tree.wide(a).reshape(count, -1)
-        size = jnp.sqrt(jnp.mean(wide**2, axis=1))
-        size = tree.cast(spread, wide.dtype) * tree.safe_denominator(size)
-        size = size.astype(a.dtype).reshape(count, *(1,) * (a.ndim - 1))
-        return a + size * jax.random.normal(key, a.shape, a.dtype)
+        return a + tree.cast(spread, a.dtype) * (jnp.roll(a, 1, axis=0) - a)
 
-    keys = jax.random.split(key, len(numbers))
-    return jax.tree.unflatten(where, list(map(moved, numbers, keys)))
+    return tree.map(moved, ys)

@@ -192,8 +192,8 @@ def spectrum(
         every: steps between two renormalisations.
         time: what one step lasts; that of the flow's step, or 1, if not given.
         starts: how many independent starts: states at random times of a first run of
-            `discard` steps, displaced at random.
-        spread: how far they are displaced, relative to the size of each array.
+            `discard` steps.
+        spread: how far they are moved, as a share of the way to another of them.
         discard: steps of each start before those that count, while the states come
             near the attractor and the tangents turn; as many as count if not given.
         separation: δ of the neighbour; √u times the size of the state if not given.
