@@ -25,7 +25,7 @@ from dynax.dynamics._walk import begin, flat, neighbours, standard_error, walk
 
 
 class FiniteSize(NamedTuple):
-    """λ(δ) at each size, and the exponent of infinitesimal separations beside it.
+    """The growth rate λ(δ) at each size, and the exponent of small separations.
 
     Attributes:
         sizes: δ.

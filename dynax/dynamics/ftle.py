@@ -23,7 +23,7 @@ from dynax.dynamics.steps import FlowStep
 
 
 class FiniteTime(NamedTuple):
-    """σ at each point, and det ∂φ, which is 1 where a flow keeps volume."""
+    """The exponent σ at each point, and det ∂φ, 1 where a flow keeps volume."""
 
     value: Float[Array, "..."]
     determinant: Float[Array, "..."]

@@ -81,7 +81,7 @@ def _mean(h, a, b, c, d):
 def solver_step(
     solver: dfx.AbstractSolver, field: Callable, h: ScalarLike, *, driven: bool = False
 ) -> FlowStep:
-    """Make steps of a diffrax solver; explicit ones cost a few times those of `rk4`.
+    """Make steps of a diffrax solver. Explicit ones cost a few times those of `rk4`.
 
     Args:
         solver: any solver of ordinary equations.
