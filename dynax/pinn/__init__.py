@@ -15,6 +15,12 @@ from dynax.pinn.causal import (
     causal_weights as causal_weights,
 )
 from dynax.pinn.certificate import Certificate as Certificate
+from dynax.pinn.constrained import (
+    AbstractTransform as AbstractTransform,
+    Bounded as Bounded,
+    Constrained as Constrained,
+    Positive as Positive,
+)
 from dynax.pinn.estimate import (
     ErrorEstimate as ErrorEstimate,
     estimate_error as estimate_error,
@@ -32,6 +38,8 @@ from dynax.pinn.objective import (
     Model as Model,
     Objective as Objective,
 )
+from dynax.pinn.plot import plot as plot
+from dynax.pinn.saved import Saved as Saved, load as load, save as save
 from dynax.pinn.state import (
     CycleInfo as CycleInfo,
     TrainResult as TrainResult,

@@ -7,8 +7,12 @@ network's place: that gives coefficients, with the errors that the data leave th
 (`standard_errors`). Source: Podina, Eastman, Kohandel, arXiv:2212.04630.
 
 Coefficients that are not known need only `Trainer(learn=lambda pde: (pde.rate,))`.
+What the data leave open is told by curvature (`standard_errors`), or by training again
+on data that might as well have been seen (`bootstrap`).
 """
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,9 +23,11 @@ from jaxtyping import Array, Bool, Float
 
 from dynax import _tree as tree
 from dynax.pde import Derivatives, Points
+from dynax.pinn.causal import Annealing
 from dynax.pinn.networks import MLP
 from dynax.pinn.networks._fixed import AbstractFixed
 from dynax.pinn.objective import Batch, Model, Window
+from dynax.pinn.train import solve
 from dynax.pinn.trainer import Trainer
 
 
@@ -86,6 +92,17 @@ class Estimate(NamedTuple):
     errors: Float[Array, " k"]
     correlation: Float[Array, "k k"]
 
+    def through(self, function: Callable) -> "Estimate":
+        """The same of function(values), to first order in the errors.
+
+        Of coefficients trained through a transform: `estimate.through(Positive())`.
+        """
+        J = jax.jacfwd(function)(self.values)
+        covariance = J @ (self.correlation * jnp.outer(self.errors, self.errors)) @ J.T
+        errors = jnp.sqrt(jnp.diagonal(covariance))
+        unit = jnp.outer(errors, errors)
+        return Estimate(function(self.values), errors, covariance / unit)
+
     @property
     def identified(self) -> Bool[Array, " k"]:
         """Where the error is less than half of the value."""
@@ -124,3 +141,55 @@ def standard_errors(
     covariance = (v / jnp.maximum(s, eps)[None]) @ v.T / jnp.outer(unit, unit)
     errors = jnp.sqrt(jnp.diagonal(covariance))
     return Estimate(values, errors, covariance / jnp.outer(errors, errors))
+
+
+class Bootstrap(NamedTuple):
+    """Coefficients as other data of the same kind would have given them.
+
+    Args:
+        values: of each training, in the order of `learn`, (samples, k).
+    """
+
+    values: Float[Array, "samples k"]
+
+    def interval(self, level: float = 0.95) -> Float[Array, "2 k"]:
+        """Ends between which a share `level` of the values lies."""
+        ends = jnp.asarray([(1 - level) / 2, (1 + level) / 2], self.values.dtype)
+        return jnp.quantile(self.values, ends, axis=0)
+
+
+@eqx.filter_jit
+def bootstrap(
+    trainer: Trainer, model: Model, window: Window, key, cycles: int, samples: int = 50
+) -> Bootstrap:
+    """Train again and again, each time on data drawn anew from the trained model.
+
+    Values are u(t, x) + σ·N(0, 1) where there are data, so the noise σ must be right.
+    It needs no curvature and no normal distribution, and sees what `standard_errors`
+    cannot: bounds, several minima. Compiled once; `samples` trainings in sequence.
+
+    Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), ch. 6.
+
+    Args:
+        trainer, window: of the model.
+        model: trained; each training starts from it.
+        cycles: of each training, all of them at the last ε; few, if of Gauss–Newton.
+    """
+    objective, data = trainer.objective, trainer.objective.data
+    # the trained model would be solved at once, before it follows the new data
+    endless = Annealing(trainer.annealing.levels[-1:], delta=1.0)
+    if data is None:
+        raise ValueError("trainer: given one without data; accepted is one that has.")
+    fitted = jax.vmap(trainer.solution(model, window))(data.t, data.x)
+
+    def one(key):
+        draw, train = jax.random.split(key)
+        noise = jax.random.normal(draw, data.value.shape, data.value.dtype)
+        value = fitted + objective.noise() * noise
+        value = jnp.where(jnp.isnan(data.value), jnp.nan, value)
+        new = dataclasses.replace(objective, data=data._replace(value=value))
+        how = dataclasses.replace(trainer, objective=new, annealing=endless)
+        out = solve(how, model, window, train, cycles)
+        return ravel_pytree(trainer.split(out.model)[0].pde)[0]
+
+    return Bootstrap(jax.lax.map(one, jax.random.split(key, samples)))

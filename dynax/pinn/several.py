@@ -106,3 +106,13 @@ def side_by_side(data: Sequence[Data]) -> Data:
         ),
         jnp.concatenate([noise(d) for d in data]),
     )
+
+
+def joined(data: Sequence[Data]) -> Data:
+    """Several sets of data of the same fields as one, each with its own noise.
+
+    A set without some of the fields has NaN in their columns.
+    """
+    noise = lambda d: jnp.broadcast_to(tree.cast(d.noise, d.value.dtype), d.value.shape)
+    parts = [(d.t, d.x, d.value, noise(d)) for d in data]
+    return Data(*(jnp.concatenate(part) for part in zip(*parts, strict=True)))

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from dynax import _digest, _tree as tree
 from dynax.checkpoint import Checkpoints
+from dynax.pinn.clock import Clock
 from dynax.pinn.cycle import Cycle
 from dynax.pinn.devices import everywhere
 from dynax.pinn.objective import Model
@@ -58,6 +59,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     state: TrainState | None = None,
     mesh: Mesh | None = None,
+    callback: Callable[[TrainResult], Any] | None = None,
 ) -> TrainResult:
     """Train for at most `cycles` cycles, in blocks of `block`, from the host.
 
@@ -66,11 +68,14 @@ def train(
         cycles: at most so many; fewer if the window is solved or has diverged.
         block: cycles between two looks at the clock.
         seconds: of processor time, after which no new block is begun.
-        progress: called as progress(share, text) before each block.
+        progress: called as progress(share, text) before each block: the loss, the
+            error that the residual makes, ε, min w, and the time left.
         checkpoints: where every block is saved, and what is gone on from.
         state: of an earlier `TrainResult`, to go on from.
         mesh: of devices, which share the times of each batch; the rows of a Jacobian
             lie where their times do. None: one device. Checkpoints do not depend on it.
+        callback: called with the result so far after each block; what it returns, if
+            true, ends training.
 
     Returns:
         The rows of all cycles since `state`, those of before a resume too.
@@ -94,26 +99,33 @@ def train(
         checkpoints = dataclasses.replace(checkpoints, run=run)
     if mesh is not None:
         cycle, now = everywhere(mesh, (dataclasses.replace(cycle, mesh=mesh), now))
-    blocks = block, seconds, progress, checkpoints
+    blocks = block, seconds, progress, checkpoints, callback
     return go_on(cycle, now, cycles, *blocks)
 
 
 def go_on(
-    cycle: Cycle, now: Any, cycles, block, seconds, progress, checkpoints
+    cycle: Cycle,
+    now: Any,
+    cycles,
+    block,
+    seconds,
+    progress,
+    checkpoints,
+    callback=None,
 ) -> TrainResult:
     """`train` from a state, or from the checkpoints of what it began."""
     first, rows = int(now.cycle), _rows(now, 0)
     if checkpoints is not None and (done := checkpoints.steps()):
         rows = _rows(now, max(done[-1] - first, 0))
         now, rows = checkpoints.read(done[-1], (now, rows))
-    parts, begun = [rows], time.process_time()
+    parts, begun, clock = [rows], time.process_time(), Clock()
     while int(now.cycle) < cycles and not bool(now.done):
         used = time.process_time() - begun
         if seconds is not None and used >= seconds:
             break
         share = int(now.cycle) / cycles
         share = share if seconds is None else max(share, used / seconds)
-        progress(min(share, 1.0), _tell(now))
+        progress(min(share, 1.0), _tell(now) + clock.left(share))
         n = min(block, cycles - int(now.cycle))
         before = now.cycle
         now, records = _go(cycle, now, n)
@@ -121,6 +133,12 @@ def go_on(
         parts.append(jax.tree.map(lambda a, n=ran: a[:n], jax.device_get(records)))
         if checkpoints is not None:
             checkpoints.save(int(now.cycle), (now, _joined(parts)))
+        if callback is not None and callback(_result(cycle, now, parts)):
+            break
+    return _result(cycle, now, parts)
+
+
+def _result(cycle: Cycle, now: TrainState, parts) -> TrainResult:
     return TrainResult(cycle.model(now.params), now, _joined(parts))
 
 
@@ -152,5 +170,6 @@ def _tell(state: TrainState) -> str:
         return "compiling"
     return (
         f"cycle {int(last.cycle)}: loss {float(last.loss):.1e}, "
+        f"error about {np.sqrt(np.mean(last.chunks)):.1e}, "
         f"ε {float(last.causality):.3g}, min w {np.exp(float(last.log_min)):.3f}"
     )

@@ -14,7 +14,7 @@ from dynax.report._html import (
     figure_html as figure_html,
     verdict_html as verdict_html,
 )
-from dynax.report._march import march_figure as march_figure
+from dynax.report._march import draw_march as draw_march, march_figure as march_figure
 from dynax.report._margins import margins_figure as margins_figure
 from dynax.report._movie import movie as movie, movie_html as movie_html
 from dynax.report._outcome import (
@@ -35,6 +35,7 @@ from dynax.report._style import (
     legend_below as legend_below,
     legend_beside as legend_beside,
     new_figure as new_figure,
+    styled as styled,
 )
 from dynax.report._sweep import sweep_figures as sweep_figures
 from dynax.report._sweep_data import (

@@ -19,6 +19,13 @@ def march_figure(marched: Any, known: Any = None) -> Figure:
     """
     figure, axes = new_figure(1, 2, size=(7.6, 3.4))
     left, right = axes[0]
+    draw_march(left, right, marched, known)
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def draw_march(left, right, marched: Any, known: Any = None) -> None:
+    """Draw `march_figure` in two axes that are there."""
     good = marched.windows
     bad = [w for w in marched.tried if not w.solved]
     length = lambda windows: ([w.t0 for w in windows], [w.t1 - w.t0 for w in windows])
@@ -42,5 +49,3 @@ def march_figure(marched: Any, known: Any = None) -> Figure:
         right.plot(*known, "--", color=COLORS["black"], label="accumulated, true")
     right.axhline(marched.rtol, color=COLORS["grey"], lw=0.8, ls=":", label="rtol")
     right.set(xlabel="t", ylabel="relative error", yscale="log", title="Errors")
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure

@@ -24,6 +24,7 @@ class Case:
         accuracy: of the reference.
         published: the best that others have by networks.
         horizon: T.
+        after: errors are measured from here on, where the modes cut the start.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Case:
     published: str
     horizon: float = 1.0
     seeds: int = 1
+    after: float = 0.0
     kind: str = "spectral, Legendre"
 
     @property
@@ -67,7 +69,7 @@ LEARNED = dataclasses.replace(
     REGULAR,
     id="P18",
     modes=20,
-    rtol=2e-5,
+    rtol=5e-6,
     error=1e-4,
     seconds=300,
     kind="spectral, network",
@@ -131,7 +133,7 @@ FLOW = Case(
     pde.NavierStokes(),
     31,
     6,
-    3e-4,
+    1e-3,
     5e-3,
     90,
     1e-5,
@@ -150,5 +152,6 @@ PHASES = Case(
     60,
     1e-8,
     "networks 4.0e-6",
+    after=0.01,
 )
 ALL = REGULAR, LORENZ, CHAOTIC, BURGERS, KDV, PHASES, FLOW, LEARNED, NETWORK

@@ -14,13 +14,14 @@ from jaxtyping import Array
 
 from dynax._check import check_positive, require
 from dynax.pinn.causal import AbstractScheme, Causal
+from dynax.pinn.clock import Clock
 from dynax.pinn.marching.ansatz import AbstractAnsatz
 from dynax.pinn.marching.controller import AbstractController, Adaptive
 from dynax.pinn.marching.defect import Carried, carried
 from dynax.pinn.marching.window import Attempt, attempt
 
 
-Status = Literal["reached", "time", "space", "budget"]
+Status = Literal["reached", "time", "space", "budget", "callback"]
 SPACE = 0.7  # the share of ρ² in missing modes from which shorter windows do not help
 CROWDED = 3  # windows refused for that reason end a march that may have no more modes
 ULPS = 20  # of the dtype: the least rtol
@@ -59,7 +60,7 @@ class Marched:
     Args:
         solution: (t, x) → fields up to `reached`, NaN beyond.
         status: "reached" the end; else what stopped it: "time", windows too short;
-            "space", too few modes; "budget" of seconds.
+            "space", too few modes; "budget" of seconds; "callback".
         reached: the end of the last solved window.
         tried: all windows, in the order they were tried.
         rtol: asked of each window.
@@ -111,6 +112,7 @@ class Marched:
             "time": f"STOPPED at t = {self.reached:g}: windows became too short",
             "space": f"STOPPED at t = {self.reached:g}: more modes are needed in space",
             "budget": f"STOPPED at t = {self.reached:g}: the seconds are spent",
+            "callback": f"STOPPED at t = {self.reached:g}: the callback asked for it",
         }[self.status]
         text += f" in {len(good)} windows of {len(self.tried)} tried, each off by "
         text += f"at most {self.rtol:g} alone"
@@ -159,6 +161,7 @@ def march(
     scheme: AbstractScheme | None = None,
     seconds: float | None = None,
     progress: Callable[[float, str], Any] = lambda share, text: None,
+    callback: Callable[[Tried], Any] | None = None,
 ) -> Marched:
     """Solve an equation over a span of time, as a solver of ordinary equations does.
 
@@ -182,7 +185,10 @@ def march(
         most_modes: up to which modes are added; four times as many unless given.
         scheme: of the weights in time: `Causal()` unless given, or `Uniform()`.
         seconds: of processor time, after which no window is begun.
-        progress: called as progress(share, text).
+        progress: called as progress(share, text): where it is, the error that has
+            come together, and the time left.
+        callback: called with each window tried; what it returns, if true, ends the
+            march.
 
     Raises:
         ValueError: `span` does not ascend; `rtol` is below what the dtype can hold; the
@@ -212,17 +218,24 @@ def march(
         )
     length = controller.first(end - t0, walk.pace)
     begun, status, edge = time.process_time(), "reached", 1e-9 * (end - t0)
+    clock = Clock()
     t, crowded = t0, 0
     while t < end - edge:
         if seconds is not None and time.process_time() - begun >= seconds:
             status = "budget"
             break
-        progress((t - t0) / (end - t0), f"t = {t:.4g}, Δ = {length:.2g}")
+        share = (t - t0) / (end - t0)
+        text = f"t = {t:.4g}, Δ = {length:.2g}, error about {walk.worst:.1e}"
+        progress(share, text + clock.left(share))
         left = end - t
         now = left if length > left * (1 - 1e-9) else min(length, left)
         out = walk.tried(
             t, now, jax.random.fold_in(key, len(walk.rows)), scheme, cycles
         )
+        if callback is not None and callback(out):
+            t += now if out.solved else 0
+            status = "reached" if t >= end - edge else "callback"
+            break
         short = out.share > SPACE and out.residual > rtol / 3
         if out.solved:
             t += now
@@ -276,6 +289,11 @@ class _Walk:
         self.sizes = np.where(size > 0, size, size.max() or 1.0)
         self.start = float(np.max(cut / self.sizes))
         self.ansatz = self.ansatz.sized(jnp.asarray(self.sizes, self.dtype))
+
+    @property
+    def worst(self) -> float:
+        """The error of the last window that was solved, or of the start."""
+        return next((w.error for w in self.rows[::-1] if w.solved), self.start)
 
     def tried(self, t, length, key, scheme, cycles) -> Tried:
         """One window; if it is solved, the march stands at its end."""
