@@ -1,8 +1,10 @@
 """What the relatives of Lion-κ share."""
 
 import abc
+import dataclasses
 from typing import TypeVar, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -55,6 +57,25 @@ def check_optimizer(opt, kind: type = AbstractOptimizer) -> None:
         raise TypeError(
             f"opt: given {type(opt).__name__}; accepted is a dynax.{kind.__name__}."
         )
+
+
+class AbstractWrapper(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
+    """A method around any optimizer: its state, refined with it, a map that jumps."""
+
+    opt: eqx.AbstractVar[AbstractOptimizer]
+
+    def __check_init__(self):
+        check_optimizer(self.opt)
+
+    @property
+    def continuous(self):
+        return False
+
+    def refined(self, lr, finer):
+        return dataclasses.replace(self, opt=refine(self.opt, lr, finer))
+
+    def init(self, x):
+        return self.opt.init(x)
 
 
 Opt = TypeVar("Opt", bound=AbstractOptimizer)

@@ -13,22 +13,18 @@ from dynax.flow import (
     AbstractConditionalOptimizer,
     AbstractLyapunovOptimizer,
     AbstractOptimizer,
-    AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer,
 )
 from dynax.lyapunov import Check, ledger_row
 from dynax.optim._relatives import (
+    AbstractWrapper,
     check_hamiltonian,
     check_optimizer,
     condition_of,
-    refine,
     slope_in_value,
 )
 
 
-class Cautious(
-    AbstractLyapunovOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
-):
+class Cautious(AbstractWrapper, AbstractLyapunovOptimizer):
     """Mask the entries of an optimizer's step that point uphill.
 
     x₊ − x = φ∘δ,  φ = 1(g∘δ < 0)·n/(nnz + 1),  δ = −εu the step of any optimizer.
@@ -50,19 +46,6 @@ class Cautious(
     opt: AbstractOptimizer
     scaled: bool = eqx.field(default=True, static=True)
 
-    def __check_init__(self):
-        check_optimizer(self.opt)
-
-    @property
-    def continuous(self):
-        return False
-
-    def refined(self, lr, finer):
-        return Cautious(refine(self.opt, lr, finer), self.scaled)
-
-    def init(self, x):
-        return self.opt.init(x)
-
     def update(self, x, state, grad, lr):
         delta, state = self.opt.update(x, state, grad, lr)
         return _masked(delta, grad, self.scaled), state
@@ -78,9 +61,7 @@ class Cautious(
         return -tree.vdot(grad, self.flow(t, x, state, grad, lr)[0])
 
 
-class CautiousHamiltonian(
-    AbstractConditionalOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
-):
+class CautiousHamiltonian(AbstractWrapper, AbstractConditionalOptimizer):
     """Mask the step of an optimizer that has a Hamiltonian, and keep its energy.
 
     The mask φ = 1(g∘δ < 0) on an optimizer with H = w·f(x) + K(state), and its H.
@@ -101,15 +82,8 @@ class CautiousHamiltonian(
     def __check_init__(self):
         check_optimizer(self.opt, AbstractLyapunovOptimizer)
 
-    @property
-    def continuous(self):
-        return False
-
     def condition(self):
         return condition_of(self.opt)
-
-    def refined(self, lr, finer):
-        return CautiousHamiltonian(refine(self.opt, lr, finer))
 
     def init(self, x):
         check_hamiltonian(self.opt, x)
@@ -134,9 +108,7 @@ class CautiousHamiltonian(
         return d + slope_in_value(self.opt, t, x, state, lr) * lost
 
 
-class ThresholdedCautious(
-    AbstractBalancedOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
-):
+class ThresholdedCautious(AbstractWrapper, AbstractBalancedOptimizer):
     """Mask the entries of a step that do not lower the quadratic bound of f.
 
     x₊ − x = φ∘δ,  φ = 1(−g∘δ ≥ (L/2)δ∘δ): f falls at every step, of any length.
@@ -157,18 +129,7 @@ class ThresholdedCautious(
     smoothness: ScalarLike
 
     def __check_init__(self):
-        check_optimizer(self.opt)
         check_positive(smoothness=self.smoothness)
-
-    @property
-    def continuous(self):
-        return False
-
-    def refined(self, lr, finer):
-        return ThresholdedCautious(refine(self.opt, lr, finer), self.smoothness)
-
-    def init(self, x):
-        return self.opt.init(x)
 
     def update(self, x, state, grad, lr):
         delta, state = self.opt.update(x, state, grad, lr)

@@ -18,7 +18,7 @@ from dynax.flow import (
     AbstractSwitchedOptimizer,
 )
 from dynax.kappa import L1, HalfSquared, Huber, LogCosh, Quartic, SoftAbs
-from dynax.optim._relatives import AbstractLion, check_optimizer, refine
+from dynax.optim._relatives import AbstractLion, AbstractWrapper, check_optimizer
 from dynax.optim.adam import Adam
 from dynax.optim.gradient_descent import GradientDescent
 from dynax.optim.heavy_ball import HeavyBall
@@ -51,7 +51,7 @@ def cautious_decay(opt: AbstractOptimizer, weight_decay: ScalarLike):
     return CautiousDecay(opt, weight_decay)
 
 
-class CautiousDecay(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
+class CautiousDecay(AbstractWrapper):
     """Decay only the entries whose step does not move away from zero.
 
     x₊ = x + δ − ελ1(δ∘x ≤ 0)∘x,  δ = −εu of any optimizer. No certificate known.
@@ -68,18 +68,7 @@ class CautiousDecay(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
     weight_decay: ScalarLike
 
     def __check_init__(self):
-        check_optimizer(self.opt)
         check_nonnegative(weight_decay=self.weight_decay)
-
-    @property
-    def continuous(self):
-        return False
-
-    def refined(self, lr, finer):
-        return CautiousDecay(refine(self.opt, lr, finer), self.weight_decay)
-
-    def init(self, x):
-        return self.opt.init(x)
 
     def update(self, x, state, grad, lr):
         return _update(self, x, state, grad, lr)

@@ -3,18 +3,11 @@
 import jax.numpy as jnp
 
 from dynax import _tree as tree
-from dynax.flow import (
-    AbstractLyapunovOptimizer,
-    AbstractOptimizer,
-    AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer,
-)
-from dynax.optim._relatives import check_optimizer, refine
+from dynax.flow import AbstractLyapunovOptimizer, AbstractOptimizer
+from dynax.optim._relatives import AbstractWrapper
 
 
-class Grams(
-    AbstractLyapunovOptimizer, AbstractRefinableOptimizer, AbstractSwitchedOptimizer
-):
+class Grams(AbstractWrapper, AbstractLyapunovOptimizer):
     """Keep the size of each entry of an optimizer's step, and point it downhill.
 
         x₊ = x − sign(g)∘|δ|,   δ the step of any optimizer
@@ -32,19 +25,6 @@ class Grams(
     """
 
     opt: AbstractOptimizer
-
-    def __check_init__(self):
-        check_optimizer(self.opt)
-
-    @property
-    def continuous(self):
-        return False
-
-    def refined(self, lr, finer):
-        return Grams(refine(self.opt, lr, finer))
-
-    def init(self, x):
-        return self.opt.init(x)
 
     def update(self, x, state, grad, lr):
         delta, state = self.opt.update(x, state, grad, lr)

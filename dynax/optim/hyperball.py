@@ -6,14 +6,10 @@ import jax.numpy as jnp
 
 from dynax import _tree as tree
 from dynax._types import Params, State
-from dynax.flow import (
-    AbstractOptimizer,
-    AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer,
-)
+from dynax.flow import AbstractOptimizer
 from dynax.kappa.norms import norm, norm_grad
 from dynax.optim._common import check_lr
-from dynax.optim._relatives import check_optimizer, refine
+from dynax.optim._relatives import AbstractWrapper
 
 
 class HyperballState(NamedTuple):
@@ -23,7 +19,7 @@ class HyperballState(NamedTuple):
     radius: Params
 
 
-class Hyperball(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
+class Hyperball(AbstractWrapper):
     """Keep the Frobenius norm of every matrix, and take steps of one length.
 
     With δ the step of any optimizer and N(Y) = Y/‖Y‖_F, for leaves of two axes or more
@@ -46,16 +42,6 @@ class Hyperball(AbstractRefinableOptimizer, AbstractSwitchedOptimizer):
     """
 
     opt: AbstractOptimizer
-
-    def __check_init__(self):
-        check_optimizer(self.opt)
-
-    @property
-    def continuous(self):
-        return False
-
-    def refined(self, lr, finer):
-        return Hyperball(refine(self.opt, lr, finer))
 
     def init(self, x):
         tree.check_params(x)
