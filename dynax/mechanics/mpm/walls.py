@@ -39,17 +39,18 @@ class AbstractWall(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def friction(self) -> ScalarLike:
-        """μ ≥ 0 of a "slip" wall."""
+    def friction(self) -> ScalarLike | None:
+        """μ ≥ 0 of a "slip" wall. None is 0."""
 
     def __check_init__(self):
         _one_of("kind", self.kind, ("slip", "sticky"))
+        if self.friction is None:
+            return
         check_nonnegative(friction=self.friction)
-        rough = not (isinstance(self.friction, int | float) and self.friction == 0)
-        if self.kind == "sticky" and rough:
+        if self.kind == "sticky":
             raise ValueError(
-                f"friction: given {self.friction} of a sticky wall; accepted is 0 (it "
-                'holds all), or kind="slip".'
+                f"friction: given {self.friction} of a sticky wall; accepted is None "
+                '(it holds all), or kind="slip".'
             )
 
     def check(self, grid: Grid) -> None:
@@ -73,7 +74,7 @@ class AbstractWall(eqx.Module):
         u = v - V
         across = jnp.sum(u * n, -1, keepdims=True)
         into = jnp.minimum(across, 0)
-        if isinstance(self.friction, int | float) and self.friction == 0:
+        if self.friction is None:
             return jnp.where(within, v - into * n, v)
         along = u - across * n
         square = jnp.sum(along**2, -1, keepdims=True)
@@ -90,14 +91,14 @@ class Side(AbstractWall):
         end: 0, where the axis begins, or 1.
         kind: "slip" or "sticky".
         width: nodes i < width; at the other end i > n − width (as Ma et al. 2023).
-        friction: μ ≥ 0 of a "slip" wall.
+        friction: μ ≥ 0 of a "slip" wall. None is 0.
     """
 
     axis: int = eqx.field(static=True)
     end: int = eqx.field(static=True)
     kind: Kind = eqx.field(default="slip", static=True)
     width: int = eqx.field(default=3, static=True)
-    friction: ScalarLike = 0.0
+    friction: ScalarLike | None = None
 
     def __check_init__(self):
         _one_of("end", self.end, (0, 1))
@@ -130,13 +131,13 @@ class Slope(AbstractWall):
         point: on its face, (d,), m.
         normal: out of it, (d,), of any length.
         kind: "slip" or "sticky".
-        friction: μ ≥ 0 of a "slip" wall.
+        friction: μ ≥ 0 of a "slip" wall. None is 0.
     """
 
     point: Float[Array, " d"] = eqx.field(converter=jnp.asarray)
     normal: Float[Array, " d"] = eqx.field(converter=jnp.asarray)
     kind: Kind = eqx.field(default="slip", static=True)
-    friction: ScalarLike = 0.0
+    friction: ScalarLike | None = None
 
     def __check_init__(self):
         for name, given in (("point", self.point), ("normal", self.normal)):
@@ -174,13 +175,13 @@ class Collider(AbstractWall):
         distance: (x, t) → φ in m of a place (d,), < 0 inside; |∇φ| = 1.
         velocity: (x, t) → V in m/s, (d,).
         kind: "slip" or "sticky".
-        friction: μ ≥ 0 of a "slip" wall.
+        friction: μ ≥ 0 of a "slip" wall. None is 0.
     """
 
     distance: Callable[[Array, Scalar], Scalar]
     velocity: Callable[[Array, Scalar], Array] | None = None
     kind: Kind = eqx.field(default="slip", static=True)
-    friction: ScalarLike = 0.0
+    friction: ScalarLike | None = None
 
     def check(self, grid):
         x = jax.ShapeDtypeStruct((len(grid.nodes),), jnp.result_type(float))
@@ -211,7 +212,10 @@ class Collider(AbstractWall):
 
 
 def box_walls(
-    d: int, kind: Kind = "slip", width: int = 3, friction: ScalarLike = 0.0
+    d: int,
+    kind: Kind = "slip",
+    width: int = 3,
+    friction: ScalarLike | None = None,
 ) -> tuple[Side, ...]:
     """Make all 2d sides of one kind. A tuple of `Side`s mixes them."""
     ends = [(axis, end) for axis in range(d) for end in (0, 1)]
