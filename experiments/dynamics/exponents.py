@@ -500,6 +500,7 @@ def figures(results) -> dict:
     field = results["transport"][0].T
     image = right.imshow(field, origin="lower", extent=(0, 2, 0, 1), cmap="viridis")
     figure.colorbar(image, ax=right, shrink=0.5, label="σ")
+    right.grid(False)
     right.set(xlabel="x", ylabel="y")
     right.set_title("Double gyre, T = 20")
     caption = (
