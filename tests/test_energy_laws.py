@@ -64,6 +64,7 @@ MEMBERS = {
     "Mohr–Coulomb": lambda: joined(mat.MohrCoulomb(0.4)),
     "Bingham": lambda: joined(mat.Bingham(5e3, 1e3)),
     "Herschel–Bulkley": lambda: joined(mat.HerschelBulkley(5e3, 1e3, 0.4)),
+    "Perzyna": lambda: joined(mat.Perzyna(5e3, 0.2, 3.0)),
     "Norton": lambda: joined(mat.Norton(5e3, 1.0, 8.0)),
     "water that lets go": lambda: joined(mat.TensionCutoff(), mat.water()),
 }
@@ -164,7 +165,7 @@ def test_control_units_of_single_stretches_break_it():
 
 
 def test_flows_agree_with_what_is_known():
-    """K = 0 is von Mises; n = 1 is Bingham as dt → 0; N = 1 relaxes as implicit Euler;
+    """K = 0 is von Mises; n = 1 is Bingham as dt → 0, and Perzyna; N = 1 relaxes as implicit Euler;
     the derivative of the implicit function is that of differences."""
     F = jnp.asarray(states(1, "float64", 50)[0][0])
     moved = lambda plastic, dt: jax.vmap(
@@ -186,12 +187,14 @@ def test_flows_agree_with_what_is_known():
             moved(mat.HerschelBulkley(5e3, 2e3), 1e-7),
             moved(mat.Bingham(5e3, 1e3), 1e-7),
         )
+        over = moved(mat.Perzyna(5e3, 0.4), 1e-7), short[0]
         creep = shape(moved(mat.Norton(5e3, 2.0, 1.0), 1e-2)), shape(F)
-        return plain, short, creep, jax.grad(run)(K)
+        return plain, short, over, creep, jax.grad(run)(K)
 
-    plain, short, creep, slope = all(1e3)
+    plain, short, over, creep, slope = all(1e3)
     np.testing.assert_allclose(*plain, atol=1e-12)
     np.testing.assert_allclose(*short, atol=1e-8)
+    np.testing.assert_allclose(*over, atol=1e-12)
     mu = 3e5 / 2.5  # 2μr = (σ₀/γ̇₀)(r_tr − r)/dt
     np.testing.assert_allclose(
         creep[0], creep[1] / (1 + 2 * mu * 1e-2 * 2 / 5e3), rtol=1e-9

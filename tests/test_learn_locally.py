@@ -151,3 +151,22 @@ def test_bad_input_is_one_clear_error():
     weightless = mpm.MPM(SOLVER.grid, SOLVER.walls)
     with pytest.raises(ValueError, match="no stress is needed"):
         learn.local(weightless, body, still)
+
+
+def test_a_parabola_in_time_takes_noise_away():
+    """White noise falls to √(3(3w² − 7)/4w(w² − 4)); a parabola stays as it is."""
+    rng, t = np.random.default_rng(0), 1e-3 * np.arange(61)
+
+    def seen(x):
+        return learn.Trajectory(1e-3, mpm.Body(x, None, None, None, ()))  # pyright: ignore
+
+    path = t[:, None, None] * rng.normal(size=(4, 3)) - 5 * t[:, None, None] ** 2
+    same = learn.smoothed(seen(path))
+    np.testing.assert_allclose(same.y.x, path, atol=1e-14)
+    for w in (5, 9, 15):
+        left = learn.smoothed(seen(rng.normal(size=(400, 50, 3))), w).y.x[w:-w]
+        share = np.sqrt(3 * (3 * w**2 - 7) / (4 * w * (w**2 - 4)))
+        np.testing.assert_allclose(np.std(left), share, rtol=0.03)
+    for window in (4, 1, 63):
+        with pytest.raises(ValueError, match="window: given"):
+            learn.smoothed(seen(path), window)

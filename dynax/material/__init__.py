@@ -29,6 +29,7 @@ from dynax.material.mohr_coulomb import MohrCoulomb as MohrCoulomb, sand as sand
 from dynax.material.nclaw import NCElastic as NCElastic, NCPlastic as NCPlastic
 from dynax.material.neo_hookean import NeoHookean as NeoHookean
 from dynax.material.norton import Norton as Norton
+from dynax.material.perzyna import Perzyna as Perzyna
 from dynax.material.polynomial import Polynomial as Polynomial
 from dynax.material.principal import (
     AbstractIsotropic as AbstractIsotropic,

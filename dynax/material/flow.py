@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from dynax.material._root import root
 from dynax.material.principal import AbstractRadial, deviator
 
 
@@ -21,8 +22,7 @@ class AbstractFlow(AbstractRadial):
 
         ∂ψ/∂r = R′((‖e_tr‖ − r)/dt),     or e_tr itself where ∂ψ/∂r ≤ R′(0).
 
-    Bisection finds r. One step of Newton's method from there has the derivatives of the
-    implicit function, so nothing is unrolled.
+    Bisection finds r; derivatives are those of the implicit function.
 
     Degree one of R is rate-independent plasticity, degree two a viscous fluid.
     Source: Halphen, Nguyen, J. Mécanique 14 (1975); Ortiz, Stainier, CMAME 171 (1999).
@@ -39,7 +39,6 @@ class AbstractFlow(AbstractRadial):
         start, rise, given = self.resistance(dt.dtype)
         potential = type(elastic).potential
         own = elastic.numbers(dt.dtype)
-        bits = jnp.finfo(dt.dtype).nmant + 2
 
         def change(eps, dt, *numbers):
             given, own = (
@@ -63,19 +62,7 @@ class AbstractFlow(AbstractRadial):
                 """∂ψ/∂r − R′, which rises with r."""
                 return pull(r) - rise((whole - r) / step, *given)
 
-            def halved(_, ends):
-                low, high = ends
-                r = (low + high) / 2
-                above = excess(r) > 0
-                return jnp.where(above, low, r), jnp.where(above, r, high)
-
-            ends = jax.lax.stop_gradient((jnp.zeros_like(whole), whole))
-            frozen = jax.lax.fori_loop(0, bits, halved, ends)
-            r = jax.lax.stop_gradient(frozen[0])
-            off, slope = jax.jvp(excess, (r,), (jnp.ones_like(r),))
-            slope = jax.lax.stop_gradient(slope)
-            r = r - off / jnp.where(jnp.isfinite(slope) & (slope > 0), slope, jnp.inf)
-            r = jnp.clip(r, 0, whole)  # where ‖e_tr‖ is but rounding
+            r = root(excess, jnp.zeros_like(whole), whole)
             flows = flows & (dt > 0)
             return jnp.where(flows, (r - whole) * n, 0)
 

@@ -23,6 +23,7 @@ from dynax.mechanics.learn.trajectory import (
     Trajectory as Trajectory,
     observed as observed,
     read as read,
+    smoothed as smoothed,
     write as write,
 )
 from dynax.mechanics.learn.weak import (

@@ -37,7 +37,7 @@ class Learned(NamedTuple):
             friction ‖dev τ‖/−tr τ, the relaxation time in s; those the motion tells.
         residual: rms of the balance of momentum, m/s².
         misfit: the residual, of that without any stress. Above 0.05 the material does
-            not belong to the family.
+            not belong to the family, if there is no noise.
         notes: what could not be told, one sentence each.
     """
 
@@ -58,7 +58,8 @@ def local(
 
     The return comes from strains before and after it (`pairs`, `fit_return`), the
     energy from the balance of momentum (`Balance`), which is linear in its weights:
-    non-negative least squares, few passes. No rollout, no learning rate, no seed.
+    non-negative least squares, few passes. No rollout, no learning rate, no seed. A
+    motion with noise is better `smoothed` before.
 
     Args:
         solver: as the motion had it.
@@ -99,7 +100,13 @@ def local(
     notes += [
         f"{name}: not seen, its weights are 0" for name in UNITS if name in used - told
     ]
-    if residual > MISFIT * whole:
+    noisy = any(note.startswith("noise") for note in notes)
+    if residual > MISFIT * whole and noisy:
+        notes.append(
+            f"balance: it leaves {residual:.3g} m/s², {residual / whole:.1%} of what "
+            "it is without stress; of noise or of a misfit cannot be told"
+        )
+    elif residual > MISFIT * whole:
         notes.append(
             f"misfit: the balance of momentum leaves {residual:.3g} m/s², "
             f"{residual / whole:.1%} of what it is without stress; a material of this "
