@@ -165,8 +165,8 @@ def test_control_units_of_single_stretches_break_it():
 
 
 def test_flows_agree_with_what_is_known():
-    """K = 0 is von Mises; n = 1 is Bingham as dt → 0, and Perzyna; N = 1 relaxes as implicit Euler;
-    the derivative of the implicit function is that of differences."""
+    """K = 0 is von Mises; n = 1 is Bingham as dt → 0, and Perzyna; N = 1 relaxes as
+    implicit Euler; the derivative of the implicit function is that of differences."""
     F = jnp.asarray(states(1, "float64", 50)[0][0])
     moved = lambda plastic, dt: jax.vmap(
         lambda F: mat.Elastoplastic(HENCKY, plastic).update(F, (), dt)[0]
