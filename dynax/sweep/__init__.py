@@ -23,16 +23,18 @@ from dynax.sweep.meter import Progress as Progress, Worker as Worker
 from dynax.sweep.on_ray import Ray as Ray
 from dynax.sweep.on_slurm import Submitit as Submitit
 from dynax.sweep.points import (
-    Range as Range,
     Search as Search,
     Space as Space,
     Static as Static,
     Table as Table,
     halton as halton,
-    integers as integers,
-    log_uniform as log_uniform,
     random as random,
     sobol as sobol,
+)
+from dynax.sweep.ranges import (
+    Range as Range,
+    integers as integers,
+    log_uniform as log_uniform,
     uniform as uniform,
 )
 from dynax.sweep.store import MEANINGS as MEANINGS, StoreError as StoreError

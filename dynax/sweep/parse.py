@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dynax.sweep.points import Range, Static, integers, log_uniform, uniform
+from dynax.sweep.points import Static
+from dynax.sweep.ranges import Range, integers, log_uniform, uniform
 
 
 FORMS = (

@@ -16,62 +16,14 @@ dimensions outermost; a point's number is all that its random key depends on.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from dynax.sweep.ranges import Range, checked
+
 
 MOST_AXES = 32  # of an array, those of the space and of an output together
-
-
-class Range(NamedTuple):
-    """An interval to draw from: made by `uniform`, `log_uniform`, `integers`."""
-
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-
-    def at(self, u: np.ndarray) -> np.ndarray:
-        """The values at u in [0, 1)."""
-        if self.integer:
-            drawn = np.floor(self.low + u * (self.high - self.low + 1))
-            return np.minimum(drawn, self.high).astype(int)  # the sum may round up
-        if self.log:
-            return np.exp(np.log(self.low) + u * (np.log(self.high) - np.log(self.low)))
-        return self.low + u * (self.high - self.low)
-
-
-def uniform(low: float, high: float) -> Range:
-    """An axis of numbers in [low, high), evenly spread."""
-    return _checked(Range(float(low), float(high)))
-
-
-def log_uniform(low: float, high: float) -> Range:
-    """An axis of numbers in [low, high), their logarithms evenly spread. low > 0."""
-    return _checked(Range(float(low), float(high), log=True))
-
-
-def integers(low: int, high: int) -> Range:
-    """An axis of the integers low, low + 1, …, high."""
-    return _checked(Range(low, high, integer=True))
-
-
-def _checked(r: Range) -> Range:
-    if not (math.isfinite(r.low) and math.isfinite(r.high) and r.low < r.high):
-        raise ValueError(f"range: given {r.low} … {r.high}; accepted is low < high.")
-    if r.integer and (r.log or r.low % 1 or r.high % 1):
-        raise ValueError(
-            f"range: given integers {r.low} … {r.high}{', logarithmic' * r.log}; "
-            "accepted are whole numbers, evenly spread."
-        )
-    if r.integer:
-        r = r._replace(low=int(r.low), high=int(r.high))
-    if r.log and r.low <= 0:
-        raise ValueError(
-            f"range: given low = {r.low}; accepted is > 0 for a log range."
-        )
-    return r
 
 
 class Static:
@@ -188,7 +140,7 @@ class Search:
                     f"Search: given {name} = {r!r}; accepted is uniform(…), "
                     "log_uniform(…) or integers(…)."
                 )
-            _checked(r)
+            checked(r)
         self.count, self.parallel = int(count), min(int(parallel), int(count))
         self.objective, self.maximize = objective, maximize
         self.ranges, self.sampler = dict(ranges), sampler
@@ -238,7 +190,7 @@ def _seed(seed):
 
 
 def _drawn(u, ranges):
-    made = {name: _checked(r) for name, r in ranges.items()}
+    made = {name: checked(r) for name, r in ranges.items()}
     return Table({name: r.at(u[:, k]) for k, (name, r) in enumerate(made.items())})
 
 

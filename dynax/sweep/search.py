@@ -13,8 +13,9 @@ import numpy as np
 from dynax.sweep.engine import agree, same_program, warn
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
-from dynax.sweep.points import Range, Search
+from dynax.sweep.points import Search
 from dynax.sweep.program import hushed
+from dynax.sweep.ranges import Range
 from dynax.sweep.store import DONE, Store, StoreError
 
 
