@@ -548,7 +548,7 @@ def test_dims_units_and_coordinates(loaded):
     assert loaded.curve.attrs == {"units": "J"} and loaded.loss.attrs == {}
     assert loaded["size"].dtype == np.int64
     assert loaded.status.attrs["flag_values"].tolist() == [-2, -1, 0, 1, 2, 3]
-    assert loaded.status.attrs["flag_meanings"].count(";") == 4
+    assert loaded.status.attrs["flag_meanings"].count(";") == 5
     assert loaded.attrs["points"] == loaded.attrs["done"] == 70
     assert loaded.attrs["complete"] == 1 and loaded.attrs["run"] == "run"
     assert "jax " + jax.__version__ in loaded.attrs["versions"]
