@@ -11,6 +11,14 @@ from dynax.pde._base import (
 from dynax.pde.advection import Advection as Advection
 from dynax.pde.allen_cahn import AllenCahn as AllenCahn
 from dynax.pde.burgers import Burgers as Burgers
+from dynax.pde.conditions import (
+    AbstractCondition as AbstractCondition,
+    Dirichlet as Dirichlet,
+    Neumann as Neumann,
+    Operator as Operator,
+    Periodic as Periodic,
+    Robin as Robin,
+)
 from dynax.pde.derivatives import (
     Derivatives as Derivatives,
     derivatives as derivatives,
@@ -41,6 +49,7 @@ from dynax.pde.reference import (
     reference as reference,
     relative_l2 as relative_l2,
 )
+from dynax.pde.steady import AbstractSteady as AbstractSteady
 from dynax.pde.symmetry import (
     Symmetry as Symmetry,
     even as even,

@@ -1,16 +1,18 @@
 """What a differential equation is here: a residual of any callable u, and its data."""
 
 import abc
-from collections.abc import Callable
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from dynax.pde.conditions import AbstractCondition, by_side
 from dynax.pde.derivatives import Derivatives, Engine, derivatives
 from dynax.pde.symmetry import Symmetry
+from dynax.shapes import AbstractShape, Box
 
 
 Coordinates = Float[Array, " d"]
@@ -68,9 +70,11 @@ class AbstractPDE(eqx.Module):
     A function u maps (t, x), of shapes () and (d,), to its fields, of shape (c,). An
     ordinary differential equation has d = 0. Coefficients are dataclass fields, traced,
     so sweeping or learning them never recompiles. To write your own, say the class
-    variables below, `equation` and `initial`. The boundary is "periodic", "zero" (at
-    the walls u keeps its initial values, zero or not), or None: a condition that only
-    your own ansatz knows, and no certificate can test.
+    variables below, `equation` and `initial`. Space is the box from `lower` to `upper`,
+    or any `domain` of `dynax.shapes`. The boundary is "periodic", "zero" (at the walls
+    u keeps its initial values, zero or not), a condition for each side (a class
+    variable or a property: `{"left": Dirichlet(1.0), "right": Robin(1.0, self.k)}`), or
+    None: a condition that only your own ansatz knows, and no certificate can test.
 
         class Fisher(AbstractPDE):
             "uₜ = D uₓₓ + ρ u(1 − u)"
@@ -96,8 +100,14 @@ class AbstractPDE(eqx.Module):
     needs: ClassVar[str]  # "u t xx": the derivatives `equation` reads
     lower: ClassVar[tuple[float, ...]] = ()
     upper: ClassVar[tuple[float, ...]] = ()
-    boundary: ClassVar[Literal["periodic", "zero"] | None] = "periodic"
+    domain: ClassVar[AbstractShape | None] = None
+    boundary: ClassVar[Any] = "periodic"
     horizon: ClassVar[float]
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if (domain := cls.__dict__.get("domain")) is not None:
+            cls.lower, cls.upper = domain.lower, domain.upper
 
     def __check_init__(self):
         missing = sorted({"needs", "horizon"} - {*dir(self)})
@@ -106,12 +116,27 @@ class AbstractPDE(eqx.Module):
                 f"{', '.join(missing)}: none given by {type(self).__name__}; accepted "
                 'is needs = "u t xx", what `equation` reads, and horizon = 1.0.'
             )
-        if self.lower and self.boundary not in ("periodic", "zero", None):
+        if not self.lower:
+            return
+        word = self.boundary is None or isinstance(self.boundary, str)
+        box = self.domain is None or isinstance(self.domain, Box)
+        words = ("periodic", "zero", None) if box else (None,)
+        if not (
+            isinstance(self.boundary, Mapping | AbstractCondition)
+            or (word and self.boundary in words)
+        ):
             raise ValueError(
                 f"boundary: given {self.boundary!r} by {type(self).__name__}; accepted "
-                'is "periodic", "zero" (u keeps its initial values at the walls), or '
-                "None where only your own ansatz knows the condition."
+                'is "periodic", "zero" (u keeps its initial values at the walls) in a '
+                'box, a condition for each side, as {"left": pde.Dirichlet(0.0), …}, '
+                "or None where only your own ansatz knows the condition."
             )
+        by_side(self)
+
+    @property
+    def shape(self) -> AbstractShape:
+        """The region: `domain`, or the box from `lower` to `upper`."""
+        return Box(self.lower, self.upper) if self.domain is None else self.domain
 
     @abc.abstractmethod
     def equation(self, t: Array, x: Array, d: Derivatives) -> Array:
@@ -172,14 +197,15 @@ class AbstractPDE(eqx.Module):
     ) -> Points:
         """Ascending times, one in each of `times` equal slices of [t0, t1], and
         `points` places at each, one in each equal slice of every coordinate (a Latin
-        hypercube): uniform, but with less scatter in their means.
+        hypercube), or from the domain's own `sample` if it is no box: uniform, but with
+        less scatter in their means.
 
         Raises:
-            ValueError: fewer than two times, or no point.
+            ValueError: no time, or no point.
         """
-        if times < 2 or points < 1:
+        if times < 1 or points < 1:
             raise ValueError(
-                f"times, points: given {times}, {points}; accepted is times ≥ 2, "
+                f"times, points: given {times}, {points}; accepted is times ≥ 1, "
                 "points ≥ 1."
             )
         dtype = jnp.result_type(float) if dtype is None else dtype
@@ -188,6 +214,10 @@ class AbstractPDE(eqx.Module):
         key_t, key_x, key_order = jax.random.split(key, 3)
         inside = jax.random.uniform(key_t, (times,), dtype)
         inside = (jnp.arange(times, dtype=dtype) + inside) / times
+        t = t0 + (t1 - t0) * inside
+        if not isinstance(self.domain, Box | None):
+            draw = lambda key: self.shape.sample(key, points, dtype)
+            return Points(t, jax.vmap(draw)(jax.random.split(key_x, times)))
         shape = times, points, len(self.lower)
         spread = lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), shape)
         lower, upper = spread(self.lower), spread(self.upper)
@@ -195,7 +225,7 @@ class AbstractPDE(eqx.Module):
         if len(self.lower) > 1:
             slices = jax.random.permutation(key_order, slices, 1, independent=True)
         place = (slices + jax.random.uniform(key_x, shape, dtype)) / points
-        return Points(t0 + (t1 - t0) * inside, lower + (upper - lower) * place)
+        return Points(t, lower + (upper - lower) * place)
 
 
 class AbstractExact(AbstractPDE):

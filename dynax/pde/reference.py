@@ -286,7 +286,9 @@ def _coefficients(pde) -> dict[str, Any]:
 def _identity(pde, t, *settings) -> str:
     """A digest of everything that a solution depends on."""
     kind, d, c = type(pde), len(pde.lower), len(pde.fields)
-    about = [FORMAT, kind.__module__, kind.__qualname__, pde.boundary, pde.horizon]
+    word = pde.boundary is None or isinstance(pde.boundary, str)
+    walls = pde.boundary if word else repr(pde.boundary)
+    about = [FORMAT, kind.__module__, kind.__qualname__, walls, pde.horizon]
     text = json.dumps([*about, pde.lower, pde.upper, t.tolist(), *settings])
     ones = lambda *shape: jnp.ones(shape, np.float64)
 

@@ -15,6 +15,11 @@ from dynax.pinn.causal import (
     causal_weights as causal_weights,
 )
 from dynax.pinn.certificate import Certificate as Certificate
+from dynax.pinn.collocation import (
+    Correction as Correction,
+    correct as correct,
+    steady_reference as steady_reference,
+)
 from dynax.pinn.constrained import (
     AbstractTransform as AbstractTransform,
     Bounded as Bounded,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dynax._types import Scalar
-from dynax.pde import AbstractPDE, Points
+from dynax.pde.conditions import periodic_axes
 from dynax.pinn.interpolant import AbstractInterpolant
 from dynax.pinn.objective import Batch, Model, Objective, Rows, over
 from dynax.pinn.window import Scale, Window
@@ -28,8 +28,9 @@ class Account(NamedTuple):
     Args:
         equation: the mean of Σᵢρᵢ² over the window.
         start: misfit of the initial state, and what an interpolant of it cut off.
-        walls: jumps where the box is periodic, else |u − u₀| at the walls; infinite
-            where the equation's boundary is None, which nobody can test.
+        walls: jumps where the box is periodic, |u − u₀| where the boundary is "zero",
+            else the residuals of the conditions on all sides; infinite where the
+            equation's boundary is None, which nobody can test.
         data: misfit beyond the noise.
     """
 
@@ -77,27 +78,38 @@ def account(
     equation = jnp.mean(jnp.sum(residual**2, -1))
     off = jnp.zeros_like(start)
     if at_walls:
-        off = walls(objective, pde, u, window, points, sizes)
+        off = walls(objective, model, u, window, batch, sizes)
     return Account(equation, start, off, data)
 
 
-def walls(objective, pde: AbstractPDE, u, window: Window, points: Points, sizes):
+def walls(objective, model: Model, u, window: Window, batch: Batch, sizes):
     """Mean square of what is off at the walls, in shares of the sizes S_f(t).
 
     A jump of ∂ᵏu between periodic walls is a residual as well: spread over the box of
     length L, the term ∂ᵐu of the equation has it as [∂ᵏu]/L^{m−k}.
     """
+    pde, points = model.pde, batch.points
     zero = jnp.zeros((), points.t.dtype)
     if not pde.lower:
         return zero
     if pde.boundary is None:
         return zero + jnp.inf
+    out = zero
+    for name, side in batch.sides.items():
+        if name not in window.scale.sides:
+            continue
+        rows = jax.vmap(objective.on(name, model, window))(*side)
+        rows = rows * (window.scale.sides[name] @ window.scale.sizes)[None]
+        of = (sizes @ window.scale.sides[name].T)[:, None]
+        rows = rows.reshape(len(points.t), -1, rows.shape[-1])
+        out = out + jnp.mean(jnp.sum((rows / of) ** 2, -1))
     x = points.x[:, :FACES]
     t = jnp.broadcast_to(points.t[:, None], x.shape[:2])
     mean = lambda a: jnp.mean(jnp.sum(a**2, -1))
     everywhere = lambda f, *at: jax.vmap(jax.vmap(f))(*at)
-    out = zero
-    for axis, (a, b) in enumerate(zip(pde.lower, pde.upper, strict=True)):
+    axes = periodic_axes(pde) if pde.boundary != "zero" else range(len(pde.lower))
+    for axis in axes:
+        a, b = pde.lower[axis], pde.upper[axis]
         low, high = (x.at[..., axis].set(wall) for wall in (a, b))
         if pde.boundary == "zero":
             off = lambda t, x: u(t, x) - window.initial(x)

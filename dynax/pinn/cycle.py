@@ -88,9 +88,11 @@ class Cycle(eqx.Module):
             no,
             Account(*(zero + jnp.nan for _ in Account._fields)),
             null,
-            self.trainer.objective.weights(),
-            () if balance is None else balance.init(self.trainer.objective.weights()),
-            CycleInfo.none(losses.chunks, losses.others),
+            self.trainer.objective.weights(losses),
+            ()
+            if balance is None
+            else balance.init(self.trainer.objective.weights(losses)),
+            CycleInfo.none(losses.chunks, losses.each),
         )
 
     def advance(self, state: TrainState, cycles: int) -> tuple[TrainState, CycleInfo]:
@@ -174,7 +176,7 @@ class Cycle(eqx.Module):
             log_min,
             seen.log_weights,
             losses.chunks,
-            losses.others,
+            losses.each,
         )
         state = TrainState(
             params,

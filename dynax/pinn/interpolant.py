@@ -53,6 +53,11 @@ class AbstractSeries(AbstractInterpolant):
     def basis(self, axis: int, s: Array) -> Float[Array, " k"]:
         """(b_k(s))."""
 
+    def nodes(self, axis: int, count: int, dtype) -> Float[Array, " count"]:
+        """Points of an axis on which the b_k are orthogonal."""
+        a, b = self.lower[axis], self.upper[axis]
+        return a + (b - a) / count * jnp.arange(count, dtype=dtype)
+
     @abc.abstractmethod
     def rates(self, axis: int) -> Float[Array, " k"]:
         """λ_k of −b_k″ = λ_k b_k."""
@@ -126,6 +131,35 @@ class Sine(AbstractSeries):
         return jnp.asarray((np.pi / (self.upper[axis] - self.lower[axis]) * k) ** 2)
 
 
+class Chebyshev(AbstractSeries):
+    """b = T_k(2(s − a)/(b − a) − 1), k < modes: any smooth state between walls."""
+
+    coefficients: Array
+    error: Float[Array, " c"]
+    lower: tuple[float, ...] = eqx.field(static=True)
+    upper: tuple[float, ...] = eqx.field(static=True)
+    modes: int = eqx.field(static=True)
+
+    def nodes(self, axis, count, dtype):
+        a, b = self.lower[axis], self.upper[axis]
+        angle = jnp.pi * (jnp.arange(count, dtype=dtype) + 0.5) / count
+        return (a + b) / 2 - (b - a) / 2 * jnp.cos(angle)
+
+    def basis(self, axis, s):
+        a, b = self.lower[axis], self.upper[axis]
+        z = 2 * (s - a) / (b - a) - 1
+        found = [jnp.ones_like(z), z]  # polynomials: smooth up to the walls
+        for _ in range(self.modes - 2):
+            found.append(2 * z * found[-1] - found[-2])
+        return jnp.stack(found[: self.modes])
+
+    def rates(self, axis):
+        raise TypeError(
+            "window.initial: given Chebyshev modes, which diffusion mixes; accepted "
+            'with HeatKernelInitial is an equation with boundary "periodic" or "zero".'
+        )
+
+
 def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
     """The interpolant of u(t, ·) that fits the equation's box and boundary.
 
@@ -141,13 +175,12 @@ def interpolate(pde: AbstractPDE, u, t, modes: int = 32) -> AbstractInterpolant:
         return Constant(value, jnp.zeros_like(value))
     if modes < 1:
         raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
-    kind = Fourier if pde.boundary == "periodic" else Sine
+    kinds = {"periodic": Fourier, "zero": Sine, None: Sine}
+    word = pde.boundary is None or isinstance(pde.boundary, str)
+    kind = kinds[pde.boundary] if word else Chebyshev
     series: AbstractSeries = kind(zero, zero[None], pde.lower, pde.upper, modes)
     count = 4 * modes  # about twice the functions: what they miss shows in the error
-    lines = [
-        a + (b - a) / count * jnp.arange(count, dtype=t.dtype)
-        for a, b in zip(pde.lower, pde.upper, strict=True)
-    ]
+    lines = [series.nodes(axis, count, t.dtype) for axis in range(len(pde.lower))]
     grid = jnp.stack(jnp.meshgrid(*lines, indexing="ij"), -1)
     at = lambda x: u(t, x)
     if isinstance(series, Sine) and len(lines) == 1:

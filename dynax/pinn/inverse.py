@@ -134,7 +134,7 @@ def standard_errors(
     ridge = eps**0.5 * jnp.linalg.norm(J) * jnp.eye(n, dtype=J.dtype)
     q = jnp.linalg.qr(jnp.concatenate([J, ridge]))[0][: len(J)]
     left = ours - q @ (q.T @ ours)
-    data = objective.observed() / tree.cast(objective.data_weight, J.dtype)
+    data = objective.observed() / tree.cast(objective.weight("data"), J.dtype)
     information = data / 2 * (ours.T @ left + left.T @ ours)
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(information), jnp.finfo(J.dtype).tiny))
     s, v = jnp.linalg.eigh(information / jnp.outer(unit, unit))

@@ -22,7 +22,7 @@ from dynax.pinn.devices import everywhere
 from dynax.pinn.objective import Model
 from dynax.pinn.state import CycleInfo, TrainResult, TrainState
 from dynax.pinn.trainer import Trainer
-from dynax.pinn.warn import warn_if_cut, warn_if_hopeless
+from dynax.pinn.warn import warn_if_at_odds, warn_if_cut, warn_if_hopeless
 from dynax.pinn.window import Window, measured
 
 
@@ -89,6 +89,7 @@ def train(
     window = measured(model.pde, window, dtype)
     warn_if_hopeless(model.pde, dtype, float(window.t1 - window.t0))
     warn_if_cut(trainer, window)
+    warn_if_at_odds(model.pde, window)
     cycle, params = Cycle.of(trainer, model, window)
     now = begin(cycle, params, key) if state is None else state
     if checkpoints is not None:

@@ -9,10 +9,12 @@ import optimistix as optx
 from jaxtyping import PyTree
 
 from dynax import _tree as tree
+from dynax.pde import AbstractSteady
 from dynax.pinn import networks
 from dynax.pinn.balancing import AbstractBalance
 from dynax.pinn.causal import Annealing
 from dynax.pinn.certificate import Certificate
+from dynax.pinn.collocation import correct
 from dynax.pinn.estimate import estimate_error
 from dynax.pinn.interpolant import AbstractInterpolant
 from dynax.pinn.objective import Model, Objective
@@ -75,7 +77,10 @@ class Trainer(eqx.Module):
             if isinstance(start, AbstractInterpolant) and float(window.t0) == 0:
                 start = pde.initial
         estimate = None
-        if "t" in pde.needs.split():
+        if isinstance(pde, AbstractSteady):
+            u = self.solution(out.model, window)
+            estimate = correct(pde, u, scale=window.scale).estimate()
+        elif "t" in pde.needs.split():
             u = self.solution(out.model, window)
             estimate = estimate_error(pde, u, window.t0, window.t1, start)
         return certificate.judged(estimate, self.rtol)

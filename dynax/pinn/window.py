@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 
 from dynax import _tree as tree
 from dynax._types import Scalar
-from dynax.pde import AbstractPDE, Derivatives, derivatives
+from dynax.pde import AbstractPDE, AbstractSteady, Derivatives, Periodic, derivatives
+from dynax.pde.conditions import by_side, rows_at
 
 
 TIMES, PLACES = 32, 16  # where the start is measured
@@ -39,6 +40,7 @@ class Scale(NamedTuple):
         driven: how far each field gets in Δt at the rate that it has at the start.
         slopes: |∂rᵢ/∂d_f| of the space derivatives d, by name.
         null: mean Σᵢρᵢ² of u ≡ u₀ in units of `start`: the loss of doing nothing.
+        sides: Rᵢ = Σ_f sides[name][i, f] S_f of the conditions' residuals.
     """
 
     sizes: Float[Array, " c"]
@@ -49,6 +51,7 @@ class Scale(NamedTuple):
     driven: Float[Array, " c"]
     slopes: dict[str, Float[Array, "r c"]]
     null: Scalar
+    sides: dict[str, Float[Array, "r c"]] = {}
 
     def per_row(self, sizes: Float[Array, "*n c"]) -> Float[Array, "*n r"]:
         """Rᵢ of other sizes S_f."""
@@ -87,6 +90,12 @@ class Window(NamedTuple):
     initial: Any
     scale: Any = None
 
+    @classmethod
+    def of(cls, pde: AbstractPDE, t1=None) -> "Window":
+        """From the equation's own initial state, to t₁ or its horizon."""
+        zero = jnp.zeros((), jnp.result_type(float))
+        return cls(zero, zero + (pde.horizon if t1 is None else t1), pde.initial)
+
     def measured(self, pde: AbstractPDE, dtype=None) -> "Window":
         """The window with its scale."""
         if self.scale is not None:
@@ -124,6 +133,8 @@ def _start(pde, window, x):
 def _sizes(pde, start):
     if pde.sizes is not None:
         return jnp.broadcast_to(jnp.asarray(pde.sizes, start.dtype), start.shape)
+    if isinstance(pde, AbstractSteady):
+        return _steady_sizes(pde, start)
     every = _rms(start, -1, True)
     return jnp.broadcast_to(tree.safe_denominator(every), start.shape)
 
@@ -137,6 +148,81 @@ def _rms(a, axes, keepdims=False):
 
 
 def _measure(pde: AbstractPDE, window: Window) -> Scale:
+    """By the slopes of equation and conditions along u ≡ u₀, in the whole window."""
+    sides = {name: rate for name, (rate, _) in _on_sides(pde, window).items()}
+    if isinstance(pde, AbstractSteady):
+        return _measure_steady(pde, window, sides)
+    return _measure_moving(pde, window)._replace(sides=sides)
+
+
+def _on_sides(pde: AbstractPDE, window: Window) -> dict[str, tuple[Array, Array]]:
+    """Of each condition: Σ |∂row/∂d| over the derivatives, each by its lengths, (r, c);
+    and the root mean squares of the rows along u ≡ u₀, (r,)."""
+    found, length = {}, window.t1 - window.t0
+    times = window.t0 + length * (jnp.arange(TIMES) + 0.5) / TIMES
+    for name, condition in by_side(pde).items():
+        if isinstance(condition, Periodic):
+            continue
+        needs = condition.needs(len(pde.lower))
+
+        def at(t, x, n, condition=condition, needs=needs):
+            u = lambda t, x: window.initial(x) + 0 * t
+            d = derivatives(u, t, x, needs)
+            rows = lambda d: rows_at(pde, condition, t, x, n, d)
+            return jax.jacfwd(rows)(d), rows(d)
+
+        x, n = pde.shape.on(name, jax.random.key(0), TIMES, times.dtype)
+        slopes, rows = jax.vmap(at)(times, x, n)
+        rate = jnp.zeros((rows.shape[-1], len(pde.fields)), rows.dtype)
+        for name_of, slope in slopes.items():
+            lengths = length ** name_of.count("t") * _extent(pde, name_of)
+            rate = rate + _rms(slope, 0) / lengths
+        found[name] = rate, _rms(rows, 0)
+    return found
+
+
+def _of_equation(pde: AbstractPDE, window: Window):
+    """The same of a steady equation, and its slopes."""
+    points, needs = _points(pde, window), tuple(pde.needs.split())
+
+    def at(t, x):
+        d = derivatives(lambda t, x: window.initial(x) + 0 * t, t, x, needs)
+        f = lambda d: pde.equation(t, x, Derivatives(d))
+        return jax.jacfwd(f)(d), f(d)
+
+    slopes, r = jax.vmap(jax.vmap(at, (None, 0)))(points.t, points.x)
+    slopes = {name: _rms(a, (0, 1)) for name, a in slopes.items()}
+    rate = sum(a / _extent(pde, name) for name, a in slopes.items())
+    return jnp.asarray(rate), _rms(r, (0, 1)), slopes
+
+
+def _steady_sizes(pde: AbstractPDE, like):
+    """How large u must be to balance the sources and what is prescribed on sides."""
+    dtype = like.dtype
+    window = Window(jnp.zeros((), dtype), jnp.ones((), dtype), pde.initial)
+    rate, off, _ = _of_equation(pde, window)
+    needed = lambda rate, off: jnp.max(
+        tree.safe_divide(off, jnp.max(rate, 1), 0.0), initial=0.0
+    )
+    found = [needed(rate, off)]
+    found += [needed(*both) for both in _on_sides(pde, window).values()]
+    most = jnp.max(jnp.stack(found))
+    return jnp.broadcast_to(jnp.where(most > 0, most, 1), like.shape)
+
+
+def _measure_steady(pde: AbstractPDE, window: Window, sides) -> Scale:
+    rate, off, slopes = _of_equation(pde, window)
+    zero = jnp.zeros((len(pde.fields),), rate.dtype)
+    sizes = _sizes(pde, zero)
+    share = lambda rate, off: jnp.sum(tree.safe_divide(off, rate @ sizes, 0.0) ** 2)
+    null = share(rate, off)
+    for name, both in _on_sides(pde, window).items():
+        null = null + share(sides[name], both[1])
+    rows = rate @ sizes
+    return Scale(sizes, rows, rate, rows, zero, zero, slopes, null, sides)
+
+
+def _measure_moving(pde: AbstractPDE, window: Window) -> Scale:
     """By the equation's slopes along u ≡ u₀, at points of the whole window."""
     points, needs = _points(pde, window), tuple(pde.needs.split())
     start, length = _start(pde, window, points.x), window.t1 - window.t0

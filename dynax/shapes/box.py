@@ -79,14 +79,16 @@ class Box(AbstractShape):
     def held(self, sides):
         """A polynomial: the product over the axes, of the walls that are held."""
         sides = {*sides}
-
-        def product(x):
-            found = namespace(x).ones(x.shape[:-1], x.dtype)
-            for axis in range(self.dimension):
-                found = found * self._factor(x, axis, sides)
-            return found
-
+        product = functools.partial(self.product, sides=sides)
         return product if sides <= {*self.sides} else None
+
+    def product(self, x, sides=None):
+        """∏ over the axes; all sides unless given."""
+        found = namespace(x).ones(x.shape[:-1], x.dtype)
+        for axis in range(self.dimension):
+            chosen = NAMES[axis] if sides is None else sides
+            found = found * self._factor(x, axis, chosen)
+        return found
 
     def _factor(self, x, axis, sides):
         a, b = self.lower[axis], self.upper[axis]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 from dynax._tree import cast
 from dynax.pde import AbstractPDE
+from dynax.pde.conditions import periodic_axes
 from dynax.pinn.networks._fixed import AbstractFixed
 
 
@@ -98,6 +99,7 @@ class Periodic(AbstractAxes):
         lower, upper: the box in space, a period in each coordinate.
         modes: ≥ 1.
         t0, t1: the window of time.
+        free: coordinates that have no period: scaled to [−1, 1], as by `Box`.
     """
 
     window: Window
@@ -105,20 +107,25 @@ class Periodic(AbstractAxes):
     upper: tuple[float, ...] = eqx.field(static=True)
     modes: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
+    free: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, lower, upper, modes=2, t0=0.0, t1=1.0):
+    def __init__(self, lower, upper, modes=2, t0=0.0, t1=1.0, free=()):
         self.lower, self.upper = _box(lower, upper)
         if not self.lower:
             raise ValueError("lower: given (); accepted is one coordinate at least.")
         if modes < 1:
             raise ValueError(f"modes: given {modes}; accepted is 1, 2, ….")
         self.window, self.modes = Window(t0, t1), modes
-        self.size = (2 * modes + 1) ** len(self.lower)
+        self.free = tuple(free)
+        self.size = (2 * modes + 1) ** (len(self.lower) - len(free)) * 2 ** len(free)
 
     def along(self, axis, s):
         if axis == 0:
             return self.window(s)[None]
-        return waves(s, self.lower[axis - 1], self.upper[axis - 1], self.modes)
+        a, b = self.lower[axis - 1], self.upper[axis - 1]
+        if axis - 1 in self.free:
+            return (2 * (s - a) / (b - a) - 1)[None]
+        return waves(s, a, b, self.modes)
 
     def __call__(self, t, x):
         one = jnp.ones(1, x.dtype)
@@ -161,8 +168,10 @@ def features(pde: AbstractPDE, modes: int = 2, t0=0.0, t1=None) -> AbstractAxes:
     horizon.
     """
     t1 = pde.horizon if t1 is None else t1
-    if pde.lower and pde.boundary == "periodic":
-        return Periodic(pde.lower, pde.upper, modes, t0, t1)
+    axes = periodic_axes(pde)
+    if axes:
+        free = tuple({*range(len(pde.lower))} - {*axes})
+        return Periodic(pde.lower, pde.upper, modes, t0, t1, free)
     return Box(pde.lower, pde.upper, t0, t1)
 
 
