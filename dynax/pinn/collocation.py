@@ -46,19 +46,20 @@ class Polynomial(eqx.Module):
     """
 
     coefficients: Float[Array, "n c"]
-    powers: np.ndarray = eqx.field(static=True)
+    powers: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     lower: tuple[float, ...] = eqx.field(static=True)
     upper: tuple[float, ...] = eqx.field(static=True)
 
     def __call__(self, t, x):
         del t
-        terms = jnp.ones((len(self.powers),), x.dtype)
+        powers = np.asarray(self.powers)
+        terms = jnp.ones((len(powers),), x.dtype)
         for axis, (a, b) in enumerate(zip(self.lower, self.upper, strict=True)):
             z = 2 * (x[axis] - a) / (b - a) - 1
             known = [jnp.ones_like(z), z]
-            for _ in range(int(self.powers[:, axis].max()) - 1):
+            for _ in range(int(powers[:, axis].max()) - 1):
                 known.append(2 * z * known[-1] - known[-2])
-            terms = terms * jnp.stack(known)[self.powers[:, axis]]
+            terms = terms * jnp.stack(known)[powers[:, axis]]
         return terms @ self.coefficients.astype(x.dtype)
 
 
@@ -85,7 +86,7 @@ class Correction(NamedTuple):
 
     def estimate(self) -> ErrorEstimate:
         """The same in the words of a certificate."""
-        relative, degree = float(np.max(self.relative)), self.polynomial.powers.max()
+        relative, degree = float(np.max(self.relative)), np.max(self.polynomial.powers)
         return ErrorEstimate(
             relative,
             self.relative,
@@ -143,9 +144,7 @@ def correct(
     stability = 1 / np.linalg.svd(matrix, compute_uv=False)[-1]
     parts = np.split(found, np.cumsum([a.shape[1] for a in units])[:-1])
     each = np.stack([a @ z for a, z in zip(units, parts, strict=True)], 1)
-    polynomial = Polynomial(
-        jnp.asarray(each, dtype), powers, tuple(pde.lower), tuple(pde.upper)
-    )
+    polynomial = _polynomial(pde, powers, jnp.asarray(each, dtype))
     both = Sum(u, polynomial)
     before, after = (_judge(pde, f, scale, count, dtype) for f in (u, both))
     error, known = values @ each, before[1]
@@ -196,7 +195,12 @@ def steady_reference(
 def _nothing(pde, degree):
     powers = _powers(len(pde.lower), degree)
     zero = jnp.zeros((len(powers), len(pde.fields)))
-    return Polynomial(zero, powers, tuple(pde.lower), tuple(pde.upper))
+    return _polynomial(pde, powers, zero)
+
+
+def _polynomial(pde, powers, coefficients) -> Polynomial:
+    box = tuple(map(float, pde.lower)), tuple(map(float, pde.upper))
+    return Polynomial(coefficients, tuple(map(tuple, powers.tolist())), *box)
 
 
 def _powers(d: int, degree: int | None) -> np.ndarray:
