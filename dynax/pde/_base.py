@@ -103,6 +103,7 @@ class AbstractPDE(eqx.Module):
     domain: ClassVar[AbstractShape | None] = None
     boundary: ClassVar[Any] = "periodic"
     horizon: ClassVar[float]
+    least_times: ClassVar[int] = 2  # of collocation
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -201,12 +202,12 @@ class AbstractPDE(eqx.Module):
         less scatter in their means.
 
         Raises:
-            ValueError: no time, or no point.
+            ValueError: fewer than two times, or no point.
         """
-        if times < 1 or points < 1:
+        if times < self.least_times or points < 1:
             raise ValueError(
-                f"times, points: given {times}, {points}; accepted is times ≥ 1, "
-                "points ≥ 1."
+                f"times, points: given {times}, {points}; accepted is times ≥ "
+                f"{self.least_times}, points ≥ 1."
             )
         dtype = jnp.result_type(float) if dtype is None else dtype
         t1 = self.horizon if t1 is None else t1

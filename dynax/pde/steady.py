@@ -29,6 +29,7 @@ class AbstractSteady(AbstractPDE):
 
     boundary: ClassVar[Any]
     horizon: ClassVar = 1.0
+    least_times: ClassVar = 1
 
     @abc.abstractmethod
     def balance(self, x: Array, d: Derivatives) -> Array:

@@ -138,10 +138,11 @@ class Objective(eqx.Module):
     overlap: ScalarLike = 0.0
 
     def __check_init__(self):
-        if self.times < 1 or self.chunks < 1 or self.times % self.chunks:
+        least = 1 if isinstance(self.scheme, Uniform) else 2
+        if self.chunks < least or self.times % self.chunks:
             raise ValueError(
                 f"times, chunks: given {self.times}, {self.chunks}; accepted are "
-                "chunks ≥ 1 that divide the times."
+                f"chunks ≥ {least} that divide the times."
             )
         if self.data is not None:
             t, x, value, _ = self.data
