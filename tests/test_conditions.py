@@ -229,6 +229,47 @@ def test_estimate_without_time():
     assert near.stability > 1e3 * far.stability
 
 
+class Square(pde.AbstractSteady):
+    """Δu + k²u + f = 0, u = sin πx sin πy: coercive below k² = 2π²."""
+
+    needs = "u xx yy"
+    domain = shapes.Box((0, 0), (1, 1))
+    boundary = pde.Dirichlet(0.0)
+    square: float = 0.0
+
+    def balance(self, x, d):
+        return (
+            d.xx
+            + d.yy
+            + self.square * d.u
+            + (2 * jnp.pi**2 - self.square) * self.exact(0.0, x)
+        )
+
+    def exact(self, t, x):
+        return jnp.sin(jnp.pi * x[..., :1]) * jnp.sin(jnp.pi * x[..., 1:])
+
+
+def test_dual_norm():
+    """Of Poisson's equation ‖∇e‖ itself; a bound below the first resonance; above it,
+    where a naive α = 1 would be wrong by far, a refusal."""
+    wave = lambda x: jnp.sin(jnp.pi * x[:1]) * jnp.sin(2 * jnp.pi * x[1:])
+    off = lambda t, x: Square().exact(t, x) + 0.01 * wave(x)
+    poisson, below, above = (
+        pinn.dual_norm(Square(jnp.asarray(s)), off, 10) for s in (0.0, 15.0, 50.0)
+    )
+    true = 0.01 * math.sqrt(5 * math.pi**2 / 4)
+    assert poisson.gradient == pytest.approx(true, rel=1e-2)
+    assert poisson.coercivity == pytest.approx(1, rel=5e-2)
+    assert poisson.poincare == pytest.approx(1 / math.sqrt(2 * math.pi**2), rel=1e-2)
+    assert 0.01 <= poisson.relative <= 0.02  # ‖e‖ = 0.01‖u‖
+    assert below.coercivity == pytest.approx(1 - 15 / (2 * math.pi**2), rel=0.1)
+    assert 0.01 <= below.relative < math.inf
+    assert above.coercivity < 0 and above.relative == math.inf
+    assert above.poincare * above.norm / 0.5 < 0.01  # as if it were coercive
+    with pytest.raises(ValueError, match="off by .* on side"):
+        pinn.dual_norm(Square(), lambda t, x: x[:1])
+
+
 class Line(pde.AbstractSteady):
     """u″ = −u² + f, u(0) = 0, u(1) + u′(1) = 1: u = sin x + …, nonlinear."""
 

@@ -26,6 +26,7 @@ from dynax.pinn.constrained import (
     Constrained as Constrained,
     Positive as Positive,
 )
+from dynax.pinn.dual_norm import DualNorm as DualNorm, dual_norm as dual_norm
 from dynax.pinn.estimate import (
     ErrorEstimate as ErrorEstimate,
     estimate_error as estimate_error,

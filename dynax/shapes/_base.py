@@ -14,7 +14,7 @@ from dynax._check import require
 from dynax.shapes._lattice import first, lattice, shifted
 
 
-Points = Float[Array, "*n d"]
+Points = Float[Array | np.ndarray, "*n d"]
 LOOKS = 2**14  # points by which a region without a closed form is measured
 
 

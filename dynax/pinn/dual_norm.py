@@ -1,0 +1,123 @@
+"""A bound of the error of a coercive problem, by the dual norm of its residual.
+
+For F'(u) with ⟨−F'v, v⟩ ≥ α‖∇v‖² for all v that vanish on the boundary,
+
+    ‖∇e‖ ≤ ‖r‖₋₁/α,   ‖r‖₋₁ = max ⟨r, v⟩/‖∇v‖,   ‖e‖ ≤ C_P ‖∇e‖,
+
+to first order in e. α, C_P and the dual norm are computed over v = ω·polynomial, ω = 0
+on the boundary; all norms are means over the region. Where α ≤ 0 the problem is not
+coercive, and no bound is given: a Helmholtz equation above its first resonance.
+
+Source: Babuška, Rheinboldt, SIAM J. Numer. Anal. 15 (1978); for networks, Taylor,
+Pardo, Muga, CMAME 405 (2023) 115850.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynax.pde import AbstractPDE, Dirichlet
+from dynax.pde.conditions import by_side
+from dynax.pinn.collocation import _basis, _beside, _inside, _powers
+
+
+DEGREES = 0, 30, 14, 7  # in 1, 2, 3 dimensions
+WALLS = 1e-6  # of u: what it may be off by on the boundary
+
+
+class DualNorm(NamedTuple):
+    """A bound of an error, and what it is made of.
+
+    Args:
+        relative: the bound of ‖e‖/‖u‖; infinite where the problem is not coercive.
+        gradient: the bound of ‖∇e‖.
+        norm: ‖r‖₋₁.
+        coercivity: α.
+        poincare: C_P, in units of length.
+    """
+
+    relative: float
+    gradient: float
+    norm: float
+    coercivity: float
+    poincare: float
+
+
+def dual_norm(pde: AbstractPDE, u: Callable, degree: int | None = None) -> DualNorm:
+    """Bound the error of a steady solution of one field with prescribed values.
+
+    Args:
+        pde: without time, of second order, `Dirichlet` on all sides.
+        u: (t, x) → fields, with those values exactly.
+        degree: of the polynomials.
+
+    Raises:
+        ValueError: another kind of problem, or u is off on the boundary.
+    """
+    d, sides = len(pde.lower), by_side(pde)
+    omega = pde.shape.held(pde.shape.sides)
+    fits = {*sides} == {*pde.shape.sides} and len(pde.fields) == 1
+    fits = fits and all(isinstance(c, Dirichlet) for c in sides.values())
+    short = all(len(name) <= 2 for name in pde.needs.split())
+    if not fits or not short or omega is None:
+        raise ValueError(
+            f"pde: given {type(pde).__name__}; accepted is an equation of second order "
+            "for one field with pde.Dirichlet on all sides."
+        )
+    dtype = jnp.result_type(float)
+    powers = _powers(d, DEGREES[d] if degree is None else degree)
+    count = 64 * len(powers)
+    x = pde.shape.sample(jax.random.key(2), count, dtype)
+    wide = lambda a: np.asarray(a, np.float64)
+    seen = jax.tree.map(wide, _inside(pde, u, x, jnp.ones(1, dtype)))
+    size = math.sqrt(np.mean(seen.u**2))
+    for name in sides:
+        y, n = pde.shape.on(name, jax.random.key(3), 64, dtype)
+        off = np.max(np.abs(_beside(pde, u, name, y, n, jnp.ones(1, dtype)).r))
+        if off > WALLS * size:
+            raise ValueError(
+                f"u: given values that are off by {off:.1e} on side {name!r}; accepted "
+                "are the prescribed ones: a network that has them by construction."
+            )
+    w, slope, bend = map(wide, _bump(omega, x))
+    x = wide(x)
+    table = lambda letters: _basis(pde, powers, x, letters)
+
+    def phi(letters):
+        """A derivative of ω·T, by the product rule."""
+        i = ["xyz".index(letter) for letter in letters]
+        if not i:
+            return w[:, None] * table("")
+        if len(i) == 1:
+            return slope[:, i[0], None] * table("") + w[:, None] * table(letters)
+        first, second = letters
+        found = bend[:, i[0], i[1], None] * table("") + w[:, None] * table(letters)
+        found = found + slope[:, i[0], None] * table(second)
+        return found + slope[:, i[1], None] * table(first)
+
+    root = math.sqrt(len(x))
+    gradients = np.concatenate([phi("xyz"[i]) for i in range(d)]) / root
+    _, s, right = np.linalg.svd(gradients, full_matrices=False)
+    keep = s > 1e-8 * s[0]
+    unit = right[keep].T / s[keep]  # ‖∇(φ·unit)‖ = 1
+    value = phi("") @ unit / root
+    image = sum(a[:, 0, :1] * phi(k.strip("u")) for k, a in seen.slopes.items())
+    form = -value.T @ (np.asarray(image) @ unit / root)
+    form = form * math.copysign(1, np.trace(form))
+    alpha = float(np.linalg.eigvalsh((form + form.T) / 2)[0])
+    norm = float(np.linalg.norm(value.T @ seen.r[:, 0] / root))
+    poincare = float(np.linalg.norm(value, 2))
+    gradient = norm / alpha if alpha > 0 else math.inf
+    return DualNorm(poincare * gradient / size, gradient, norm, alpha, poincare)
+
+
+@eqx.filter_jit
+def _bump(omega, x):
+    """ω, its gradient and its second derivatives."""
+    at = lambda x: (omega(x), jax.jacfwd(omega)(x), jax.jacfwd(jax.jacfwd(omega))(x))
+    return jax.vmap(at)(x)
