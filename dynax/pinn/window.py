@@ -158,8 +158,9 @@ def _measure(pde: AbstractPDE, window: Window) -> Scale:
 def _on_sides(pde: AbstractPDE, window: Window) -> dict[str, tuple[Array, Array]]:
     """Of each condition: Σ |∂row/∂d| over the derivatives, each by its lengths, (r, c);
     and the root mean squares of the rows along u ≡ u₀, (r,)."""
-    found, length = {}, window.t1 - window.t0
-    times = window.t0 + length * (jnp.arange(TIMES) + 0.5) / TIMES
+    found, length = {}, jnp.asarray(window.t1 - window.t0)
+    middle = (jnp.arange(TIMES, dtype=length.dtype) + 0.5) / TIMES
+    times = window.t0 + length * middle
     for name, condition in by_side(pde).items():
         if isinstance(condition, Periodic):
             continue
