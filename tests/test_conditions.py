@@ -94,6 +94,7 @@ def seen():
             how.times,
             how.points,
             how.chunks,
+            scheme=how.scheme,
             side_points=3,
             ansatz=lambda pde, network, window: network,
         )
