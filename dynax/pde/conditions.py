@@ -5,7 +5,7 @@ outward normal n as one argument more.
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -168,11 +168,12 @@ def by_side(pde) -> dict[str, AbstractCondition]:
     Raises:
         ValueError: a side that is not there, named twice, or without a condition.
     """
-    given, shape = pde.boundary, pde.shape
+    given = pde.boundary
+    if not pde.lower or given is None or isinstance(given, str):
+        return {}
+    shape = pde.shape
     if isinstance(given, AbstractCondition):
         given = {", ".join(shape.sides): given}
-    if not isinstance(given, Mapping):
-        return {}
     found: dict[str, AbstractCondition] = {}
     every, named = shape.sides, []
     for names, condition in given.items():
