@@ -107,7 +107,8 @@ class AbstractPDE(eqx.Module):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if (domain := cls.__dict__.get("domain")) is not None:
+        domain = cls.__dict__.get("domain")
+        if isinstance(domain, AbstractShape):
             cls.lower, cls.upper = domain.lower, domain.upper
 
     def __check_init__(self):

@@ -19,3 +19,4 @@ class AbstractWrapped(AbstractPDE):
 
     lower, upper = of_known("lower"), of_known("upper")
     boundary, horizon = of_known("boundary"), of_known("horizon")
+    domain = of_known("domain")
