@@ -103,9 +103,9 @@ class Correction(NamedTuple):
 class Rows(NamedTuple):
     """Residuals at n points, their slopes in each derivative, and the values of u."""
 
-    r: np.ndarray
-    slopes: dict[str, np.ndarray]
-    u: np.ndarray
+    r: Any
+    slopes: dict[str, Any]
+    u: Any
 
 
 def correct(
