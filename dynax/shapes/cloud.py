@@ -58,7 +58,10 @@ class Cloud(AbstractShape):
         return None
 
     def distance(self, x):
-        raise TypeError("distance: given a Cloud, of which no boundary is known.")
+        raise TypeError(
+            "distance: given a Cloud, of which no boundary is known; accepted is a "
+            "shape that knows its own."
+        )
 
     implicit = distance
 
