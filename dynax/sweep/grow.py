@@ -67,7 +67,10 @@ def new(
     for box in boxes:
         piece = _taken(space, box)
         if first + piece.size > 2**32:
-            raise ValueError(f"space: {first + piece.size:,} points; accepted are 2³².")
+            raise ValueError(
+                f"space: given {first + piece.size:,} points with those of the store; "
+                "accepted are at most 2³²."
+            )
         experiment = {**manifest["experiment"], "space": piece.describe()}
         experiment |= {"first": first, "was": was}
         more = dataclasses.replace(job, space=piece, first=first)

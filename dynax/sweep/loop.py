@@ -56,11 +56,14 @@ class Loop:
         self.start = jax.tree.map(_strong, start)
         made = jax.eval_shape(step, self.start, jnp.uint32(0))
         if not (isinstance(made, tuple) and len(made) == 2):
-            raise TypeError("step: returned no pair; accepted is (state, outputs).")
+            raise TypeError(
+                "step: given one that returns no pair; accepted is a function whose result "
+                "is the pair (state, outputs)."
+            )
         state, self.outputs = made
         if not isinstance(self.outputs, Mapping) or "steps" in self.outputs:
             raise ValueError(
-                f"step: returned the outputs {self.outputs!r}; accepted is a dict of "
+                f"step: given one with the outputs {self.outputs!r}; accepted is a dict of "
                 "arrays, none called steps."
             )
         kinds = [jax.tree.map(_kind, tree) for tree in (self.start, state)]
@@ -73,7 +76,7 @@ class Loop:
             said = jax.eval_shape(stop, self.outputs)
             if getattr(said, "dtype", None) != jnp.bool_ or said.shape != ():
                 raise TypeError(
-                    f"stop: returned {_kind(said)}; accepted is one bool, as of "
+                    f"stop: given one that returns {_kind(said)}; accepted is one bool, as of "
                     'lambda out: ~jnp.isfinite(out["loss"]).'
                 )
 
