@@ -189,7 +189,12 @@ def test_named_configurations():
 @pytest.mark.parametrize(
     ("error", "text", "run", "spec"),
     [
-        (TypeError, "^stop: returned", {"stop": lambda out: out["loss"]}, None),
+        (
+            TypeError,
+            "^stop: given one that returns",
+            {"stop": lambda out: out["loss"]},
+            None,
+        ),
         (ValueError, "^every: given 5; accepted is a divisor", {"every": 5}, None),
         (
             ValueError,

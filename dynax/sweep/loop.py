@@ -57,14 +57,14 @@ class Loop:
         made = jax.eval_shape(step, self.start, jnp.uint32(0))
         if not (isinstance(made, tuple) and len(made) == 2):
             raise TypeError(
-                "step: given one that returns no pair; accepted is a function whose result "
-                "is the pair (state, outputs)."
+                "step: given one that returns no pair; accepted is a function whose "
+                "result is the pair (state, outputs)."
             )
         state, self.outputs = made
         if not isinstance(self.outputs, Mapping) or "steps" in self.outputs:
             raise ValueError(
-                f"step: given one with the outputs {self.outputs!r}; accepted is a dict of "
-                "arrays, none called steps."
+                f"step: given one with the outputs {self.outputs!r}; accepted is a "
+                "dict of arrays, none called steps."
             )
         kinds = [jax.tree.map(_kind, tree) for tree in (self.start, state)]
         if kinds[0] != kinds[1]:
@@ -76,8 +76,8 @@ class Loop:
             said = jax.eval_shape(stop, self.outputs)
             if getattr(said, "dtype", None) != jnp.bool_ or said.shape != ():
                 raise TypeError(
-                    f"stop: given one that returns {_kind(said)}; accepted is one bool, as of "
-                    'lambda out: ~jnp.isfinite(out["loss"]).'
+                    f"stop: given one that returns {_kind(said)}; accepted is one "
+                    'bool, as of lambda out: ~jnp.isfinite(out["loss"]).'
                 )
 
     def begin(self) -> dict[str, Any]:
