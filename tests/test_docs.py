@@ -52,7 +52,17 @@ def execute(given):
     exec(compile(code, name, "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+# pages that compile for a minute; what they use has tests of its own
+SLOW = {"docs/tutorials/force-displacement.md"}
+
+
+def _of(page):
+    name = page.relative_to(ROOT).as_posix()
+    marks = [pytest.mark.slow] if name in SLOW else []
+    return pytest.param(page, id=name, marks=marks)
+
+
+@pytest.mark.parametrize("page", map(_of, PAGES))
 def test_code_blocks_run(page, tmp_path):
     text = page.read_text(encoding="utf-8")
     if not python_of(text).strip():

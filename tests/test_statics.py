@@ -277,7 +277,6 @@ def test_a_plate_presses_a_block():
     assert said["equilibrium"]["violations"] == 2
 
 
-@pytest.mark.slow
 def test_a_law_from_displacements_and_one_force():
     """The weights that made the data; a family without shear misfits (control)."""
     mesh = box_mesh((3, 2), (1.0, 1.0), simplices=False)

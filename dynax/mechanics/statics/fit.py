@@ -68,9 +68,9 @@ def fit(
     free = np.asarray(parts.free) == 1
     demand(free.any(), "body", "no free node", "free nodes, which are in balance")
     history = body.init()[0][1]
-    zeros = jnp.zeros(terms, u.dtype)
     inner = lambda w, u: of(w).element_forces(u, history)
-    each = jax.jit(jax.vmap(jax.jacfwd(inner), (None, 0)))(zeros, u)  # (k, m, c, d, w)
+    terms_of = jax.jit(jax.vmap(jax.vmap(inner, (0, None), -1), (None, 0)))
+    each = terms_of(jnp.eye(terms, dtype=u.dtype), u)  # (k, m, c, d, w)
     gather = lambda a: np.asarray(
         jnp.zeros((*shape, a.shape[-1])).at[:, parts.elements].add(a)
     )
