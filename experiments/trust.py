@@ -21,7 +21,7 @@ import optax
 import dynax as dx
 from dynax import kappa as K
 from dynax.claim import Claim, Control, Measured, at_least, equals
-from dynax.report import COLORS, legend_below, new_figure
+from dynax.report import COLORS, legend_beside, new_figure
 from dynax.study import Study
 
 
@@ -336,7 +336,7 @@ def figures(results) -> dict:
     axis.set_xticks(range(len(kinds)), names, rotation=20)
     axis.set(xlabel="kind of run: right, or with this fault")
     axis.set(ylabel="share of the runs", ylim=(0, 1.05))
-    legend_below(axis)
+    legend_beside(axis)
     return {"What the verdict says of right runs and of each kind of fault.": figure}
 
 

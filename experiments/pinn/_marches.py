@@ -24,7 +24,6 @@ class Case:
         accuracy: of the reference.
         published: the best that others have by networks.
         horizon: T.
-        after: errors are measured from here on, where the modes cut the start.
     """
 
     id: str
@@ -39,7 +38,6 @@ class Case:
     published: str
     horizon: float = 1.0
     seeds: int = 1
-    after: float = 0.0
     kind: str = "spectral, Legendre"
 
     @property
@@ -152,6 +150,5 @@ PHASES = Case(
     60,
     1e-8,
     "networks 4.0e-6",
-    after=0.01,
 )
 ALL = REGULAR, LORENZ, CHAOTIC, BURGERS, KDV, PHASES, FLOW, LEARNED, NETWORK
