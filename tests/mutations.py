@@ -306,7 +306,7 @@ MUTATIONS = [
         "test_sweep_store.py",
     ),
     Mutation(
-        "sweep/points.py",
+        "sweep/ranges.py",
         "u * (np.log(self.high) - np.log(self.low))",
         "u * np.log(self.high / self.low / 2)",
         "test_sweep_points.py::test_distributions",

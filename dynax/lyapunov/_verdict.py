@@ -12,9 +12,7 @@ from dynax.lyapunov._ledger import Ledger
 from dynax.lyapunov._tally import NEVER, Tally, tally
 
 
-SHARE = (
-    0.5  # a check has judged a run if it saw on half of the rows to which it applies
-)
+SHARE = 0.5  # a check has judged a run if it saw on half of its rows
 
 _tally = jax.jit(tally)  # one program, where no other program has it inside
 
