@@ -108,7 +108,9 @@ class Robin(AbstractCondition):
 
 
 class Operator(AbstractCondition):
-    """Prescribe anything: fn(t, x, n, d) = 0.
+    """Prescribe an equation of your own on a side.
+
+    fn(t, x, n, d) = 0, for example
 
         Operator(lambda t, x, n, d: d.x * n[..., :1] - d.u**4, "u x")
 
