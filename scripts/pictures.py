@@ -19,7 +19,14 @@ from sklearn.datasets import load_digits
 import dynax as dx
 from dynax import kappa, material as mat, pde
 from dynax.mechanics import mpm
-from dynax.report import COLORS, STYLE, energy_figure, movie, new_figure
+from dynax.report import (
+    COLORS,
+    STYLE,
+    energy_figure,
+    legend_below,
+    movie,
+    new_figure,
+)
 
 
 IMAGES = pathlib.Path(__file__).parents[1] / "docs" / "images"
@@ -161,12 +168,42 @@ def drop(path: pathlib.Path) -> None:
     frames[-8].convert("RGB").save(path.with_name("materials.png"), optimize=True)
 
 
+def machine(page: dict):
+    """A plate at rest and pulled, and the forces of two fits beside those measured."""
+    figure, axes = new_figure(1, 2, size=(7.2, 3.4))
+    left, right = axes[0]
+    X, u, force = page["X"], np.asarray(page["path"].u[-1]), page["force"]
+    for places, color, name in ((X, "grey", "at rest"), (X + u, "blue", "pulled")):
+        for k, corners in enumerate(np.asarray(page["mesh"].elements)):
+            ring = places[[*corners, corners[0]]]
+            label = None if k else name
+            left.plot(*ring.T, color=COLORS[color], lw=0.9, label=label)
+    left.set(xlabel="x, m", ylabel="y, m", aspect="equal")
+    left.set_title("A quarter of the plate")
+    legend_below(left)
+    way = np.linspace(0, 0.9, len(force) + 1)
+    for values, name, look in (
+        (force, "measured", {"marker": "o", "ls": "", "color": COLORS["grey"]}),
+        (page["found"].force, "fit", {"color": COLORS["blue"]}),
+        (
+            page["refuted"].force,
+            "fit, wrong family",
+            {"color": COLORS["vermilion"], "ls": "--"},
+        ),
+    ):
+        right.plot(way, np.r_[0, values] / 1e3, label=name, **look)
+    right.set(xlabel="displacement of the grip, m", ylabel="force, kN")
+    right.set_title("What the machine measured")
+    legend_below(right, 1)
+    return figure
+
+
 def of_page(page: str, figure: str, path: pathlib.Path) -> None:
     """The figure that the code blocks of a page lead to.
 
     Args:
         page: within docs/.
-        figure: an expression over the names of the page.
+        figure: an expression over the names of the page, which are `page` too.
         path: of the picture.
     """
     text = (IMAGES.parent / page).read_text(encoding="utf-8")
@@ -174,7 +211,7 @@ def of_page(page: str, figure: str, path: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
             exec(block, names)
-        eval(figure, names).savefig(path, dpi=90)
+        eval(figure, {**names, "page": names, "machine": machine}).savefig(path, dpi=90)
 
 
 if __name__ == "__main__":
@@ -189,3 +226,5 @@ if __name__ == "__main__":
         of_page(page, "dx.plot(result)", IMAGES / "own-optimizer.png")
         page = "tutorials/first-sweep.md"
         of_page(page, "[*figures.values()][0]", IMAGES / "first-sweep.png")
+        page = "tutorials/force-displacement.md"
+        of_page(page, "machine(page)", IMAGES / "force-displacement.png")
