@@ -143,7 +143,7 @@ class Executor:
             "outputs": {
                 k: {"shape": list(o.shape), "dtype": str(o.dtype)}
                 for k, o in program.point.outputs.items()
-                if k[0] != "@"
+                if k[0] != "@" or k not in program.point.carried
             },
             "fingerprint": program.point.fingerprint,
             "numerics": program.point.numerics,
