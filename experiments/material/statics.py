@@ -128,7 +128,7 @@ def field(results) -> dict:
     X = np.asarray(mesh.nodes)
     grip = np.zeros_like(X)
     grip[X[:, 0] == 1.0, 0] = 1
-    held = (X[:, :1] == 0) | (grip.any(1, keepdims=True))  # clamped: strain is uneven
+    held = (X[:, 0] == 0) | grip.any(axis=1)  # clamped: strain is uneven
     families = {
         "family": ((1, 0, 0), (2, 0, 0), (0, 0, 2), (0, 0, 4)),
         "poorer": ((1, 0, 0), (0, 0, 4)),
