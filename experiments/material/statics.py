@@ -238,7 +238,7 @@ CLAIMS = [
     Claim(
         "C40a",
         "weights of a law from displacements and one force, one convex problem: error",
-        at_most(1e-6, "linear in the weights; paths are solved to 10⁻¹⁰"),
+        at_most(1e-13, "linear in the weights, and paths are solved to round-off"),
         functools.partial(weights, noise=0.0),
     ),
     Claim(
