@@ -354,6 +354,8 @@ def figures(results) -> dict:
         b.loglog(cells, rows[:, 0], "o-", color=COLORS[color], label=f"{kind}: u")
         b.loglog(cells, rows[:, 1], "s--", color=COLORS[color], label=f"{kind}: stress")
     b.set(xlabel="cells a side", ylabel="error, of the norm")
+    b.set_xticks(cells, [str(n) for n in cells])
+    b.minorticks_off()
     b.set_title("Orders of convergence")
     found = results["tube"]
     for color, name in (("blue", "von Mises"), ("grey", "elastic")):
@@ -365,14 +367,14 @@ def figures(results) -> dict:
     d.plot(s, np.sqrt(1 - s**2), color=COLORS["grey"], label="Hertz")
     for color, k in (("blue", 1e4), ("vermilion", 1e2)):
         _, place, p = results["pressed"][k]
-        d.plot(place, p, ".", color=COLORS[color], label=f"penalty {k:.0e} Pa/m")
+        d.plot(place, p, ".", color=COLORS[color], label=f"{k:.0e} Pa/m")
     d.set(xlim=(0, 1.6), xlabel="x / a", ylabel="pressure / peak")
     d.set_title("A cylinder on a block")
     for ax in (b, c, d):
         legend_below(ax, 2)
     caption = (
-        "Stress about a hole and its convergence to Kirsch's closed form; the pressure "
-        "of a tube that yields throughout; contact pressure against Hertz."
+        "Stress about a hole converges to Kirsch's closed form (above). A tube that "
+        "yields throughout meets its limit, and a contact Hertz's pressure (below)."
     )
     return {caption: figure}
 
