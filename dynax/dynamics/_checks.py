@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
+from dynax.dynamics._walk import standard_error
 from dynax.lyapunov import Check, Verdict, ledger_row, verdict
 
 
@@ -16,16 +17,10 @@ ERRORS = 4  # how many standard errors two numbers may lie apart
 CURVED = 16  # λ(δ) may differ by this many √u of the largest |λ|: δ is finite
 
 
-def standard_error(each) -> float:
-    """That of a mean over starts; 0 of one, which has its own."""
-    each = np.asarray(each)
-    return 0.0 if len(each) == 1 else float(np.std(each, ddof=1) / len(each) ** 0.5)
-
-
 def smooth(s: "Spectrum") -> Verdict:
     scale = np.max(np.abs(s.value))
     far = abs(np.mean(s.parting) - s.value[0])
-    error = np.hypot(s.error[0], standard_error(s.parting))
+    error = np.hypot(s.error[0], standard_error(np.asarray(s.parting)))
     finite = CURVED * np.finfo(s.value.dtype).eps ** 0.5 * scale
     claim = f"a separation of {float(s.separation):.0e} grows as infinitesimal ones do"
     return _judged(claim, far, ERRORS * error + finite, scale)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
@@ -47,6 +48,14 @@ def planned(step, y, steps, every, starts, discard, spread) -> Plan:
     accepted = "at least 1, for the starts are drawn from so many steps"
     require(not alike, "discard", discard, accepted)
     return Plan(runs, blocks, every, discard, starts is not None)
+
+
+def counted(count: int | None, y: PyTree, runs: int = 1) -> int:
+    """How many tangents: as asked for, or one for each coordinate."""
+    size = sum(a.size for a in tree.leaves(y) if eqx.is_inexact_array(a)) // runs
+    count = size if count is None else count
+    require(1 <= count <= size, "count", count, f"1 to {size}, the coordinates")
+    return count
 
 
 def length_of(step: Callable, time: ScalarLike | None) -> Array:

@@ -135,7 +135,8 @@ def walk(
     return jax.lax.scan(block, walker, length=length.blocks)
 
 
-def standard_error(each: Float[Array, "starts ..."]) -> Float[Array, "..."]:
-    """The standard error of a mean over starts; 0 of one."""
+def standard_error(each):
+    """The standard error of a mean over starts, (starts, …), of either kind of array.
+    Of one start it is 0."""
     count = len(each)
-    return jnp.std(each, axis=0, ddof=min(1, count - 1)) / count**0.5
+    return each.std(axis=0, ddof=min(1, count - 1)) / count**0.5

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from dynax import _tree as tree
 from dynax._check import require
 from dynax._types import ScalarLike
-from dynax.dynamics._starts import Plan, length_of, settled
+from dynax.dynamics._starts import Plan, counted, length_of, settled
 from dynax.dynamics._walk import begin, orthonormal, push
 from dynax.dynamics.steps import check_step
 
@@ -75,9 +75,7 @@ def covariant(
     for name, given in (("steps", steps), ("settle", settle)):
         ok = given >= every and given % every == 0
         require(ok, name, given, f"a multiple of every = {every}")
-    size = sum(a.size for a in tree.leaves(y) if eqx.is_inexact_array(a))
-    count = size if count is None else count
-    require(1 <= count <= size, "count", count, f"1 to {size}, the coordinates")
+    count = counted(count, y)
     plan = Plan(1, steps // every, every, settle, drawn=False)
     return _covariant(step, y, key, plan, count, length_of(step, time))
 

@@ -23,13 +23,28 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from dynax import _tree as tree
-from dynax._check import check_positive, require
+from dynax._check import check_positive
 from dynax._display import concrete
 from dynax._types import Scalar, ScalarLike
 from dynax.dynamics import _checks as checks
 from dynax.dynamics._checks import ERRORS
-from dynax.dynamics._starts import Plan, from_each, length_of, planned, settled
-from dynax.dynamics._walk import Walker, begin, flat, neighbours, standard_error, walk
+from dynax.dynamics._starts import (
+    Plan,
+    counted,
+    from_each,
+    length_of,
+    planned,
+    settled,
+)
+from dynax.dynamics._walk import (
+    Walker,
+    begin,
+    flat,
+    neighbours,
+    orthonormal,
+    standard_error,
+    walk,
+)
 from dynax.dynamics.dimension import kaplan_yorke
 from dynax.dynamics.steps import FlowStep, divergence
 from dynax.lyapunov import Verdict
@@ -53,7 +68,6 @@ class Spectrum(NamedTuple):
             exponent; likewise.
         series: the mean of the exponents after each block.
         duration: how long each run lasted, in units of time.
-        coordinates: n.
         moving: whether a start still moved at the end.
         failed: the first block after which a state, or a tangent, was not finite; −1.
         end: the walkers, with which a longer run goes on.
@@ -68,7 +82,6 @@ class Spectrum(NamedTuple):
     neutral: Float[Array, " starts"] | None
     series: Float[Array, "blocks k"]
     duration: Scalar
-    coordinates: Int[Array, ""]
     moving: Bool[Array, " starts"]
     failed: Int[Array, ""]
     end: Walker
@@ -111,7 +124,11 @@ class Spectrum(NamedTuple):
             pairs: whether λ_i = −λ_{n+1−i}, as for a Hamiltonian flow.
         """
         found = {"smooth": checks.smooth(self)}
-        if self.divergence is not None and self.value.size == int(self.coordinates):
+        # all exponents are there: as many as a tangent has entries
+        if (
+            self.divergence is not None
+            and self.value.size == self.end.tangents.shape[-1]
+        ):
             found["sum"] = checks.total(self)
         zeros = (0 if self.neutral is None else 1) if zeros is None else zeros
         if zeros:
@@ -149,18 +166,19 @@ class Spectrum(NamedTuple):
         if np.ndim(self.value) != 1 or not concrete(self.value):
             return f"Spectrum of exponents of shape {np.shape(self.value)}"
         text = "λ = " + " ".join(map(_with_error, self.value, self.error))
-        if self.divergence is not None and self.value.size == int(self.coordinates):
+        verdicts = self.verdicts()
+        if "sum" in verdicts and self.divergence is not None:
             sums = float(np.sum(self.value)), float(np.mean(self.divergence))
-            sign = "=" if checks.total(self).status == "holds" else "≠"
+            sign = "=" if verdicts["sum"].status == "holds" else "≠"
             text += f"; Σ {sums[0]:.4f} {sign} mean divergence {sums[1]:.4f}"
         text += f"; D_KY {float(self.dimension):.3f}"
-        smooth = checks.smooth(self)
+        smooth = verdicts["smooth"]
         at = f"δ = {float(self.separation):.0e}"
         answer = {"holds": "yes", "violated": "no"}.get(smooth.status, "undecided")
         text += f"; smooth at {at}: {answer}"
         if smooth.status == "violated":
-            far = np.mean(self.parting), checks.standard_error(self.parting)
-            text += f", there λ₁ = {_with_error(*far)}"
+            each = np.asarray(self.parting)
+            text += f", there λ₁ = {_with_error(each.mean(), standard_error(each))}"
         return "\n".join([text, *self.remarks()])
 
     __repr__ = __str__
@@ -207,10 +225,7 @@ def spectrum(
         separation = jnp.asarray(separation)
     y = tree.map(jnp.asarray, y)
     plan = planned(step, y, steps, every, starts, discard, spread)
-    size = sum(a.size for a in tree.leaves(y) if eqx.is_inexact_array(a))
-    size = size if plan.drawn else size // plan.runs
-    count = size if count is None else count
-    require(1 <= count <= size, "count", count, f"1 to {size}, the coordinates")
+    count = counted(count, y, 1 if plan.drawn else plan.runs)
     time, spread = length_of(step, time), jnp.asarray(spread)
     return _spectrum(step, y, key, plan, count, time, spread, separation)
 
@@ -260,7 +275,6 @@ def _spectrum(step, y, key, plan: Plan, count: int, time, spread, separation):
         neutral=None if before is None else tree.sub(after, before) / duration,
         series=series / (span * counts)[:, None],
         duration=duration,
-        coordinates=jnp.asarray(end.tangents.shape[-1]),
         moving=moving,
         failed=jnp.where(jnp.any(bad), jnp.argmax(bad), -1),
         end=end,
@@ -269,9 +283,8 @@ def _spectrum(step, y, key, plan: Plan, count: int, time, spread, separation):
 
 def default_separation(z: Float[Array, " n"]) -> Scalar:
     """√u times the size of a state, or √u at 0."""
-    large = tree.safe_denominator(jnp.max(jnp.abs(z)))
-    size = large * jnp.sqrt(jnp.sum((z / large) ** 2))
-    return jnp.finfo(z.dtype).eps ** 0.5 * tree.safe_denominator(size)
+    _, size = orthonormal(z[None])
+    return jnp.finfo(z.dtype).eps ** 0.5 * tree.safe_denominator(size[0, 0])
 
 
 def _of_blocks(rates: Float[Array, "blocks k"]) -> Float[Array, " k"]:

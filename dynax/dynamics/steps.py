@@ -12,12 +12,12 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
 from dynax import _tree as tree
 from dynax._check import check_positive, require
 from dynax._types import Scalar, ScalarLike
+from dynax.dynamics._walk import flat
 
 
 class FlowStep(eqx.Module):
@@ -108,8 +108,8 @@ def _solved(solver, field, t, y, h):
 def divergence(step: FlowStep, state: PyTree) -> Scalar:
     """tr ∂f/∂y at a state, by one derivative for each coordinate."""
     t, y = step.at(state)
-    z, restore = ravel_pytree(y)
-    field = lambda z: ravel_pytree(step.field(t, restore(z), None))[0]
+    z, back = flat(y)
+    field = lambda z: flat(step.field(t, back(z), None))[0]
     along = lambda e: jnp.sum(e * jax.jvp(field, (z,), (e,))[1])
     return jnp.sum(jax.vmap(along)(jnp.eye(z.size, dtype=z.dtype)))
 
