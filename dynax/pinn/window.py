@@ -149,10 +149,12 @@ def _rms(a, axes, keepdims=False):
 
 def _measure(pde: AbstractPDE, window: Window) -> Scale:
     """By the slopes of equation and conditions along u ≡ u₀, in the whole window."""
-    sides = {name: rate for name, (rate, _) in _on_sides(pde, window).items()}
-    if isinstance(pde, AbstractSteady):
-        return _measure_steady(pde, window, sides)
-    return _measure_moving(pde, window)._replace(sides=sides)
+    sides = _on_sides(pde, window)
+    steady = isinstance(pde, AbstractSteady)
+    found = (
+        _measure_steady(pde, window, sides) if steady else _measure_moving(pde, window)
+    )
+    return found._replace(sides={name: rate for name, (rate, _) in sides.items()})
 
 
 def _on_sides(pde: AbstractPDE, window: Window) -> dict[str, tuple[Array, Array]]:
@@ -217,10 +219,10 @@ def _measure_steady(pde: AbstractPDE, window: Window, sides) -> Scale:
     sizes = _sizes(pde, zero)
     share = lambda rate, off: jnp.sum(tree.safe_divide(off, rate @ sizes, 0.0) ** 2)
     null = share(rate, off)
-    for name, both in _on_sides(pde, window).items():
-        null = null + share(sides[name], both[1])
+    for both in sides.values():
+        null = null + share(*both)
     rows = rate @ sizes
-    return Scale(sizes, rows, rate, rows, zero, zero, slopes, null, sides)
+    return Scale(sizes, rows, rate, rows, zero, zero, slopes, null)
 
 
 def _measure_moving(pde: AbstractPDE, window: Window) -> Scale:
