@@ -45,10 +45,9 @@ class Loop:
     ):
         if not isinstance(length, int) or length < 1:
             raise ValueError(f"length: given {length!r}; accepted is an integer >= 1.")
-        divisors = [k for k in range(1, length + 1) if length % k == 0]
         if every is None:
-            every = max(k for k in divisors if k <= 32)
-        if every not in divisors:
+            every = max(k for k in range(1, 33) if length % k == 0)
+        if every not in range(1, length + 1) or length % every:
             raise ValueError(
                 f"every: given {every!r}; accepted is a divisor of length = {length}."
             )
