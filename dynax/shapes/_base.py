@@ -164,14 +164,18 @@ class AbstractShape(abc.ABC):
     def _shares(self) -> dict[str, float]:
         return {}
 
-    def _shown(self, side: str) -> float:
+    def _share(self, side: str) -> float:
         """The share of a side's pieces that is a boundary, by looking."""
         known = self._shares
         if side not in known:
-            require(side in self.sides, "side", side, f"one of {', '.join(self.sides)}")
             s = (lattice(LOOKS, max(self.dimension - 1, 1)) + 0.5 / LOOKS) % 1
             known[side] = float(np.mean(self._bare(*self._along(side, s))))
-        share = known[side]
+        return known[side]
+
+    def _shown(self, side: str) -> float:
+        """The same of a side that there is."""
+        require(side in self.sides, "side", side, f"one of {', '.join(self.sides)}")
+        share = self._share(side)
         require(
             share > 0, "side", side, "a side with points on the boundary; it has none"
         )

@@ -1,7 +1,6 @@
 """Union, intersection and difference of two shapes."""
 
 import abc
-import functools
 
 import numpy as np
 
@@ -33,22 +32,8 @@ class AbstractComposite(AbstractShape):
 
     @property
     def sides(self):
-        """Those of both that are on the boundary."""
-        return tuple(n for n in super().sides if self._seen(n))
-
-    @functools.cached_property
-    def _visible(self) -> dict[str, bool]:
-        return {}
-
-    def _seen(self, name) -> bool:
-        """A side of one part may be hidden within the other."""
-        known = self._visible
-        if name not in known:
-            s = (np.arange(4096.0) + 0.5)[:, None] / 4096
-            if self.dimension == 3:
-                s = np.concatenate([s, s * 1597 % 1], 1)
-            known[name] = bool(np.any(self._bare(*self._along(name, s))))
-        return known[name]
+        """Those of both that are not hidden within the other."""
+        return tuple(n for n in super().sides if self._share(n) > 0)
 
     def _parts(self, sides) -> tuple[set[str], set[str]]:
         return {*sides} & {*self.a.sides}, {*sides} & {*self.b.sides}
