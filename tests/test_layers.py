@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
-    f"{BASE} dynamics optim optax landscape certify shapes pde newton material "
+    f"{BASE} dynamics zoo optim optax landscape certify shapes pde newton material "
     "checkpoint identify pinn mechanics verify sweep claim study"
 )
 
@@ -33,6 +33,7 @@ LAYERS = {
     "optim": BASE,
     "optax": f"{BASE} optim",
     "dynamics": BASE,
+    "zoo": "_types",
     "landscape": BASE,
     "certify": BASE,
     "shapes": "_types _tree _check",
