@@ -63,10 +63,17 @@ class Reference(NamedTuple):
 
 
 class Error(NamedTuple):
-    """Relative L2 errors: of all fields together, and of each, (c,)."""
+    """How far a function is from a reference, in shares of the fields' sizes.
+
+    Args:
+        overall: ‖e‖/‖u‖ over all times, places and fields.
+        fields: the same of each field, (c,).
+        largest: the largest ‖e_f(t)‖ over space, beside ‖u_f‖ over both, (c,).
+    """
 
     overall: float
     fields: np.ndarray
+    largest: np.ndarray
 
 
 def reference(
@@ -151,9 +158,11 @@ def relative_l2(u: Function, reference: Reference, points: int = 2**16) -> Error
             f"u: given values of shape {given.shape[2:]}; accepted is ({c},), the "
             "fields of the reference."
         )
-    off, size = (np.sum(a**2, (0, 1)) for a in (np.asarray(given) - known, known))
+    off, size = (np.mean(a**2, 1) for a in (np.asarray(given) - known, known))
+    most, off, size = np.max(off, 0), np.mean(off, 0), np.mean(size, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Error(float(np.sqrt(off.sum() / size.sum())), np.sqrt(off / size))
+        shares = (np.sqrt(a / size) for a in (off, most))
+        return Error(float(np.sqrt(off.sum() / size.sum())), *shares)
 
 
 @eqx.filter_jit

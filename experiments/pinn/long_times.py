@@ -80,8 +80,8 @@ def truths(results) -> dict:
     return {
         case.id: pde.reference(
             case.problem,
-            np.linspace(0, case.horizon, 101),
-            64 if len(case.problem.lower) == 2 else 256,
+            np.linspace(0, case.horizon, case.grid[0]),
+            case.grid[1],
             accuracy=case.accuracy,
         )
         for case in results.config.cases
@@ -89,18 +89,20 @@ def truths(results) -> dict:
 
 
 def errors(results) -> dict:
-    """The true relative errors: of each seed, its worst field."""
-    found = {}
-    for case in results.config.cases:
-        truth = results["truths"][case.id]
-        every = [run["marched"] for run in results["ours"][case.id]]
-        found[case.id] = [
-            float(np.max(pde.relative_l2(out.solution, truth).fields))
-            if out.holds
-            else np.inf
-            for out in every
+    """The true errors of each seed."""
+    return {
+        case.id: [
+            apart(run["marched"].solution, results["truths"][case.id])
+            for run in results["ours"][case.id]
+            if run["marched"].holds
         ]
-    return found
+        for case in results.config.cases
+    }
+
+
+def apart(u, truth) -> pde.Error:
+    """How far a march is from the truth, at most points of its grid."""
+    return pde.relative_l2(u, truth, points=2**18)
 
 
 def fixed(results) -> dict:
@@ -120,7 +122,7 @@ def crowded(results):
 def broken(results) -> dict:
     """The same march of a start that is off by 1e-6, oddly or evenly.
 
-    Its errors, in all and at the end, and the estimate, which believes the start.
+    Its errors, the largest and at the end, and the estimate, which believes the start.
     """
     found = {}
     for name, wave in {"odd": jnp.sin, "even": jnp.cos}.items():
@@ -132,9 +134,9 @@ def broken(results) -> dict:
         ansatz = networks.Spectral(REGULAR.problem, 32, time, pde.Symmetry())
         out = pinn.march(ansatz, (0, 1.0), REGULAR.rtol, initial=start)
         truth = results["truths"]["P10"]
-        error = pde.relative_l2(out.solution, truth).overall
+        error = float(apart(out.solution, truth).largest[0])
         last = truth._replace(t=truth.t[-1:], u=truth.u[-1:])
-        at_end = pde.relative_l2(out.solution, last).overall
+        at_end = apart(out.solution, last).overall
         found[name] = {"all": error, "end": at_end, "estimated": out.error}
     return found
 
@@ -160,8 +162,8 @@ def _error(case: Case, results) -> Measured:
         f"estimated {first.error:.1e}; reference known to {truth.self_error:.0e}; "
         f"published: {case.published}"
     )
-    values = results["errors"][case.id]
-    return largest(values, text)
+    values = [float(np.max(error.fields)) for error in results["errors"][case.id]]
+    return largest(values + [np.inf] * (len(runs) - len(values)), text)
 
 
 def _seconds(case: Case, results) -> Measured:
@@ -182,10 +184,12 @@ def _ratio(results, over: bool) -> Measured:
     factors = {}
     for case in results.config.cases:
         known = results["truths"][case.id].self_error
-        runs = results["ours"][case.id], results["errors"][case.id]
-        for run, true in zip(*runs, strict=True):
+        ends = [run["marched"] for run in results["ours"][case.id]]
+        ends = [out for out in ends if out.holds]
+        for out, found in zip(ends, results["errors"][case.id], strict=True):
+            true = float(np.max(found.largest))
             if true > 3 * known:  # else the reference is in doubt
-                ratio = run["marched"].error / true
+                ratio = out.error / true
                 factors.setdefault(case.name, []).append(ratio if over else 1 / ratio)
     if not factors:
         return Measured(np.inf, "the reference resolves none of these errors")
@@ -223,13 +227,13 @@ def claims(config: Config) -> list:
         *found,
         Claim(
             "P17",
-            "true over estimated error: the worst",
+            "true over estimated error, each the largest at any time: the worst",
             at_most(3, "an estimate may not hide an error"),
             functools.partial(_ratio, over=False),
         ),
         Claim(
             "P17a",
-            "estimated over true error: the worst",
+            "estimated over true error, each the largest at any time: the worst",
             at_most(3, "an estimate in the dual norm is of the error's size"),
             functools.partial(_ratio, over=True),
         ),
@@ -268,7 +272,7 @@ def claims(config: Config) -> list:
             at_least(100, "the equation multiplies it 9,000 times"),
             lambda results: Measured(
                 results["broken"]["even"]["end"] / results["broken"]["odd"]["end"],
-                f"in all times {results['broken']['even']['all']:.1e}, "
+                f"the largest {results['broken']['even']['all']:.1e}, "
                 f"{results['broken']['odd']['all']:.1e}",
             ),
             of="P10",
@@ -293,13 +297,14 @@ def figures(results) -> dict:
 
 
 def _sizes(u, truth) -> np.ndarray:
-    """‖error(t)‖/‖u(t)‖ at the reference's times."""
+    """‖error(t)‖ at the reference's times, of the worst field, beside ‖u‖."""
     x = np.stack(truth.axes, -1) if truth.axes else np.zeros((1, 0))
     stride = max(len(x) // 64, 1)
     at = jax.jit(jax.vmap(jax.vmap(u, (None, 0)), (0, None)))
     given = np.asarray(at(jnp.asarray(truth.t), jnp.asarray(x[::stride])))
-    true = truth.u.reshape(len(truth.t), -1, truth.u.shape[-1])[:, ::stride]
-    return np.sqrt(np.mean((given - true) ** 2, (1, 2)) / np.mean(true**2, (1, 2)))
+    true = truth.u.reshape(*given.shape[:1], -1, given.shape[-1])[:, ::stride]
+    size = np.sqrt(np.mean(true**2, (0, 1)))
+    return np.max(np.sqrt(np.mean((given - true) ** 2, 1)) / size, 1)
 
 
 STUDY = Study(

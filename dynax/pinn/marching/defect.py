@@ -27,13 +27,12 @@ class Carried(NamedTuple):
     Args:
         end: ê at its end.
         largest: ‖e_f(t)‖ at its largest, root mean squares over space, (c,).
-        square, size: mean squares over time and space of e and of u, (c,).
+        size: the mean square over time and space of u, (c,).
         last: ‖u_f‖ at its end, (c,).
     """
 
     end: Array
     largest: Float[Array, " c"]
-    square: Float[Array, " c"]
     size: Float[Array, " c"]
     last: Float[Array, " c"]
 
@@ -60,7 +59,7 @@ def carried(ansatz: AbstractAnsatz, y, start, length, error, steps) -> Carried:
         return within(cast(length) * change - r)
 
     def step(i, now):
-        e, largest, square, size = now
+        e, largest, size = now
         tau = i.astype(dtype) * h
         at = force(tau, e)
         a = by.half * e + by.q * at
@@ -71,11 +70,11 @@ def carried(ansatz: AbstractAnsatz, y, start, length, error, steps) -> Carried:
         new, u = mean_square(e), mean_square(start + moved(tau + h))
         most = jnp.maximum(largest, new)
         share = jnp.where(i + 1 < steps, h, h / 2)  # the trapezoidal rule
-        return e, most, square + share * new, size + share * u
+        return e, most, size + share * u
 
     mean_square = lambda modes: jnp.sum(space.rows(modes) ** 2, -1)
     begun = mean_square(error)
-    first = begun * h / 2, mean_square(start) * h / 2
-    e, largest, square, size = jax.lax.fori_loop(0, steps, step, (error, begun, *first))
+    first = mean_square(start) * h / 2
+    e, largest, size = jax.lax.fori_loop(0, steps, step, (error, begun, first))
     last = jnp.sqrt(mean_square(start + moved(jnp.ones((), dtype))))
-    return Carried(e, jnp.sqrt(largest), square, size, last)
+    return Carried(e, jnp.sqrt(largest), size, last)

@@ -65,7 +65,9 @@ class Marched:
         tried: all windows, in the order they were tried.
         rtol: asked of each window.
         start: the relative error of the start, which the modes cut off.
-        error: ‖e‖/‖u‖ over all times and places, estimated from the residuals.
+        error: the largest ‖e(t)‖ at any time, the start too, in units of the root mean
+            square of u over all times: of the worst field, estimated from the
+            residuals.
     """
 
     solution: Callable
@@ -274,7 +276,7 @@ class _Walk:
         self.most = 4 * modes if most_modes is None else most_modes
         self.steps = 2 * ansatz.order
         self.y, self.length = ansatz.init(jax.random.key(0), dtype), None
-        self.square = self.size = 0.0
+        self.largest = self.size = 0.0
         self._begin()
 
     def _begin(self):
@@ -323,7 +325,7 @@ class _Walk:
         made = self._carried(found.y, length)
         self.found.append((t, self.ansatz, self.state, found.y))
         self.error, self.y, self.length = made.end, found.y, length
-        self.square += length * np.asarray(made.square)
+        self.largest = np.maximum(self.largest, made.largest)
         self.size += length * np.asarray(made.size)
         size = np.asarray(made.size) ** 0.5
         self.state = found.end
@@ -361,9 +363,12 @@ class _Walk:
         return True
 
     def result(self, status, t, t0) -> Marched:
-        error = np.sqrt(np.sum(self.square) / np.sum(self.size)) if self.found else 0.0
         nowhere = lambda t, x: jnp.full(len(self.ansatz.pde.fields), jnp.nan, x.dtype)
-        solution = self._solution(t) if self.found else nowhere
+        error, solution = self.start, nowhere
+        if self.found:
+            size = np.sqrt(self.size / (t - t0))
+            error = np.max(self.largest / np.where(size > 0, size, 1))
+            solution = self._solution(t)
         return Marched(
             solution, status, t, self.rows, self.rtol, self.start, float(error)
         )
