@@ -116,6 +116,43 @@ def moved(law):
     return body, learn.observed(mpm.simulate(SOLVER, body, start, DT, 40), DT)
 
 
+def test_a_step_is_affine_in_the_stress_of_each_unit():
+    """Energies are linear in weights; `respond` is the derivative of a step."""
+    rng = np.random.default_rng(0)
+    knots = [
+        mat.Units(rng.uniform(1, 2, k), rng.normal(size=k), rng.uniform(0.5, 1, k))
+        for k in (3, 2, 3, 2)
+    ]
+    energy = mat.ConvexEnergy(*knots, quadratic=np.array([1.0, 2.0, 3.0, 0.5]))
+    w = np.concatenate([*(u.weight for u in knots), energy.quadratic])
+    body, seen = moved(mat.Hencky(1e4, 0.2))
+    y = jax.tree.map(lambda a: a[30], seen.y)._replace(alpha=(None,))
+
+    c = rng.normal(size=w.size)
+
+    @jax.jit
+    def both(h):
+        F = y.F + 0.1 * jnp.asarray(rng.normal(size=y.F.shape))
+        units = jax.vmap(energy.stresses)(F)
+        tau = jax.vmap(energy.kirchhoff)(F)
+        step = lambda tau: SOLVER.move(tau, y, body, jnp.asarray(DT)).v
+        more = h * jnp.sum(jnp.asarray(c)[None, :, None, None] * units, 1)
+        v = jax.lax.map(step, jnp.stack([tau - more, tau, tau + more]))
+        return units, tau, v, SOLVER.respond(tau, units, y, body, DT)
+
+    units, tau, v, (v_too, slopes) = jax.device_get(both(1.0))
+    scale = np.max(np.abs(tau))
+    np.testing.assert_allclose(
+        np.einsum("nkij,k->nij", units, w), tau, atol=1e-12 * scale
+    )
+    np.testing.assert_allclose(v_too, v[1], atol=1e-13)
+    change = np.einsum("nkd,k->nd", slopes, c)
+    size = np.max(np.abs(change))
+    np.testing.assert_allclose((v[2] - v[0]) / 2, change, atol=1e-9 * size)
+    touched = np.abs(v[2] - 2 * v[1] + v[0]) > 1e-9 * size  # by a wall that lets go
+    assert size > 0 and not np.any(touched)
+
+
 def test_a_law_and_its_numbers_from_one_motion():
     body, seen = moved(mat.Hencky(1e4, 0.2))
     out = learn.local(SOLVER, body, seen)

@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
-from dynax.material.principal import AbstractIsotropic, stored, stress
+from dynax.material._base import Matrix
+from dynax.material.kinematics import principal_axes, transpose
+from dynax.material.principal import AbstractIsotropic, in_space, stored, stress
 
 
 class Units(eqx.Module):
@@ -87,6 +89,24 @@ class ConvexEnergy(AbstractIsotropic):
             + m * square
             + n * jnp.sum(longer**2, -1)
         )
+
+    def stresses(self, F: Matrix) -> Float[Array, "units d d"]:
+        """Give τ of each unit with weight one, in the order of the fields.
+
+        τ is linear in the weights, τ = Σ wᵢτᵢ. There is no derivative by F.
+        """
+        eps, n = principal_axes(transpose(in_space(F)))
+        numbers, places = self.numbers(F.dtype), (0, 3, 6, 9, 12)
+
+        def stored(weights, eps):
+            given = dict(enumerate(numbers)) | dict(zip(places, weights, strict=True))
+            return self.potential(eps, *given.values())
+
+        weights = [numbers[i] for i in places]
+        slopes = jnp.concatenate(jax.jacfwd(jax.grad(stored), 1)(weights, eps))
+        both = n[:, None] * n[None]  # nᵢ ⊗ nᵢ, i last
+        d = len(F)
+        return jnp.sum(slopes[:, None, None] * both[None], -1)[:, :d, :d]
 
     def energy(self, F, alpha=()):
         del alpha

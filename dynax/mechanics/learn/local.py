@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from dynax.material import ConvexEnergy, Elastoplastic, Units
+from dynax.material.kinematics import spatial
 from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts, third
 from dynax.mechanics.learn.trajectory import Trajectory
-from dynax.mechanics.learn.weak import Balance, normal, solve_nonnegative
+from dynax.mechanics.learn.weak import Balance, solve_nonnegative, summed
 from dynax.mechanics.mpm.body import Material
 from dynax.mechanics.mpm.solver import MPM
 
@@ -128,18 +128,15 @@ def _balance(solver, material, trajectory) -> Balance:
 def _energy(balance, law, allowed):
     """The law with weights ≥ 0 of the units allowed; which of all were told of; and the
     rms of the balance before and after, m/s²."""
-    where = _weights(law)
     rms = lambda matrix: float(np.sqrt(matrix[-1, -1] / balance.after.size))
-    matrix = np.asarray(normal(balance, law, where))
+    matrix, w = np.asarray(_normal(balance, law)), np.zeros(OF.size)
     told, sizes = allowed, [rms(matrix)]
     for _ in range(PASSES):
-        params, rest = eqx.partition(law, where)
-        flat, back = ravel_pytree(params)
-        w, told = solve_nonnegative(matrix, np.asarray(flat), RIDGE, allowed)
-        law = eqx.combine(back(jnp.asarray(w, flat.dtype)), rest)
-        matrix = np.asarray(normal(balance, law, where))
+        w, told = solve_nonnegative(matrix, w, RIDGE, allowed)
+        law = _with(law, w)
+        matrix = np.asarray(_normal(balance, law))
         sizes.append(rms(matrix))
-        if len(sizes) > 3 and sizes[-1] > 0.9 * sizes[-2]:
+        if len(sizes) > 2 and sizes[-1] > 0.9 * sizes[-2]:
             break
     return law, {*OF[told].tolist()}, (sizes[0], sizes[-1])
 
@@ -171,21 +168,46 @@ def _units(x, count) -> Units:
 
 
 def _weights(law):
-    """Which arrays are weights of the energy."""
-    where = lambda law: (
-        *(getattr(law.elastic, name).weight for name in GROUPS),
-        law.elastic.quadratic,
-    )
-    nothing = jax.tree.map(lambda a: False, law)
-    return eqx.tree_at(where, nothing, (True,) * (len(GROUPS) + 1))
+    """The weights of the energy."""
+    groups = [getattr(law.elastic, name).weight for name in GROUPS]
+    return [*groups, law.elastic.quadratic]
+
+
+def _with(law, w):
+    parts = np.split(w, np.cumsum([*SIZES.values()])[:-1])
+    given = [
+        jnp.asarray(new, old.dtype)
+        for new, old in zip(parts, _weights(law), strict=True)
+    ]
+    return eqx.tree_at(_weights, law, given)
+
+
+@eqx.filter_jit
+def _normal(balance, law):
+    """As `normal` of the weights, by the stress of each unit."""
+    w = jnp.concatenate(_weights(law))
+
+    def stresses(y):
+        F = y.F if y.F.shape[-1] == 3 else jax.vmap(spatial)(y.F, y.alpha[0][2])
+        units = jax.vmap(law.elastic.stresses)(F)
+        units = units[..., : y.x.shape[1], : y.x.shape[1]]
+        return jnp.sum(w[None, :, None, None] * units, 1), units
+
+    return summed(balance, balance.segments.materials, stresses, OF.size)
+
+
+@eqx.filter_jit
+def _stress(elastic, eps):
+    """∂ψ/∂ε."""
+    given = elastic.numbers(eps.dtype)
+    return jax.grad(lambda eps: jnp.sum(elastic.potential(eps, *given)))(eps)
 
 
 def numbers(elastic, plastic, seen: Pairs) -> dict[str, float]:
     """Moduli at rest (`_moduli`). Of yielding, medians of ‖dev τ‖ and of ‖dev τ‖/−tr τ;
     those that are constant to 5 %."""
     dtype = plastic.scale.dtype
-    potential = lambda eps: jnp.sum(elastic.potential(eps, *elastic.numbers(dtype)))
-    tau = np.asarray(jax.jit(jax.grad(potential))(jnp.asarray(seen.after, dtype)))
+    tau = np.asarray(_stress(elastic, jnp.asarray(seen.after, dtype)))
     (p, size), (_, r) = parts(tau), parts(seen.after)
     fell = parts(seen.before)[1] - r > seen.slack
     pressed = fell & (p < -1e-3 * np.max(np.abs(p)))

@@ -103,7 +103,7 @@ class Balance(eqx.Module):
 def normal(balance: Balance, law: PyTree, learned: Any = None) -> Float[Array, "k k"]:
     """Σ [J r]ᵀ[J r] of `Balance` about a law, with the slopes J of its residuals r.
 
-    By forward mode, one single step a parameter; summed in the widest type there is.
+    The stress by forward mode, its step as `MPM.respond`; summed in the widest type.
 
     Args:
         balance: what was seen.
@@ -113,20 +113,30 @@ def normal(balance: Balance, law: PyTree, learned: Any = None) -> Float[Array, "
     """
     params, static = eqx.partition(law, _learned(learned))
     flat, back = ravel_pytree(params)
+    fill = lambda x: filled(balance.segments.materials, eqx.combine(back(x), static))
 
-    def residual(flat, both):
-        args = filled(balance.segments.materials, eqx.combine(back(flat), static))
-        return balance.residual(args, *both).reshape(-1)
+    def stresses(y):
+        tau, slope = jax.linearize(lambda x: Stress().vf(0, y, fill(x)), flat)
+        return tau, jax.vmap(slope, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))
+
+    return summed(balance, fill(flat), stresses, flat.size)
+
+
+def summed(balance: Balance, args: Materials, stresses, count: int) -> Array:
+    """Σ [J r]ᵀ[J r] of stresses and their slopes, y → (N, d, d), (N, count, d, d)."""
+    segments = balance.segments
+    dt = tree.cast(segments.seen.dt, balance.after.dtype)
 
     def add(total, both):
-        value, slopes = jax.linearize(lambda flat: residual(flat, both), flat)
-        J = jax.vmap(slopes)(jnp.eye(flat.size, dtype=flat.dtype))
-        A = jnp.concatenate([J, value[None]]).astype(total.dtype)
+        y, after = both
+        tau, slopes = stresses(y)
+        v, slopes = segments.solver.respond(tau, slopes, y, args, dt)
+        rows = jnp.concatenate([-slopes, (after - v)[:, None]], 1) / dt
+        A = jnp.moveaxis(rows, 1, 0).reshape(count + 1, -1).astype(total.dtype)
         return total + A @ A.T, None
 
-    args = filled(balance.segments.materials, law)
-    both: Any = balance.segments.states(args), balance.after
-    empty = jnp.zeros((flat.size + 1,) * 2, jnp.result_type(float))
+    both: Any = segments.states(args), balance.after
+    empty = jnp.zeros((count + 1,) * 2, jnp.result_type(float))
     return jax.lax.scan(add, empty, both)[0]
 
 

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from dynax import _tree as tree
 from dynax._types import Scalar, ScalarLike
@@ -167,6 +167,35 @@ class MPM(diffrax.AbstractSolver):
         parts = by_law(update, args, F, y.alpha)
         F = jnp.concatenate([F for F, _ in parts])
         return Body(y.x + dt * v, v, C, F, stored(tuple(alpha for _, alpha in parts)))
+
+    def respond(
+        self, tau, slopes: Float[Array, "N k d d"], y: Body, args, dt
+    ) -> tuple[Float[Array, "N d"], Float[Array, "N k d"]]:
+        """v after a step from τ, and how it changes along k changes of τ.
+
+        v is affine in τ but for walls; all changes go to the grid at once.
+        """
+        (N, k, d, _), dtype = slopes.shape, y.x.dtype
+        dx, V = tree.cast(self.grid.dx, dtype), volumes(args, dtype)
+        nodes, unit = self._nodes(tau, y, args, dt)
+        time = jnp.zeros((), dtype)
+        v, change = jax.linearize(lambda p: self._on_grid(p, dt, time)[0], nodes)
+        axes = jnp.eye(d, nodes.shape[-1], dtype=dtype)  # each node moves by itself
+        push = lambda axis: change(jnp.broadcast_to(axis, nodes.shape))
+        moved = jax.lax.optimization_barrier(jax.vmap(push, out_axes=-2)(axes))
+        A = -(4 / dx * dt * V / unit)[:, None, None, None] * slopes
+        A = A.reshape(N, k * d, d)
+        more = self.transfer.to_grid(self.grid, y.x, jnp.zeros_like(A[..., 0]), A)
+        more = more.reshape(*self.grid.nodes, k, d)
+        more = jnp.sum(more[..., None] * moved[..., None, :, :], -2)
+        read = lambda v: self.transfer.to_points(self.grid, y.x, v)[0]
+        more = more.reshape(*self.grid.nodes, k * d)
+        v, more = map(read, jax.lax.optimization_barrier((v, more)))
+        more = more.reshape(N, k, d)
+        if self.held is not None:
+            v = jnp.where(self.held[:, None], y.v, v)
+            more = jnp.where(self.held[:, None, None], 0, more)
+        return v, more
 
     def pushes(self, tau, y: Body, args, dt, t) -> tuple[Array, Scalar]:
         """What walls and held points give in this step: momentum in kg m/s, (d,), and
