@@ -146,7 +146,7 @@ PACKAGES = (
     "kappa optim monitor pde pinn newton material mechanics mechanics.mpm "
     "mechanics.learn landscape sweep report checkpoint identify optax certify "
     "pinn.networks pinn.balancing pinn.diagnostics pinn.inverse pinn.sampling "
-    "pinn.marching mechanics.statics dynamics zoo"
+    "pinn.marching mechanics.statics dynamics zoo reconstruct"
 )
 
 

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "dynax"
 BASE = "_types _tree _check _reduce _wrapped _display lyapunov kappa flow monitor"
 LIBRARY = (
     f"{BASE} dynamics zoo optim optax landscape certify shapes pde newton material "
-    "checkpoint identify pinn mechanics verify sweep claim study"
+    "checkpoint identify reconstruct pinn mechanics verify sweep claim study"
 )
 
 # Low to high. A module may import itself and what is written beside it, which must
@@ -42,6 +42,7 @@ LAYERS = {
     "material": BASE,
     "checkpoint": "_digest",
     "identify": "_types _tree pde",
+    "reconstruct": f"{BASE} dynamics pde identify",
     "claim": "",
     "study": "claim",
     "report": "lyapunov claim",
