@@ -164,7 +164,7 @@ def _fit(recipe, series, key, forcing, updates, every, batch, window, rates):
     value, alpha, norm, (measured, bound, allowed) = rows
     check = Check(bound - measured, allowed, allowed / jnp.maximum(jnp.abs(bound), 1))
     at = every * jnp.arange(updates // every)
-    ledger = ledger_row(at, value, measured, {"gradient": check})
+    ledger = ledger_row(at, bound, measured - bound, {"gradient": check})
     return Model(carry[0], mean, scale), Log(value, alpha, norm, ledger)
 
 
