@@ -128,23 +128,23 @@ def test_a_step_is_affine_in_the_stress_of_each_unit():
     body, seen = moved(mat.Hencky(1e4, 0.2))
     y = jax.tree.map(lambda a: a[30], seen.y)._replace(alpha=(None,))
 
-    c = rng.normal(size=w.size)
+    c, some = rng.normal(size=w.size), jnp.asarray(rng.normal(size=(2, 2, 2)))
 
     @jax.jit
     def both(h):
-        F = y.F + 0.1 * jnp.asarray(rng.normal(size=y.F.shape))
-        units = jax.vmap(energy.stresses)(F)
-        tau = jax.vmap(energy.kirchhoff)(F)
+        eps = jnp.asarray(rng.normal(size=(len(X), 3)))
+        stored = lambda eps: energy.potential(eps, *energy.numbers(eps.dtype))
+        units = jax.vmap(energy.units)(eps)
+        taus = jnp.einsum("nki,iab->nkab", units[..., :2], some)
+        tau, more = (jnp.einsum("nkab,k->nab", taus, jnp.asarray(a)) for a in (w, c))
         step = lambda tau: SOLVER.move(tau, y, body, jnp.asarray(DT)).v
-        more = h * jnp.sum(jnp.asarray(c)[None, :, None, None] * units, 1)
-        v = jax.lax.map(step, jnp.stack([tau - more, tau, tau + more]))
-        return units, tau, v, SOLVER.respond(tau, units, y, body, DT)
+        v = jax.lax.map(step, jnp.stack([tau - h * more, tau, tau + h * more]))
+        found = SOLVER.respond(tau, taus, y, body, DT)
+        return units, jax.vmap(jax.grad(stored))(eps), v, found
 
-    units, tau, v, (v_too, slopes) = jax.device_get(both(1.0))
-    scale = np.max(np.abs(tau))
-    np.testing.assert_allclose(
-        np.einsum("nkij,k->nij", units, w), tau, atol=1e-12 * scale
-    )
+    units, whole, v, (v_too, slopes) = jax.device_get(both(1.0))
+    found = np.einsum("nki,k->ni", units, w)
+    np.testing.assert_allclose(found, whole, atol=1e-12 * np.max(np.abs(whole)))
     np.testing.assert_allclose(v_too, v[1], atol=1e-13)
     change = np.einsum("nkd,k->nd", slopes, c)
     size = np.max(np.abs(change))

@@ -93,12 +93,6 @@ def _(primals, tangents):
     return eps, jnp.stack(along, -1)
 
 
-def principal_axes(F: Matrices) -> tuple[Float[Array, "*batch d"], Matrices]:
-    """ε and V of ½ log FᵀF = V diag(ε) Vᵀ, unsorted. It has no derivative."""
-    eps, _, V, _ = _stretched(F)
-    return eps, V
-
-
 @jax.custom_jvp
 def singular_values(F: Matrices) -> Float[Array, "*batch d"]:
     """σ₁ ≥ … ≥ |σ_d|, the last with the sign of det F; to ε of σ₁, of F of any size."""

@@ -7,9 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dynax import _tree as tree
-from dynax.material._base import Matrix
-from dynax.material.kinematics import principal_axes, transpose
-from dynax.material.principal import AbstractIsotropic, in_space, stored, stress
+from dynax.material.principal import AbstractIsotropic, stored, stress
 
 
 class Units(eqx.Module):
@@ -90,23 +88,19 @@ class ConvexEnergy(AbstractIsotropic):
             + n * jnp.sum(longer**2, -1)
         )
 
-    def stresses(self, F: Matrix) -> Float[Array, "units d d"]:
-        """Give τ of each unit with weight one, in the order of the fields.
+    def units(self, eps: Float[Array, " 3"]) -> Float[Array, "units 3"]:
+        """Give ∂ψ/∂ε of each unit with weight one, in the order of the fields.
 
-        τ is linear in the weights, τ = Σ wᵢτᵢ. There is no derivative by F.
+        ψ is linear in the weights: that of all is Σ w times these.
         """
-        eps, n = principal_axes(transpose(in_space(F)))
-        numbers, places = self.numbers(F.dtype), (0, 3, 6, 9, 12)
+        numbers, places = self.numbers(eps.dtype), (0, 3, 6, 9, 12)
 
         def stored(weights, eps):
             given = dict(enumerate(numbers)) | dict(zip(places, weights, strict=True))
             return self.potential(eps, *given.values())
 
         weights = [numbers[i] for i in places]
-        slopes = jnp.concatenate(jax.jacfwd(jax.grad(stored), 1)(weights, eps))
-        both = n[:, None] * n[None]  # nᵢ ⊗ nᵢ, i last
-        d = len(F)
-        return jnp.sum(slopes[:, None, None] * both[None], -1)[:, :d, :d]
+        return jnp.concatenate(jax.jacfwd(jax.grad(stored), 1)(weights, eps))
 
     def energy(self, F, alpha=()):
         del alpha

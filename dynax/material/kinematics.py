@@ -41,6 +41,5 @@ from dynax.material._polar import polar as polar
 from dynax.material._spectral import (
     isotropic_function as isotropic_function,
     log_stretches as log_stretches,
-    principal_axes as principal_axes,
     singular_values as singular_values,
 )

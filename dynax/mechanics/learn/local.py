@@ -9,8 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax.material import ConvexEnergy, Elastoplastic, Units
-from dynax.material.kinematics import spatial
-from dynax.mechanics.learn.pairs import FEW, Pairs, fit_return, pairs, parts, third
+from dynax.mechanics.learn.pairs import (
+    FEW,
+    Pairs,
+    fit_return,
+    in_space,
+    pairs,
+    parts,
+    third,
+)
 from dynax.mechanics.learn.trajectory import Trajectory
 from dynax.mechanics.learn.weak import Balance, solve_nonnegative, summed
 from dynax.mechanics.mpm.body import Material
@@ -129,12 +136,13 @@ def _energy(balance, law, allowed):
     """The law with weights ≥ 0 of the units allowed; which of all were told of; and the
     rms of the balance before and after, m/s²."""
     rms = lambda matrix: float(np.sqrt(matrix[-1, -1] / balance.after.size))
-    matrix, w = np.asarray(_normal(balance, law)), np.zeros(OF.size)
+    frames = _frames(balance)
+    matrix, w = np.asarray(_normal(balance, law, frames)), np.zeros(OF.size)
     told, sizes = allowed, [rms(matrix)]
     for _ in range(PASSES):
         w, told = solve_nonnegative(matrix, w, RIDGE, allowed)
         law = _with(law, w)
-        matrix = np.asarray(_normal(balance, law))
+        matrix = np.asarray(_normal(balance, law, frames))
         sizes.append(rms(matrix))
         if len(sizes) > 2 and sizes[-1] > 0.9 * sizes[-2]:
             break
@@ -183,17 +191,29 @@ def _with(law, w):
 
 
 @eqx.filter_jit
-def _normal(balance, law):
+def _normal(balance, law, frames):
     """As `normal` of the weights, by the stress of each unit."""
-    w = jnp.concatenate(_weights(law))
+    w, d = jnp.concatenate(_weights(law)), balance.after.shape[2]
 
-    def stresses(y):
-        F = y.F if y.F.shape[-1] == 3 else jax.vmap(spatial)(y.F, y.alpha[0][2])
-        units = jax.vmap(law.elastic.stresses)(F)
-        units = units[..., : y.x.shape[1], : y.x.shape[1]]
+    def stresses(_, frame):
+        eps, n = frame
+        slopes = jax.vmap(law.elastic.units)(eps)
+        both = n[:, :d, None] * n[:, None, :d]  # of nᵢ ⊗ nᵢ, i last
+        units = jnp.sum(slopes[:, :, None, None] * both[:, None], -1)
         return jnp.sum(w[None, :, None, None] * units, 1), units
 
-    return summed(balance, balance.segments.materials, stresses, OF.size)
+    materials = balance.segments.materials
+    return summed(balance, materials, stresses, OF.size, frames)
+
+
+def _frames(balance):
+    """ε and the n of τ = Σ ∂ψ/∂εᵢ nᵢ ⊗ nᵢ in all states, found on the host."""
+    y = balance.segments.starts
+    F = np.asarray(y.F, np.float64)
+    if F.shape[-1] == 2:
+        F = in_space(F, np.asarray(y.alpha[0][2]))
+    n, stretches, _ = np.linalg.svd(F)
+    return tuple(jnp.asarray(a, y.F.dtype) for a in (np.log(stretches), n))
 
 
 @eqx.filter_jit

@@ -62,8 +62,8 @@ def pairs(trajectory: Trajectory, count: int = 20_000, seed: int = 0) -> Pairs:
     moved = old + dt * C @ old
     if y.x.shape[2] == 2:
         along = third(trajectory)
-        moved = _in_space(moved, pick(along, step))
-        new = _in_space(new, pick(along, step + 1))
+        moved = in_space(moved, pick(along, step))
+        new = in_space(new, pick(along, step + 1))
     before, after = (np.log(np.linalg.svd(F, compute_uv=False)) for F in (moved, new))
     slack = 30 * float(np.finfo(y.F.dtype).eps) * np.exp(np.ptp(before, axis=1))
     return Pairs(before, after, slack, dt)
@@ -76,9 +76,9 @@ def third(trajectory: Trajectory) -> Float[Array, "k N"]:
     return known[0] if known else jnp.ones_like(y.x[..., 0])
 
 
-def _in_space(F, third):
-    out = np.zeros((len(F), 3, 3))
-    out[:, :2, :2], out[:, 2, 2] = F, third
+def in_space(F, third):
+    out = np.zeros((*F.shape[:-2], 3, 3))
+    out[..., :2, :2], out[..., 2, 2] = F, third
     return out
 
 

@@ -115,27 +115,28 @@ def normal(balance: Balance, law: PyTree, learned: Any = None) -> Float[Array, "
     flat, back = ravel_pytree(params)
     fill = lambda x: filled(balance.segments.materials, eqx.combine(back(x), static))
 
-    def stresses(y):
+    def stresses(y, _):
         tau, slope = jax.linearize(lambda x: Stress().vf(0, y, fill(x)), flat)
         return tau, jax.vmap(slope, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))
 
     return summed(balance, fill(flat), stresses, flat.size)
 
 
-def summed(balance: Balance, args: Materials, stresses, count: int) -> Array:
-    """Σ [J r]ᵀ[J r] of stresses and their slopes, y → (N, d, d), (N, count, d, d)."""
+def summed(balance, args: Materials, stresses, count: int, more: Any = None) -> Array:
+    """Σ [J r]ᵀ[J r] of stresses and their slopes, (N, d, d) and (N, count, d, d), of
+    (a state, its part of `more`)."""
     segments = balance.segments
     dt = tree.cast(segments.seen.dt, balance.after.dtype)
 
     def add(total, both):
-        y, after = both
-        tau, slopes = stresses(y)
+        y, after, known = both
+        tau, slopes = stresses(y, known)
         v, slopes = segments.solver.respond(tau, slopes, y, args, dt)
         rows = jnp.concatenate([-slopes, (after - v)[:, None]], 1) / dt
         A = jnp.moveaxis(rows, 1, 0).reshape(count + 1, -1).astype(total.dtype)
         return total + A @ A.T, None
 
-    both: Any = segments.states(args), balance.after
+    both: Any = segments.states(args), balance.after, more
     empty = jnp.zeros((count + 1,) * 2, jnp.result_type(float))
     return jax.lax.scan(add, empty, both)[0]
 
