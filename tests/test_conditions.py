@@ -271,6 +271,51 @@ def test_dual_norm():
         pinn.dual_norm(Square(), lambda t, x: x[:1])
 
 
+class Wedge(pde.AbstractSteady):
+    """Δu = 0 on an L, u = r^{2/3} sin(2θ/3) on its sides."""
+
+    needs = "xx yy"
+    domain = shapes.Box((-1, -1), (1, 1)) - shapes.Box((0, 0), (1, 1))
+    singular = pde.corner((0, 0), math.pi / 2, 3 * math.pi / 2, 3)
+
+    @property
+    def boundary(self):
+        return pde.Dirichlet(lambda t, x: self.exact(t, x), hard=False)
+
+    def balance(self, x, d):
+        return d.xx + d.yy
+
+    def exact(self, t, x):
+        return pde.corner((0, 0), math.pi / 2, 3 * math.pi / 2)[0](x)[..., None]
+
+
+class Blind(Wedge):
+    singular = ()
+
+
+def test_a_corner_that_points_inwards():
+    """Functions of the corner vanish on its sides and have no Laplacian; with them the
+    error of a solution is told to the last digits, without them it is in doubt."""
+    sides = np.array([[0, 0.3], [0, 0.9], [0.2, 0], [0.7, 0]])
+    x = np.asarray(Wedge.domain.sample(KEY, 50))
+    for f in Wedge.singular:
+        smooth = f.power == round(f.power)
+        values = np.asarray(f(jnp.asarray(sides)))
+        assert np.all(abs(values[:2]) < 1e-12)
+        far = 1.5 * math.pi * math.cos(f.power * 1.5 * math.pi) if smooth else 0.0
+        np.testing.assert_allclose(
+            values[2:], far * sides[2:, 0] ** f.power, atol=1e-12
+        )
+    off = lambda t, x: 1.01 * Wedge().exact(t, x)
+    told, blind = (pinn.correct(problem, off, 8) for problem in (Wedge(), Blind()))
+    assert told.relative[0] == pytest.approx(0.01, rel=3e-2)  # at other points
+    assert told.doubt[0] < 1e-9 and blind.doubt[0] > 5e-4  # of an error of 1e-2
+    table = told.polynomial.basis.table
+    assert np.max(abs((table(x, "xx") + table(x, "yy"))[:, -3:])) < 1e-8
+    with pytest.raises(ValueError, match="opening: given 7"):
+        pde.corner((0, 0), 0.0, 7.0)
+
+
 class Line(pde.AbstractSteady):
     """u″ = −u² + f, u(0) = 0, u(1) + u′(1) = 1: u = sin x + …, nonlinear."""
 

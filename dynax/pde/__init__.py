@@ -19,6 +19,7 @@ from dynax.pde.conditions import (
     Periodic as Periodic,
     Robin as Robin,
 )
+from dynax.pde.corner import CornerFunction as CornerFunction, corner as corner
 from dynax.pde.derivatives import (
     Derivatives as Derivatives,
     derivatives as derivatives,

@@ -1,6 +1,7 @@
 """Problems without time."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -24,10 +25,14 @@ class AbstractSteady(AbstractPDE):
             def balance(self, x, d):
                 return d.xx + d.yy + 1
 
-    A function of it is still u(t, x), whatever t.
+    A function of it is still u(t, x), whatever t. Where the region has corners that
+    point inwards, say what the solution has there: `singular = pde.corner(…)`, or
+    functions of your own, places (…, d) → (…). Networks of `mlp_field` and the estimate
+    of the error then have them, too.
     """
 
     boundary: ClassVar[Any]
+    singular: ClassVar[tuple[Callable[[Array], Array], ...]] = ()
     horizon: ClassVar = 1.0
     least_times: ClassVar = 1
 

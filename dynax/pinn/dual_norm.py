@@ -23,7 +23,8 @@ import numpy as np
 
 from dynax.pde import AbstractPDE, Dirichlet
 from dynax.pde.conditions import by_side
-from dynax.pinn.collocation import _basis, _beside, _inside, _powers
+from dynax.pinn.collocation import look, rows
+from dynax.pinn.polynomials import Basis, orthonormal
 
 
 DEGREES = 0, 30, 14, 7  # in 1, 2, 3 dimensions
@@ -69,33 +70,26 @@ def dual_norm(pde: AbstractPDE, u: Callable, degree: int | None = None) -> DualN
             f"pde: given {type(pde).__name__}; accepted is an equation of second order "
             "for one field with pde.Dirichlet on all sides."
         )
-    dtype = jnp.result_type(float)
-    powers = _powers(d, DEGREES[d] if degree is None else degree)
-    count = 64 * len(powers)
-    x = pde.shape.sample(jax.random.key(2), count, dtype)
-    wide = lambda a: np.asarray(a, np.float64)
-    seen = jax.tree.map(wide, _inside(pde, u, x, jnp.ones(1, dtype)))
-    size = math.sqrt(np.mean(seen.u**2))
-    for name in sides:
-        y, n = pde.shape.on(name, jax.random.key(3), 64, dtype)
-        off = np.max(np.abs(_beside(pde, u, name, y, n, jnp.ones(1, dtype)).r))
+    basis = Basis.of(pde, DEGREES[d] if degree is None else degree)
+    inside, *edges = look(pde, u, 64 * len(basis), 2)
+    size = math.sqrt(np.mean(inside.d["u"] ** 2))
+    for edge in edges:
+        off = np.max(np.abs(rows(pde, edge, 1.0).r))
         if off > WALLS * size:
             raise ValueError(
-                f"u: given values that are off by {off:.1e} on side {name!r}; accepted "
-                "are the prescribed ones: a network that has them by construction."
+                f"u: given values that are off by {off:.1e} on side {edge.side!r}; "
+                "accepted are the prescribed ones: a network that has them by "
+                "construction."
             )
-    w, slope = map(wide, _bump(omega, x))
-    x = wide(x)
-    table = lambda letters: _basis(pde, powers, x, letters)
+    seen, x = rows(pde, inside, 1.0), inside.x
+    w, slope = (np.asarray(a, np.float64) for a in _bump(omega, jnp.asarray(x)))
     root = math.sqrt(len(x))
-    phi = {"u": w[:, None] * table("") / root}
+    phi = {"u": w[:, None] * basis.table(x, "") / root}
     for i, letter in enumerate("xyz"[:d]):
-        found = slope[:, i, None] * table("") + w[:, None] * table(letter)
-        phi[letter] = found / root
+        found = slope[:, i, None] * basis.table(x, "")
+        phi[letter] = (found + w[:, None] * basis.table(x, letter)) / root
     gradients = np.concatenate([phi[letter] for letter in "xyz"[:d]])
-    _, s, right = np.linalg.svd(gradients, full_matrices=False)
-    keep = s > 1e-8 * s[0]
-    unit = right[keep].T / s[keep]  # ‖∇(φ·unit)‖ = 1
+    unit, _ = orthonormal(gradients, 1e-8)  # ‖∇(φ·unit)‖ = 1
     phi = {name: a @ unit for name, a in phi.items()}
     value, form = phi["u"], np.zeros((unit.shape[1],) * 2)
     for name, a in seen.slopes.items():

@@ -18,7 +18,11 @@ from dynax.pinn.networks.features import (
     features as features,
     with_window as with_window,
 )
-from dynax.pinn.networks.field import Field as Field, mlp_field as mlp_field
+from dynax.pinn.networks.field import (
+    Enriched as Enriched,
+    Field as Field,
+    mlp_field as mlp_field,
+)
 from dynax.pinn.networks.linear import (
     AbstractBody as AbstractBody,
     AbstractLinear as AbstractLinear,
