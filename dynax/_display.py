@@ -4,6 +4,7 @@ Nothing here fails on traced, abstract or replaced leaves: they are named by the
 """
 
 import html
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -130,3 +131,22 @@ def _table(title: str, head: Iterable[str], body: Iterable[Iterable[str]]) -> st
         f"<p>{html.escape(title)}</p><table><thead><tr>{cells(head, 'th')}</tr></thead>"
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def with_error(value: Any, error: Any) -> str:
+    """0.902(6): a number, and its error in units of its last digit."""
+    value, error = float(value), float(error)
+    minus = "−" if math.copysign(1, value) < 0 else ""
+    value = abs(value)
+    if not (math.isfinite(value) and math.isfinite(error)):
+        value = (
+            "∞" if math.isinf(value) else "?" if math.isnan(value) else f"{value:.3g}"
+        )
+        return f"{minus}{value}(?)"
+    if error == 0:
+        return f"{minus}{value:.6g}(0)"
+    places = max(0, -math.floor(math.log10(error)))
+    digit = round(error * 10**places)
+    if digit == 10:
+        places, digit = max(0, places - 1), 1 if places else 10
+    return f"{minus}{value:.{places}f}({digit})"

@@ -2,6 +2,7 @@
 """Speed against a named peer, in one run, compile time apart.
 
     python scripts/bench.py certify     certificates, mpmath, immrax and AutoLyap
+    python scripts/bench.py dynamics    Lyapunov spectra, a loop by hand, lyapax
     python scripts/bench.py kinematics  polar and singular values, against LAPACK's SVD
     python scripts/bench.py ledger      what the ledger costs a training step
     python scripts/bench.py mpm         material points, against a hand-written scan
@@ -20,6 +21,7 @@ import sys
 
 NAMES = (
     "certify",
+    "dynamics",
     "kinematics",
     "ledger",
     "mpm",

@@ -110,7 +110,7 @@ def api() -> dict[str, str]:
 
 # -- the command line
 
-COMMANDS = ("", "verify", "claims", "report", "sweep", "launch")
+COMMANDS = ("", "verify", "claims", "report", "sweep", "launch", "spectrum", "zoo")
 
 
 def cli_page() -> str:
@@ -128,6 +128,37 @@ def cli_page() -> str:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", text.getvalue()).strip()
         parts.append(f"## {f'dynax {command}'.strip()}\n\n```text\n{plain}\n```\n")
     return "\n".join(parts)
+
+
+# -- the zoo
+
+
+def zoo_page() -> str:
+    """What is known of each system, and what dysts states."""
+    from dynax import zoo
+    from dynax._display import with_error
+
+    rows = [
+        "# Systems of the zoo\n",
+        "After this page you know the exponents of each system, and how sure they are.",
+        "`dynax zoo NAME` prints its equations. λ₁ has its standard error in brackets.",
+        "[Use the zoo](../how-to/zoo.md) says how the table was made.\n",
+        "| system | n | λ₁ | D_KY | status | λ₁ of dysts 0.96 |",
+        "|---|---|---|---|---|---|",
+    ]
+    known = zoo.annotations()
+    for kind in zoo.ALL:
+        row = known.get(kind.__name__)
+        if row is None:
+            rows.append(
+                f"| `{kind.__name__}` | {kind.start.size} | | | not measured | |"
+            )
+            continue
+        largest = with_error(row.value[0], row.error[0])
+        theirs = "" if row.published is None else f"{row.published[0]:.4g}"
+        about = f"{len(row.value)} | {largest} | {row.dimension:.3f} | {row.status}"
+        rows.append(f"| `{kind.__name__}` | {about} | {theirs} |")
+    return "\n".join(rows) + "\n"
 
 
 # -- notebooks
@@ -206,7 +237,7 @@ def on_config(config):
 
 
 def on_files(files, config):
-    made = {**api(), "reference/cli.md": cli_page()}
+    made = {**api(), "reference/cli.md": cli_page(), "reference/zoo.md": zoo_page()}
     for path in (ROOT / "docs").rglob("*.ipynb"):
         where = path.relative_to(ROOT / "docs").parent
         made[(where / path.stem).as_posix() + ".md"], pictures = notebook(path)

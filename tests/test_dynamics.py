@@ -67,7 +67,7 @@ def test_exponents_of_maps_in_closed_form():
     found = dy.spectrum(linear, state, KEY, steps=3200, discard=400, starts=4)
     known = np.log([0.9, 0.7, 0.7, 0.5, 0.2])
     np.testing.assert_allclose(found.value, known, atol=1e-6)
-    np.testing.assert_array_equal(found.end.y[0] >= 1200, True)
+    np.testing.assert_array_equal(found.walked.end.y[0] >= 1200, True)
     assert found.status == "stable"
     assert any("fixed point" in text for text in found.remarks())
 
@@ -116,7 +116,7 @@ def test_error_bars_are_those_of_repetition(runs):
 def test_spectrum_of_lorenz_and_its_checks(runs):
     _, go = runs
     found = go(KEY, 0.01)
-    laws.same_structure(found.end.y, jnp.zeros((16, 3)))
+    laws.same_structure(found.walked.end.y, jnp.zeros((16, 3)))
     for value, error, known in zip(
         found.value, found.error, (LORENZ, 0, -14.572), strict=True
     ):
@@ -353,3 +353,34 @@ def test_wrong_arguments_are_named():
     ):
         with pytest.raises(ValueError, match=f"^{name}:"):
             call()
+
+
+def test_a_resumed_spectrum_is_that_of_one_run():
+    step = dy.rk4(lorenz, 0.01)
+    kind = {"starts": 4, "discard": 200}
+    go = lambda steps: dy.spectrum(step, START, KEY, steps=steps, **kind)
+    whole, part = go(2400), dy.resume(step, go(1600), steps=800)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="steps: given 30; accepted is a multiple"):
+        dy.resume(step, part, steps=30)
+    # control: the part alone is another number
+    assert np.all(go(1600).value != whole.value)
+
+
+def test_exponents_of_a_selective_scan():
+    """h₊ = exp(Δ_t A) h + …: every exponent is the mean of Δ_t A_i, exactly."""
+    rates = jnp.array([-0.5, -1.0, -4.0, 0.3])
+    inputs = jax.random.normal(KEY, (64,))
+
+    def step(state):
+        n, h = state
+        x = inputs[n % 64]
+        gap = jax.nn.softplus(x)
+        return n + 1, jnp.exp(gap * rates) * h + gap * x
+
+    start = jnp.zeros((), int), jnp.ones(4)
+    s = dy.spectrum(step, start, KEY, steps=640, every=8, starts=1, discard=640)
+    mean = np.mean(np.logaddexp(0, inputs))
+    np.testing.assert_allclose(s.value, mean * np.sort(rates)[::-1], atol=1e-6)
+    assert s.value[0] > 0 > s.value[1]  # A > 0 expands, A < 0 never

@@ -33,7 +33,7 @@ LAYERS = {
     "optim": BASE,
     "optax": f"{BASE} optim",
     "dynamics": BASE,
-    "zoo": "_types",
+    "zoo": "_types _display dynamics",
     "landscape": BASE,
     "certify": BASE,
     "shapes": "_types _tree _check",

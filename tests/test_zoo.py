@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dynax import zoo
+from dynax.cli import main
 
 from .peers import dysts_values
 
@@ -92,3 +93,107 @@ def test_many_points_of_dysts():
         known.append(field(points[-1]))
     far = apart(evaluated(systems, points), known)
     assert max(far.values()) <= 1e-10, far
+
+
+def test_annotations_of_systems():
+    known = zoo.annotations()
+    assert set(known) <= set(NAMES) and {"Lorenz", "Rossler", "Chua"} <= set(known)
+    said = {"chaotic", "not chaotic from this start", "undecided"}
+    said |= {"not converged", "not finite"}
+    for kind in zoo.ALL:
+        row = known.get(kind.__name__)
+        if row is None:
+            continue
+        flow = issubclass(kind, zoo.Flow)
+        assert row.status in said and (flow or row.published is None)
+        assert row.value.shape == row.error.shape == kind.start.shape
+        assert np.all(np.diff(row.value) <= 4 * np.hypot(row.error[1:], row.error[:-1]))
+        assert 0 <= row.dimension <= kind.start.size
+        if flow:
+            assert np.isclose(row.h, kind.period / kind.resolution)
+    lorenz = known["Lorenz"]
+    assert lorenz.agrees([0.9056, 0, -14.5726], 0.01) and lorenz.status == "chaotic"
+    assert not lorenz.agrees([0.8, 0, -14.5726], 0.01)
+    assert "0.9" in str(lorenz) and "chaotic" in str(lorenz)
+    henon = known.get("Henon")
+    assert henon is None or abs(henon.value.sum() - np.log(0.3)) < 1e-6
+
+
+def test_a_table_survives_its_text():
+    table = zoo.annotations()
+    again = json.loads(zoo.as_json(table))
+    assert list(again) == sorted(table)
+    assert again["Lorenz"]["value"] == table["Lorenz"].value.tolist()
+
+
+def run(value, error, failed=-1):
+    pad = np.full(8, np.nan)
+    return {
+        "value": np.concatenate([value, pad]),
+        "error": np.concatenate([error, pad]),
+        "parting": 0.0,
+        "parting_error": 0.0,
+        "h": 0.01,
+        "time": 32_000.0,
+        "failed": failed,
+    }
+
+
+def test_status_of_what_was_found():
+    bars = np.full(2, 0.01)
+    status = lambda fine, coarse: zoo.judged(fine, coarse).status
+    chaos, calm = run([0.5, -1.0], bars), run([0.03, -1.0], bars)
+    slow, slower = run([2e-3, -1.0], 0.01 * bars), run([1e-3, -1.0], 0.01 * bars)
+    assert status(slow, slow) == "undecided"
+    assert status(slow, slower) == "not chaotic from this start"
+    assert status(chaos, chaos) == status(chaos, None) == "chaotic"
+    assert status(chaos, run([0.55, -1.0], bars)) == "chaotic"
+    assert status(chaos, run([0.58, -1.0], bars)) == "not converged"
+    assert status(chaos, run([np.nan, np.nan], bars)) == "not converged"
+    assert status(calm, calm) == status(run([-0.5, -1.0], bars), None)
+    assert status(calm, calm) == "not chaotic from this start"
+    assert status(run([0.5, -1.0], bars, 3), chaos) == "not finite"
+
+
+SCRIPT = """
+import jax.numpy as jnp
+
+start = jnp.array(0.3)
+number = 1.0
+
+def step(x):
+    return 4 * x * (1 - x)
+"""
+
+
+def test_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.py").write_text(SCRIPT)
+    said = lambda *argv: (main(list(argv)), capsys.readouterr())
+    code, shown = said("zoo", "sprott-b")
+    assert code == 0 and "y\u0307 = x − y" in shown.out and "start (" in shown.out
+    code, shown = said("zoo")
+    assert code == 0 and len(shown.out.splitlines()) == 1 + len(zoo.ALL)
+    code, shown = said("zoo", "lorenz", "--json")
+    assert json.loads(shown.out)["parameters"]["rho"] == 28
+    for name, words in {
+        "lorentz": "did you mean lorenz",
+        "mackeyglass": "earlier",
+    }.items():
+        code, shown = said("zoo", name)
+        assert code == 2 and words in shown.err
+    for argv, words in {
+        ("my.py:nosuch",): "has no 'nosuch'",
+        ("my.py:number",): "number of my.py is a float",
+        ("my.py:step", "--start", "nosuch"): "--start: my.py has no 'nosuch'",
+        ("my.py:step", "--steps", "33"): "--steps: given 33; accepted is a multiple",
+        ("my.py:step", "--h", "0"): "--h: given 0",
+        ("nosuch",): "151 names",
+    }.items():
+        code, shown = said("spectrum", *argv)
+        assert code == 2 and words in shown.err, shown
+    few = ("--steps", "32000", "--discard", "200", "--json", "o.json")
+    code, shown = said("spectrum", "my.py:step", *few)
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert code == 0 and "λ = 0.69" in shown.out and found["status"] == "chaotic"
+    assert abs(found["value"][0] - np.log(2)) < 4 * found["error"][0] + 1e-6

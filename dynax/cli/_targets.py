@@ -217,12 +217,22 @@ def from_script(target: str) -> dynax.System:
 
 
 def _attribute(argument: str, text: str):
+    also = "a method or " if argument == "target" else ""
+    module, file, name = loaded(argument, text, also)
+    if name not in module:
+        systems = [k for k, v in module.items() if isinstance(v, dynax.System)]
+        have = ", ".join(systems) or "a name that the file defines"
+        raise UsageError(
+            f"{argument}: {file} has no attribute {name!r}; accepted: {have}."
+        )
+    return module[name]
+
+
+def loaded(argument: str, text: str, also: str = "") -> tuple[dict[str, Any], str, str]:
+    """What FILE.py of FILE.py:NAME defines, FILE.py and NAME."""
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not name:
-        raise UsageError(
-            f"{argument}: given {text!r}; accepted is "
-            f"{'a method or ' if argument == 'target' else ''}FILE.py:NAME."
-        )
+        raise UsageError(f"{argument}: given {text!r}; accepted is {also}FILE.py:NAME.")
     path = pathlib.Path(file).absolute()
     if not path.is_file():
         raise UsageError(
@@ -237,13 +247,7 @@ def _attribute(argument: str, text: str):
         ) from None
     finally:
         sys.path.remove(str(path.parent))
-    if name not in vars(module):
-        systems = [k for k, v in vars(module).items() if isinstance(v, dynax.System)]
-        have = ", ".join(systems) or "a name that the file defines"
-        raise UsageError(
-            f"{argument}: {file} has no attribute {name!r}; accepted: {have}."
-        )
-    return vars(module)[name]
+    return vars(module), file, name
 
 
 def _oracle(text: str):

@@ -21,6 +21,8 @@ from dynax.dynamics.ftle import (
 )
 from dynax.dynamics.spectrum import (
     Spectrum as Spectrum,
+    Walked as Walked,
+    resume as resume,
     spectrum as spectrum,
 )
 from dynax.dynamics.steps import (

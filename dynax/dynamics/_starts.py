@@ -79,7 +79,8 @@ def settled(step: Callable, walker: Walker, plan: Plan) -> Walker:
     whole, rest = divmod(plan.discard, plan.every)
     none = jnp.zeros(0, walker.tangents.dtype)
     for part in (plan._replace(blocks=whole), plan._replace(blocks=rest, every=1)):
-        walker, _ = walk(step, walker, none, part)
+        if part.blocks:
+            walker, _ = walk(step, walker, none, part)
     return walker
 
 

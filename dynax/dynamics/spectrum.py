@@ -15,16 +15,17 @@ Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980) 9 and 21.
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from dynax import _tree as tree
-from dynax._check import check_positive
-from dynax._display import concrete
+from dynax._check import check_positive, require
+from dynax._display import concrete, with_error
 from dynax._types import Scalar, ScalarLike
 from dynax.dynamics import _checks as checks
 from dynax.dynamics._checks import ERRORS
@@ -37,6 +38,7 @@ from dynax.dynamics._starts import (
     settled,
 )
 from dynax.dynamics._walk import (
+    Row,
     Walker,
     begin,
     flat,
@@ -51,6 +53,23 @@ from dynax.lyapunov import Verdict
 
 
 LONG = 50  # how many times 1/λ₁ a run should last
+
+
+class Walked(NamedTuple):
+    """What all starts did: a walker and a δ of each, and a row of each block.
+
+    `speeds` are ln‖f‖ at both ends, where it is known, and `size` is that of a state.
+    `span` is the time that a block of `every` steps lasts.
+    """
+
+    end: Walker
+    rows: Row
+    delta: Float[Array, " starts"]
+    speeds: tuple[Scalar | None, Scalar | None]
+    size: Float[Array, " starts"]
+    moving: Bool[Array, " starts"]
+    every: Int[Array, ""]
+    span: Scalar
 
 
 class Spectrum(NamedTuple):
@@ -70,7 +89,8 @@ class Spectrum(NamedTuple):
         duration: how long each run lasted, in units of time.
         moving: whether a start still moved at the end.
         failed: the first block after which a state, or a tangent, was not finite; −1.
-        end: the walkers, with which a longer run goes on.
+        walked: the walkers at the end and what each block did, with which `resume`
+            goes on.
     """
 
     value: Float[Array, " k"]
@@ -84,7 +104,7 @@ class Spectrum(NamedTuple):
     duration: Scalar
     moving: Bool[Array, " starts"]
     failed: Int[Array, ""]
-    end: Walker
+    walked: "Walked"
 
     @property
     def dimension(self) -> Scalar:
@@ -127,7 +147,7 @@ class Spectrum(NamedTuple):
         # all exponents are there: as many as a tangent has entries
         if (
             self.divergence is not None
-            and self.value.size == self.end.tangents.shape[-1]
+            and self.value.size == self.walked.end.tangents.shape[-1]
         ):
             found["sum"] = checks.total(self)
         zeros = (0 if self.neutral is None else 1) if zeros is None else zeros
@@ -165,7 +185,7 @@ class Spectrum(NamedTuple):
     def __str__(self) -> str:
         if np.ndim(self.value) != 1 or not concrete(self.value):
             return f"Spectrum of exponents of shape {np.shape(self.value)}"
-        text = "λ = " + " ".join(map(_with_error, self.value, self.error))
+        text = "λ = " + " ".join(map(with_error, self.value, self.error))
         verdicts = self.verdicts()
         if "sum" in verdicts and self.divergence is not None:
             sums = float(np.sum(self.value)), float(np.mean(self.divergence))
@@ -178,7 +198,7 @@ class Spectrum(NamedTuple):
         text += f"; smooth at {at}: {answer}"
         if smooth.status == "violated":
             each = np.asarray(self.parting)
-            text += f", there λ₁ = {_with_error(each.mean(), standard_error(each))}"
+            text += f", there λ₁ = {with_error(each.mean(), standard_error(each))}"
         return "\n".join([text, *self.remarks()])
 
     __repr__ = __str__
@@ -226,58 +246,99 @@ def spectrum(
     y = tree.map(jnp.asarray, y)
     plan = planned(step, y, steps, every, starts, discard, spread)
     count = counted(count, y, 1 if plan.drawn else plan.runs)
-    time, spread = length_of(step, time), jnp.asarray(spread)
-    return _spectrum(step, y, key, plan, count, time, spread, separation)
+    span, spread = length_of(step, time) * every, jnp.asarray(spread)
+    return _folded(_first(step, y, key, plan, count, spread, separation, span))
+
+
+def resume(
+    step: Callable[[PyTree], PyTree], found: Spectrum, *, steps: int
+) -> Spectrum:
+    """Go on with the runs of a spectrum; the result is that of one longer run.
+
+    Args:
+        step: as before.
+        found: what `spectrum`, or this function, returned. It may come from a file.
+        steps: more steps that count, over all starts.
+
+    Raises:
+        ValueError: steps are not a multiple of every × starts.
+    """
+    runs, every = len(found.each), int(found.walked.every)
+    whole = steps >= 1 and steps % (every * runs) == 0
+    require(whole, "steps", steps, f"a multiple of every × starts = {every * runs}")
+    plan = Plan(runs, steps // (every * runs), every, 0, False)
+    return _folded(_further(step, found.walked, plan))
 
 
 @eqx.filter_jit
-def _spectrum(step, y, key, plan: Plan, count: int, time, spread, separation):
-    known = isinstance(step, FlowStep)
-    observe = (lambda y: divergence(step, y)) if known else lambda y: None
-
-    def speed(state):
-        """ln‖f‖, where a field is known that does not depend on time."""
-        if known and not step.driven:
-            return jnp.log(jnp.linalg.norm(flat(step.velocity(state))[0]))
-
+def _first(step, y, key, plan: Plan, count: int, spread, separation, span):
     def run(y, key):
         first = jnp.max(jnp.abs(flat(y)[0]))
         walker = settled(step, begin(y, key, count), plan)
         z, _ = flat(walker.y)
         delta = default_separation(z) if separation is None else separation
         delta = tree.cast(delta, z.dtype)
-        before = speed(walker.y)
+        size, before = jnp.maximum(jnp.max(jnp.abs(z)), first), _speed(step, walker.y)
         walker = neighbours(walker, delta[None])
-        end, rows = walk(step, walker, delta[None], plan, observe=observe)
-        last, moved = flat(end.y)[0], flat(step(end.y))[0]
-        size = jnp.maximum(jnp.max(jnp.abs(z)), first)
-        moving = jnp.max(jnp.abs(moved - last)) > 4 * jnp.finfo(z.dtype).eps * size
-        return end, rows, delta, before, speed(end.y), moving
+        return _onwards(step, walker, delta, size, before, plan)
 
-    ends = from_each(run, step, y, key, plan, spread)
-    end, rows, delta, before, after, moving = ends
-    span = tree.cast(time, rows.grown.dtype) * plan.every
-    duration = span * plan.blocks
+    walked = from_each(run, step, y, key, plan, spread)
+    span = tree.cast(span, walked.rows.grown.dtype)
+    return walked._replace(every=jnp.asarray(plan.every), span=span)
+
+
+@eqx.filter_jit
+def _further(step, walked: Walked, plan: Plan) -> Walked:
+    go = lambda walker, *known: _onwards(step, walker, *known, plan)
+    more = jax.vmap(go)(walked.end, walked.delta, walked.size, walked.speeds[0])
+    join = lambda a, b: jnp.concatenate([a, b], axis=1)
+    rows = tree.map(join, walked.rows, more.rows)
+    return more._replace(rows=rows, every=walked.every, span=walked.span)
+
+
+def _onwards(step, walker: Walker, delta, size, before, plan: Plan) -> Walked:
+    """The blocks of one start."""
+    known = isinstance(step, FlowStep)
+    observe = (lambda y: divergence(step, y)) if known else lambda y: None
+    end, rows = walk(step, walker, delta[None], plan, observe=observe)
+    last, moved = flat(end.y)[0], flat(step(end.y))[0]
+    small = 4 * jnp.finfo(last.dtype).eps * size
+    moving = jnp.max(jnp.abs(moved - last)) > small
+    none = jnp.zeros((), int), jnp.zeros(())
+    return Walked(end, rows, delta, (before, _speed(step, end.y)), size, moving, *none)
+
+
+def _speed(step: Callable, state: PyTree) -> Scalar | None:
+    """ln‖f‖, where a field is known that does not depend on time."""
+    if isinstance(step, FlowStep) and not step.driven:
+        return jnp.log(jnp.linalg.norm(flat(step.velocity(state))[0]))
+
+
+@eqx.filter_jit
+def _folded(walked: Walked) -> Spectrum:
+    rows, span, (before, after) = walked.rows, walked.span, walked.speeds
+    runs, blocks = rows.parted.shape[:2]
+    duration = span * blocks
     each = jnp.mean(rows.grown, axis=1) / span
     series = jnp.cumsum(jnp.mean(rows.grown, axis=0), axis=0)
-    counts = jnp.arange(1, plan.blocks + 1, dtype=series.dtype)
+    counts = jnp.arange(1, blocks + 1, dtype=series.dtype)
     # a tangent may vanish, but not grow past all numbers
     wild = jnp.isnan(rows.grown) | (rows.grown == jnp.inf)
     bad = jnp.any(~rows.finite | jnp.any(wild, axis=2), axis=0)
-    one = plan.runs == 1
+    one = runs == 1
     return Spectrum(
         value=jnp.mean(each, axis=0),
         error=_of_blocks(rows.grown[0] / span) if one else standard_error(each),
         each=each,
         parting=jnp.mean(rows.parted[:, :, 0], axis=1) / span,
-        separation=jnp.mean(delta),
+        separation=jnp.mean(walked.delta),
         divergence=None if rows.seen is None else jnp.mean(rows.seen, axis=1),
         neutral=None if before is None else tree.sub(after, before) / duration,
         series=series / (span * counts)[:, None],
         duration=duration,
-        moving=moving,
+        moving=walked.moving,
         failed=jnp.where(jnp.any(bad), jnp.argmax(bad), -1),
-        end=end,
+        walked=walked,
     )
 
 
@@ -293,22 +354,3 @@ def _of_blocks(rates: Float[Array, "blocks k"]) -> Float[Array, " k"]:
     if not fourth:
         return jnp.full(rates.shape[1], jnp.inf, rates.dtype)
     return standard_error(jnp.mean(rates[: 4 * fourth].reshape(4, fourth, -1), axis=1))
-
-
-def _with_error(value: Any, error: Any) -> str:
-    """0.902(6): a number, and its error in units of its last digit."""
-    value, error = float(value), float(error)
-    minus = "−" if math.copysign(1, value) < 0 else ""
-    value = abs(value)
-    if not (math.isfinite(value) and math.isfinite(error)):
-        value = (
-            "∞" if math.isinf(value) else "?" if math.isnan(value) else f"{value:.3g}"
-        )
-        return f"{minus}{value}(?)"
-    if error == 0:
-        return f"{minus}{value:.6g}(0)"
-    places = max(0, -math.floor(math.log10(error)))
-    digit = round(error * 10**places)
-    if digit == 10:
-        places, digit = max(0, places - 1), 1 if places else 10
-    return f"{minus}{value:.{places}f}({digit})"

@@ -7,6 +7,14 @@ A system is a class; its parameters are fields. `ALL` holds the classes, `FLOWS`
 from typing import Any
 
 from dynax.zoo._base import Flow as Flow, Map as Map, System as System
+from dynax.zoo.annotate import (
+    STEPS as STEPS,
+    Annotation as Annotation,
+    annotate as annotate,
+    annotations as annotations,
+    as_json as as_json,
+    judged as judged,
+)
 from dynax.zoo.biology import (
     CaTwoPlus as CaTwoPlus,
     CaTwoPlusQuasiperiodic as CaTwoPlusQuasiperiodic,
@@ -188,9 +196,9 @@ from dynax.zoo.sprott import (
 )
 
 
-_SYSTEMS = [v for v in list(vars().values()) if isinstance(v, type)]
-FLOWS = tuple(c for c in _SYSTEMS if issubclass(c, Flow) and c is not Flow)
-MAPS = tuple(c for c in _SYSTEMS if issubclass(c, Map) and c is not Map)
+_CLASSES = [v for v in list(vars().values()) if isinstance(v, type)]
+FLOWS = tuple(c for c in _CLASSES if issubclass(c, Flow) and c is not Flow)
+MAPS = tuple(c for c in _CLASSES if issubclass(c, Map) and c is not Map)
 ALL = FLOWS + MAPS
 DELAYED = (
     "IkedaDelay",

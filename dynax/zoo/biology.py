@@ -301,6 +301,7 @@ class CellCycle(Flow):
     vi: ScalarLike = 0.05
     start = point(0.71565329, 0.9489355, 0.98910371, 0.72138631, 0.94987035, 0.98912572)
     period = 204.71
+    resolution = 5000
 
     @staticmethod
     def rates(state, K, Kc, Kd1, Kim, V2, V4, Vm1, Vm3, kd1, vd, vi):

@@ -72,6 +72,7 @@ class BelousovZhabotinsky(Flow):
     z0: ScalarLike = 8.33e-06
     start = point(0.023491701, 0.61703254, 0.84669066)
     period = 0.038257
+    resolution = 5000
     smooth = False
 
     @staticmethod
@@ -153,6 +154,7 @@ class IsothermalChemical(Flow):
     sigma: ScalarLike = 0.013
     start = point(0.5141505602006595, 0.9984288208727641, 1.0061777118724)
     period = 0.7302799999999999
+    resolution = 5000
 
     @staticmethod
     def rates(state, delta, kappa, mu, sigma):
@@ -190,6 +192,7 @@ class GlycolyticOscillation(Flow):
     s2: ScalarLike = 22.2222
     start = point(29.453349256846987, 130.19350141357407, 0.18407087674169492)
     period = 50.45999420049144
+    resolution = 5000
 
     @staticmethod
     def rates(state, d, k, l1, l2, nu, q1, q2, s1, s2):

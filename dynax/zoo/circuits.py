@@ -92,6 +92,7 @@ class JerkCircuit(Flow):
     y0: ScalarLike = 0.026
     start = point(-1.300882, 0.065382947, 0.91801911)
     period = 19.4546
+    resolution = 2000
 
     @staticmethod
     def rates(state, eps, y0):
@@ -362,6 +363,7 @@ class CellularNeuralNetwork(Flow):
     d: ScalarLike = 1.24
     start = point(-0.26574016, -0.36754928, -0.073094132)
     period = 3.2
+    resolution = 2000
     smooth = False
 
     @staticmethod

@@ -388,6 +388,7 @@ class WindmiReduced(Flow):
     vsw: ScalarLike = 5.0
     start = point(0.93337506, 6.2678923, 41.969547)
     period = 4.6733
+    resolution = 2000
 
     @staticmethod
     def rates(state, a1, b1, b2, b3, d1, vsw):

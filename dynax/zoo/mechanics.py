@@ -288,6 +288,7 @@ class ForcedVanDerPol(Flow):
     w: ScalarLike = 0.63
     start = point(-1.520504, 0.19640249, 687.39073)
     period = 14.476875
+    resolution = 2000
 
     @staticmethod
     def rates(state, a, mu, w):

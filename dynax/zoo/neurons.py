@@ -56,6 +56,7 @@ class HindmarshRose(Flow):
     tz: ScalarLike = 0.8
     start = point(0.031111835, -0.021557059, 0.041475046)
     period = 1.752
+    resolution = 2000
 
     @staticmethod
     def rates(state, a, b, c, d, s, tx, tz):

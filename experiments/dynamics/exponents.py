@@ -13,8 +13,9 @@ import numpy as np
 import dynax as dx
 from dynax import dynamics as dy, landscape as ls
 from dynax.claim import Claim, Control, Measured, at_least, at_most, largest, smallest
-from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
+from experiments.dynamics._exponents_figure import figures
+from experiments.dynamics._systems import gyre, lorenz, waves
 
 
 VISWANATH = 0.90566  # λ₁ of Lorenz: Physica D 190 (2004) 115 and Sprott (2003)
@@ -38,53 +39,6 @@ SIZES = {
     "long": Config(1_024_000, 1000, 200_000, 100_000, (401, 201)),
     "full": Config(10_240_000, 4000, 1_000_000, 400_000, (801, 401)),
 }
-
-
-def lorenz(t, u, args):
-    x, y, z = u
-    return jnp.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
-
-
-def gyre(t, u, args):
-    """The double gyre (Shadden et al. 2005): A = 0.1, ε = 0.25, period 10."""
-    x, y = u
-    a = 0.25 * jnp.sin(2 * jnp.pi * t / 10)
-    f, slope = a * x**2 + (1 - 2 * a) * x, 2 * a * x + 1 - 2 * a
-    down = -jnp.sin(jnp.pi * f) * jnp.cos(jnp.pi * y)
-    up = jnp.cos(jnp.pi * f) * jnp.sin(jnp.pi * y) * slope
-    return 0.1 * jnp.pi * jnp.stack([down, up])
-
-
-def waves(modes: int = 32, length: float = 22.0, h: float = 0.25):
-    """A step of u_t = −uu_x − u_xx − u_xxxx on a circle: ETDRK4 with its phi functions
-    by contour integrals (Kassam, Trefethen 2005), two thirds of the modes kept."""
-    k = 2 * np.pi / length * np.fft.rfftfreq(modes, 1 / modes)
-    stiff = k**2 - k**4
-    circle = np.exp(1j * np.pi * (np.arange(32) + 0.5) / 32)
-    z = h * stiff[:, None] + circle[None]
-    mean = lambda f: h * np.mean(f, axis=1).real
-    q = mean((np.exp(z / 2) - 1) / z)
-    a = mean((-4 - z + np.exp(z) * (4 - 3 * z + z**2)) / z**3)
-    b = mean((2 + z + np.exp(z) * (z - 2)) / z**3)
-    c = mean((-4 - 3 * z - z**2 + np.exp(z) * (4 - z)) / z**3)
-    whole, half = np.exp(h * stiff), np.exp(h * stiff / 2)
-    kept = -0.5j * k * (np.arange(len(k)) <= modes / 3)
-
-    def nonlinear(v):
-        return kept * jnp.fft.rfft(jnp.fft.irfft(v, modes) ** 2)
-
-    def step(u):
-        v = jnp.fft.rfft(u)
-        n0 = nonlinear(v)
-        one = half * v + q * n0
-        n1 = nonlinear(one)
-        two = half * v + q * n1
-        n2 = nonlinear(two)
-        n3 = nonlinear(half * one + q * (2 * n2 - n0))
-        return jnp.fft.irfft(whole * v + a * n0 + 2 * b * (n1 + n2) + c * n3, modes)
-
-    x = np.arange(modes) * length / modes
-    return step, jnp.asarray(np.cos(4 * np.pi * x / length) + 0.1 * np.sin(x))
 
 
 def maps(results) -> dict:
@@ -463,58 +417,11 @@ def wrong_map() -> float:
     return abs(float(found.value[0]) - np.log(2))
 
 
-def figures(results) -> dict:
-    figure, axes = new_figure(1, 3, size=(9.6, 3.2))
-    left, middle, right = axes[0]
-    found = results["sizes"]
-    for name, style in (("sign", "-"), ("smooth", ":")):
-        curves = np.exp(np.asarray(found[name].growth))
-        steps = 50 * np.arange(1, len(curves) + 1)
-        for k, color in enumerate(("vermilion", "orange", "blue")):
-            size = found[name].sizes[k]
-            label = f"{name}, δ = {size:.0e}"
-            left.plot(steps, curves[:, k], style, color=COLORS[color], label=label)
-    left.set(xlabel="training step", ylabel="separation/δ", yscale="log")
-    left.set_title("Lion: growth depends on size")
-    legend_below(left, 2)
-    names = {"starts": "16 starts", "blocks": "20 blocks"}
-    for k, (name, color) in enumerate((("starts", "blue"), ("blocks", "vermilion"))):
-        value, error = results["repeated"][name]
-        order = np.argsort(value)[:: max(1, len(value) // 40)]
-        at = np.arange(len(order)) + 60 * k
-        middle.errorbar(
-            at,
-            value[order],
-            2 * error[order],
-            fmt=".",
-            ms=3,
-            lw=0.8,
-            color=COLORS[color],
-            label=f"{names[name]}, ± 2 errors",
-        )
-    middle.axhline(VISWANATH, color=COLORS["grey"], lw=0.8, label="known")
-    middle.set(xlabel="run, by its value", ylabel="λ₁ of Lorenz")
-    middle.set_xticks([])
-    middle.set_title("Bars of repeated runs")
-    legend_below(middle, 1)
-    field = results["transport"][0].T
-    image = right.imshow(field, origin="lower", extent=(0, 2, 0, 1), cmap="viridis")
-    figure.colorbar(image, ax=right, shrink=0.5, label="σ")
-    right.grid(False)
-    right.set(xlabel="x", ylabel="y")
-    right.set_title("Double gyre, T = 20")
-    caption = (
-        "Growth of separations in training (left), error bars of an exponent against "
-        "its known value (middle), and a finite-time exponent (right)."
-    )
-    return {caption: figure}
-
-
 STUDY = Study(
     "Lyapunov exponents one can trust",
     "Benettin et al. (1980); Ginelli et al. (2007); Aurell et al. (1997)",
     SIZES,
     PARTS,
     CLAIMS,
-    figures,
+    lambda results: figures(results, VISWANATH),
 )
