@@ -289,7 +289,9 @@ def _first(step, y, key, plan: Plan, count: int, spread, separation, span):
 
 @eqx.filter_jit
 def _further(step, walked: Walked, plan: Plan) -> Walked:
-    go = lambda walker, *known: _onwards(step, walker, *known, plan)
+    def go(walker, delta, size, before):
+        return _onwards(step, walker, delta, size, before, plan)
+
     more = jax.vmap(go)(walked.end, walked.delta, walked.size, walked.speeds[0])
     join = lambda a, b: jnp.concatenate([a, b], axis=1)
     rows = tree.map(join, walked.rows, more.rows)

@@ -6,8 +6,10 @@ FILE.json` writes the table that comes with the package.
 """
 
 import dataclasses
+import json
 import pathlib
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +30,8 @@ CHECKED = ("Lorenz", "Rossler", "Halvorsen", "SprottB", "ArnoldBeltramiChildress
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    systems: int = 13  # every so many of the flows of three coordinates; 0 for all
-    steps: int = 800_000
+    systems: int = 12  # every so many of the flows of three coordinates; 0 for all
+    steps: int = 320_000
     checked: int = 1  # systems that another integrator runs too
     pairs: int = 6  # runs of two trajectories of each
     time: float = 200.0
@@ -59,9 +61,12 @@ def measured(kinds, steps: int, seed: int = 0, tell=lambda share, text: None) ->
     return table
 
 
-def chosen(results) -> list:
+def chosen(results) -> tuple:
     every = results.config.systems
-    return [c for c in zoo.FLOWS if c.start.size == 3][::every] if every else zoo.ALL
+    known = zoo.annotations()
+    in_table = tuple(c for c in zoo.ALL if c.__name__ in known)
+    small = tuple(c for c in zoo.FLOWS if c.start.size == 3 and c in in_table)
+    return small[::every] if every else in_table
 
 
 def again(results) -> dict:
@@ -74,13 +79,15 @@ def apart(results) -> dict:
     config, known = results.config, zoo.annotations()
     rng = np.random.default_rng(0)
     found = {}
-    for name in CHECKED[: config.checked]:
+    for name in [n for n in CHECKED if n in known][: config.checked]:
         system = getattr(zoo, name)()
         field = jax.jit(lambda t, u, s=system: s.field(t, u))
         rates = lambda t, u, field=field: np.asarray(field(t, u))
 
         def go(y, time, rates=rates):
-            run = scipy.integrate.solve_ivp(rates, (0, time), y, "DOP853", **EXACT)
+            run = scipy.integrate.solve_ivp(
+                rates, (0, time), y, "DOP853", rtol=1e-9, atol=1e-9
+            )
             return run.y[:, -1]
 
         window = 2 / known[name].value[0]
@@ -100,7 +107,6 @@ def apart(results) -> dict:
     return found
 
 
-EXACT = {"rtol": 1e-9, "atol": 1e-9}
 PARTS = {"again": again, "apart": apart}
 
 
@@ -146,7 +152,7 @@ def independent(results, of_dysts: bool = False) -> Measured:
     """λ₁ of the table, or of dysts, against two trajectories, in joint errors."""
     known, out = zoo.annotations(), []
     for name, (value, error) in results["apart"].items():
-        row = known[name]
+        row: Any = known[name]
         ours = row.value[0], row.error[0]
         theirs = row.published[0], 0.0
         claimed, bar = theirs if of_dysts else ours
@@ -239,8 +245,11 @@ STUDY = Study("A zoo of chaos with errors", PAPER, SIZES, PARTS, CLAIMS, figures
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    known = zoo.annotations()
+    table = pathlib.Path(__file__).parents[2] / "tests" / "peers" / "dysts.json"
+    theirs = json.loads(table.read_text(encoding="utf-8"))
     say = lambda share, text: print(f"{share:.0%} {text}", flush=True)
     made = measured(zoo.ALL, zoo.STEPS, tell=say)
-    kept = {k: v._replace(published=known[k].published) for k, v in made.items()}
+    said = lambda k: theirs[k].get("exponents")
+    stated = lambda k: None if said(k) is None else np.array(said(k), float)
+    kept = {k: v._replace(published=stated(k)) for k, v in made.items()}
     pathlib.Path(sys.argv[1]).write_text(zoo.as_json(kept), encoding="utf-8")
