@@ -232,3 +232,81 @@ def test_a_model_that_is_the_system_compares_as_the_system():
     assert "D_stsp" in str(found) and "model:" in str(found)
     with pytest.raises(ValueError, match="start: given"):
         rc.compare(model, cell, np.ones(3), KEY)
+
+
+def test_baselines_continue_what_they_can_tell(series):
+    """A quadratic map is in the class of a quadratic ridge; an echo state follows a
+    sine; persistence repeats."""
+    henon = series[0][:500]
+    wave = np.sin(0.2 * np.arange(900))[:, None] * [3e5, -1e5]
+
+    @jax.jit
+    def forecasts(henon, wave):
+        return (
+            rc.Delays(lags=1, penalty=0).forecast(henon[:400], 12, KEY),
+            rc.EchoState(units=100).forecast(wave[:800], 100, KEY),
+            rc.Persistence().forecast(wave[:800], 3, KEY),
+        )
+
+    exact, echo, same = forecasts(henon, wave)
+    np.testing.assert_allclose(exact, henon[400:412], atol=1e-6)
+    assert np.max(np.abs(echo - wave[800:])) < 0.05 * 3e5
+    np.testing.assert_array_equal(same, wave[[799] * 3])
+    with pytest.raises(ValueError, match="past: given 2; .* lags = 2"):
+        rc.Delays().forecast(henon[:2], 3, KEY)
+    with pytest.raises(ValueError, match="past: given 50; .* settle = 100"):
+        rc.EchoState().forecast(wave[:50], 3, KEY)
+
+
+def test_koopman_residuals_are_those_of_the_formula():
+    """res² of G, A, L for any dictionary; exact pairs of a linear map, no others."""
+    x = RNG.uniform(-1, 1, (500, 2))
+    monomials = lambda z: [np.ones(()), z[0], z[1], z[0] * z[1]]
+    dictionary = lambda z: jnp.stack([*monomials(z), jnp.cos(30 * z[0] + z[1])])
+    y = x * [0.9, -0.5]
+    found = rc.residual_dmd(dictionary, x, y)
+
+    of = lambda z: np.stack([*monomials(z.T)[1:], np.cos(30 * z[:, 0] + z[:, 1])], 1)
+    psi = [np.c_[np.ones(len(z)), of(z)] for z in (x, y)]
+    gram, a, left = (psi[i].T @ psi[j] / len(x) for i, j in ((0, 0), (0, 1), (1, 1)))
+    for z, v, residual in zip(
+        found.values, found.vectors.T, found.residuals, strict=True
+    ):
+        square = left - z * a.conj().T - z.conjugate() * a + abs(z) ** 2 * gram
+        size = (v.conj() @ gram @ v).real
+        np.testing.assert_allclose(size, 1)
+        by_formula = (v.conj() @ square @ v).real / size
+        np.testing.assert_allclose(residual**2, by_formula, atol=1e-13)
+    good = found.verified(1e-6)
+    np.testing.assert_allclose(np.sort(good.values), [-0.5, -0.45, 0.9, 1], atol=1e-12)
+    assert len(found.values) == 5 and found.residuals[-1] > 0.5
+    # no vector does better than the smallest over all; an eigenvalue is at its pair's
+    grid = np.append(found.values, [2, 0.3j])
+    least = found.pseudospectrum(grid)
+    assert np.all(least[:5] <= found.residuals + 1e-7) and np.all(least[5:] > 0.2)
+    with pytest.raises(ValueError, match="dictionary: given 5; .* snapshots, 4"):
+        rc.residual_dmd(dictionary, x[:4], y[:4])
+    with pytest.raises(ValueError, match="before, after: given"):
+        rc.residual_dmd(dictionary, x, y[1:])
+    with pytest.raises(ValueError, match="dictionary: given 'NaN or inf"):
+        rc.residual_dmd(dictionary, x * np.nan, y)
+
+
+def test_what_a_model_lacks_is_found():
+    """u_t = −u + u³/2 by a model without the cube; nothing where the model is right."""
+    before = RNG.normal(size=(30, 40))
+    time = 1e-4
+    after = before + time * (0.5 * before**3 - before)
+    library = lambda u: jnp.stack([u, u**2, u**3, u**4], -1)
+
+    @jax.jit
+    def found(cube, before, after):
+        step = lambda u: u + time * (cube * u**3 - u)
+        return rc.model_error(step, library, before, after, KEY, time=time, draws=50)
+
+    lacking = found(0.0, before, after)
+    np.testing.assert_allclose(lacking.coefficients[:, 0], [0, 0, 0.5, 0], atol=1e-3)
+    assert lacking.misfit[0] < 1e-3 and lacking.errors[2, 0] < 1e-3
+    np.testing.assert_array_equal(found(0.5, before, after).coefficients, 0)
+    with pytest.raises(ValueError, match="before, after: given 'NaN"):
+        rc.model_error(lambda u: u, library, before * np.nan, after, KEY, time=time)
