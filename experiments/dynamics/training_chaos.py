@@ -201,7 +201,7 @@ def figures(results) -> dict:
     )
     left.axhline(0, color=COLORS["grey"], lw=0.8)
     left.axvline(1, color=COLORS["grey"], lw=0.8)
-    left.set(xlabel="learning rate · sharpness/2", ylabel="λ₁ a step", ylim=(-1.5, 0.75))
+    left.set(xlabel="learning rate · sharpness/2", ylabel="λ₁ a step", ylim=(-1.5, 0.7))
     left.set_title("The exponent of training")
     legend_below(left, 3)
     shares = np.repeat(found["share"], found["seen"].shape[1])
