@@ -46,7 +46,8 @@ def tables(terms: dict, modes: int, h: float) -> tuple:
     its phi functions by contour integrals (Kassam, Trefethen 2005)."""
     k = 2 * np.pi / LENGTH * np.fft.rfftfreq(modes, 1 / modes)
     linear = ("u", "u_x", "u_xx", "u_xxx", "u_xxxx")
-    stiff = sum(terms.get(name, 0.0) * (1j * k) ** p for p, name in enumerate(linear))
+    parts = [terms.get(name, 0.0) * (1j * k) ** p for p, name in enumerate(linear)]
+    stiff = np.sum(parts, axis=0)
     circle = np.exp(2j * np.pi * (np.arange(32) + 0.5) / 32)
     z = h * stiff[:, None] + circle[None]
     mean = lambda f: h * np.mean(f, axis=1)
