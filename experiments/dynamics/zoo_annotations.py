@@ -34,7 +34,7 @@ class Config:
     steps: int = 320_000
     checked: int = 1  # systems that another integrator runs too
     pairs: int = 6  # runs of two trajectories of each
-    time: float = 200.0
+    time: float = 40.0
 
 
 SIZES = {
