@@ -47,7 +47,7 @@ def fit(problem, seconds, seed, most, *, points, width=16, more=None) -> dict:
     timed, more = "t" in problem.needs.split(), more or {}
     network = more.pop("network", None)
     learn, data = more.pop("learn", None), more.pop("data", None)
-    kind = pinn.Objective if timed else pinn.Objective.steady
+    kind: Any = pinn.Objective if timed else pinn.Objective.steady
     size = (32, points, 16) if timed else (points,)
     given = {} if data is None else {"data": data, "data_weight": 1e-3}
     objective = kind(*size, **given)

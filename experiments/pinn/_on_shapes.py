@@ -26,7 +26,7 @@ class Rod(pde.AbstractExact):
 
     @property
     def boundary(self):
-        return {"left": pde.Neumann(0.0), "right": pde.Robin(self.loss, 1.0)}
+        return {"left": pde.Neumann(g=0.0), "right": pde.Robin(a=self.loss, b=1.0)}
 
     def equation(self, t, x, d):
         return d.t - d.xx
@@ -40,7 +40,7 @@ class Helmholtz(pde.AbstractSteady):
 
     needs = "u xx yy"
     domain = shapes.Box((0, 0), (1, 1))
-    boundary = pde.Dirichlet(0.0)
+    boundary = pde.Dirichlet(g=0.0)
     k: float = 4 * math.pi
 
     def balance(self, x, d):
@@ -69,7 +69,7 @@ class Kovasznay(pde.AbstractSteady):
     @property
     def boundary(self):
         wall = lambda t, x: self.exact(t, x)[..., :2]
-        return pde.Dirichlet(wall, of="u v")
+        return pde.Dirichlet(g=wall, of="u v")
 
     def balance(self, x, d):
         return navier_stokes(d, self.reynolds)
@@ -91,8 +91,8 @@ class Cavity(pde.AbstractSteady):
     needs = "u x y xx yy"
     domain = shapes.Box((0, 0), (1, 1))
     boundary = {
-        "top": pde.Dirichlet((1.0, 0.0), of="u v", hard=False),
-        "left, right, bottom": pde.Dirichlet(0.0, of="u v", hard=False),
+        "top": pde.Dirichlet(g=(1.0, 0.0), of="u v", hard=False),
+        "left, right, bottom": pde.Dirichlet(g=0.0, of="u v", hard=False),
     }
     reynolds: float = 100.0
 
@@ -152,9 +152,9 @@ class Plate(pde.AbstractSteady):
             return jnp.concatenate([d.u[..., :1], self.stress(d)[1] - pull], -1)
 
         return {
-            "bottom": pde.Dirichlet(0.0),
-            "left, right": pde.Operator(beside, "u x y"),
-            "top": pde.Operator(above, "u x y"),
+            "bottom": pde.Dirichlet(g=0.0),
+            "left, right": pde.Operator(fn=beside, reads="u x y"),
+            "top": pde.Operator(fn=above, reads="u x y"),
         }
 
     def stress(self, d):
@@ -196,7 +196,7 @@ class Membrane(pde.AbstractSteady):
 
     needs = "xx yy"
     domain = shapes.Box((-1, -1), (1, 1)) - shapes.Box((0, 0), (1, 1))
-    boundary = pde.Dirichlet(0.0, hard=False)
+    boundary = pde.Dirichlet(g=0.0, hard=False)
     singular = pde.corner((0, 0), math.pi / 2, 3 * math.pi / 2, 6) + sum(
         (
             pde.corner(at, quarter * math.pi / 2, math.pi / 2, 1)
@@ -268,7 +268,7 @@ class Bratu(pde.AbstractSteady):
 
     needs = "u xx yy"
     domain = shapes.Disk((0.0, 0.0), 1.0)
-    boundary = pde.Dirichlet(0.0)
+    boundary = pde.Dirichlet(g=0.0)
 
     def balance(self, x, d):
         return d.xx + d.yy + jnp.exp(d.u)
@@ -284,9 +284,9 @@ class Warm(pde.AbstractSteady):
     needs = "xx yy"
     domain = shapes.Box((0, 0), (1, 1))
     boundary = {
-        "left, right": pde.Neumann(0.0),
-        "bottom": pde.Dirichlet(0.0),
-        "top": pde.Dirichlet(lambda t, x: 1 + jnp.cos(jnp.pi * x[..., :1])),
+        "left, right": pde.Neumann(g=0.0),
+        "bottom": pde.Dirichlet(g=0.0),
+        "top": pde.Dirichlet(g=lambda t, x: 1 + jnp.cos(jnp.pi * x[..., :1])),
     }
 
     def balance(self, x, d):
@@ -305,7 +305,7 @@ class Turned(pde.AbstractSteady):
 
     @property
     def boundary(self):
-        return pde.Robin(1.0, 0.3, self.lost)
+        return pde.Robin(a=1.0, b=0.3, g=self.lost)
 
     def lost(self, t, x):
         a, b = x[..., :1], x[..., 1:]
@@ -324,7 +324,7 @@ class Gaining(Turned):
 
     @property
     def boundary(self):
-        return pde.Robin(-1.0, 0.3, self.lost)
+        return pde.Robin(a=-1.0, b=0.3, g=self.lost)
 
 
 class Drum(pde.AbstractSteady):
@@ -333,7 +333,7 @@ class Drum(pde.AbstractSteady):
     needs = "u xx yy"
     sizes = (1.0,)
     domain = shapes.Disk((0.0, 0.0), 1.0)
-    boundary = pde.Dirichlet(0.0)
+    boundary = pde.Dirichlet(g=0.0)
     square: Any = 4.0
 
     def balance(self, x, d):
@@ -346,7 +346,7 @@ class String(pde.AbstractExact):
     fields = ("u", "v")
     needs = "u t xx"
     domain = shapes.Interval(0.0, 1.0)
-    boundary = pde.Dirichlet(0.0)
+    boundary = pde.Dirichlet(g=0.0)
     horizon = 1.0
 
     def equation(self, t, x, d):

@@ -319,7 +319,7 @@ def on_the_ell(u) -> np.ndarray:
     """log₁₀ |error| on a grid, NaN outside."""
     problem, s = problems.Membrane(), np.linspace(-1, 1, 121)
     x = np.stack(np.meshgrid(s, s, indexing="ij"), -1).reshape(-1, 2)
-    inside = np.asarray(problem.domain.contains(x))
+    inside = np.asarray(problem.shape.contains(x))
     zero = jnp.zeros(())
     gap = jax.jit(jax.vmap(lambda x: (u(zero, x) - problem.exact(zero, x))[0]))
     picture = np.full(inside.shape, np.nan)
