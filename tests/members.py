@@ -120,6 +120,10 @@ ADAPTIVE = {
         ((lambda a: dx.AdEMAMix(alpha=a), (0.0, 5.0)),),
     ),
     "nadamw": Member(dx.NadamW(), ((dx.NadamW, (0.5, 0.9)),)),
+    "prodigy": Member(
+        dx.Prodigy(distance=0.1, weight_decay=0.1),
+        ((lambda d: dx.Prodigy(distance=d), (0.01, 0.1)),),
+    ),
     "mars": Member(dx.MARS(), ((lambda g: dx.MARS(gamma=g), (0.0, 0.1)),)),
     "grams": Member(dx.Grams(dx.Adam())),
     "hyperball": Member(dx.Hyperball(dx.Adam())),

@@ -166,6 +166,10 @@ TWINS = {
         lambda lr: optax.contrib.ademamix(lr, b3=0.99, weight_decay=0.1),
     ),
     "NadamW": (dx.NadamW(), optax.nadamw),
+    "Prodigy": (
+        dx.Prodigy(distance=0.1, weight_decay=0.1),
+        lambda lr: optax.contrib.prodigy(lr, estim_lr0=0.1, weight_decay=0.1),
+    ),
 }
 
 
@@ -184,6 +188,28 @@ def test_equals_optax(name):
     with jax.numpy_dtype_promotion("standard"):  # optax's counts are int32
         theirs = jax.lax.scan(body, (start, twin(LR).init(start)), grads)[1]
     assert np.max(np.abs(run(opt, start, grads) - theirs)) < 1e-13
+
+
+def test_prodigy_never_thinks_the_minimum_farther_than_it_is():
+    """Convex: d ≤ ‖x₀ − x*‖_∞, and d comes near; without a minimum d has no bound."""
+    opt, best = dx.Prodigy(distance=1e-3), np.array([3.0, -1.0, 0.5])
+    curvature = np.array([1.0, 10.0, 0.1])
+
+    def path(grad):
+        def body(carry, _):
+            x, state = carry
+            x, state = opt.step(x, state, grad(x), 1.0)
+            return (x, state), state.distance
+
+        start = jnp.zeros(3)
+        return jax.lax.scan(body, (start, opt.init(start)), length=300)[1]
+
+    both = jax.jit(
+        lambda: (path(lambda x: curvature * (x - best)), path(lambda x: curvature))
+    )
+    bowl, slope = map(np.asarray, both())
+    assert 0.3 < bowl[-1] <= 3.0 and np.all(np.diff(bowl) >= 0)
+    assert slope[-1] > 30
 
 
 def test_eigenbases_alone_do_nothing_to_muon():

@@ -218,6 +218,7 @@ def test_verify_knows_every_optimizer():
     named = {v for v in _targets.optimizer_names().values() if isinstance(v, type)}
     assert {c.__name__ for c in found - named} == {
         "LionKappa",
+        "Mixed",
         "OnlineSubspaceDescent",
         "Partition",
         "CautiousDecay",

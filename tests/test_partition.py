@@ -150,3 +150,23 @@ def test_bad_input():
         parted(LION, dx.Adam(), {"w": "c", "b": "rest"}).init(x)
     with pytest.raises(ValueError, match="labels: given PyTreeDef"):
         parted(LION, dx.Adam(), {"w": "rest"}).init(x)
+
+
+def test_mixed_takes_any_optimizer():
+    """Partition's map without its energy; AdamW for the rest, as optax has it."""
+    f, x = laws.problem()
+    mixed = dx.Mixed({"matrices": LION, "rest": dx.AdamW()}, BY_RANK, {"rest": 0.5})
+    assert not isinstance(mixed, dx.AbstractAccountedOptimizer)
+    theirs = optax.partition(
+        {
+            "matrices": optax.lion(1e-2, weight_decay=0.5),
+            "rest": optax.adamw(5e-3),
+        },
+        LABELS,
+    )
+    ours = train(dx.as_optax(mixed, 1e-2), f, x, audited=False)[0]
+    twin_ = train(theirs, f, x, audited=False)[0]
+    for a, b in zip(*map(jax.tree.leaves, (ours, twin_)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    with pytest.raises(TypeError, match="opt: given AdamW; accepted is a dynax.Abs"):
+        parted(LION, dx.AdamW())

@@ -1003,3 +1003,26 @@ def test_regular_expression_of_collectives():
     pattern = re.search(r'pattern = r"(.*)"', DEVICES)[1].replace("\\\\", "\\")
     for name in ("all-reduce", "all-gather", "collective-permute", "all-to-all"):
         assert re.fullmatch(pattern, name)
+
+
+def test_an_engine_compiles_a_program_once(tmp_path, monkeypatch):
+    """Two sweeps of one program and batch by one engine, and by two."""
+    from dynax.sweep import Local, executor
+
+    made = []
+    real = executor.Program
+
+    def program(*args, **options):
+        made.append(options["batch"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(executor, "Program", program)
+    run = lambda x: {"y": 3.0 * x}
+    engine = Local()
+    for number, values in enumerate(([1.0, 2.0], [3.0, 4.0, 5.0])):
+        store = tmp_path / str(number)
+        found = sweep(run, {"x": values}, store, batch=2, engine=engine)
+        assert found.y.values.tolist() == [3 * v for v in values]
+    assert made == [2]
+    sweep(run, {"x": [1.0, 2.0]}, tmp_path / "b", batch=2, engine=Local())
+    assert made == [2, 2]

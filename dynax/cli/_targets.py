@@ -52,7 +52,7 @@ def optimizer_names() -> dict[str, Any]:
         dynax.optim,
         lambda c: inspect.isclass(c) and issubclass(c, dynax.AbstractOptimizer),
     )
-    apart = {"lion-kappa", "online-subspace-descent", "partition"}
+    apart = {"lion-kappa", "online-subspace-descent", "partition", "mixed"}
     apart |= {"cautious-decay-adam", "cautious-decay-lyapunov"}
     found = {k: v for k, v in found.items() if k not in apart}
     return {**found, "cautious-decay": dynax.cautious_decay}

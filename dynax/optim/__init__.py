@@ -45,6 +45,7 @@ from dynax.optim.immersion import Immersion as Immersion
 from dynax.optim.lion_kappa import LionKappa as LionKappa, LionState as LionState
 from dynax.optim.mars import MARS as MARS, MARSState as MARSState
 from dynax.optim.mirror_descent import MirrorDescent as MirrorDescent
+from dynax.optim.mixed import Mixed as Mixed, PartitionState as PartitionState
 from dynax.optim.momentum import Momentum as Momentum, MomentumState as MomentumState
 from dynax.optim.muon import Muon as Muon
 from dynax.optim.nadamw import NadamW as NadamW, NadamWState as NadamWState
@@ -56,14 +57,12 @@ from dynax.optim.online_subspace import (
     SubspaceState as SubspaceState,
 )
 from dynax.optim.outer import Outer as Outer, OuterState as OuterState
-from dynax.optim.partition import (
-    Partition as Partition,
-    PartitionState as PartitionState,
-)
+from dynax.optim.partition import Partition as Partition
 from dynax.optim.practical_muon import (
     PracticalMuon as PracticalMuon,
     PracticalMuonState as PracticalMuonState,
 )
+from dynax.optim.prodigy import Prodigy as Prodigy, ProdigyState as ProdigyState
 from dynax.optim.rmsprop import RMSprop as RMSprop
 from dynax.optim.schedule_free import ScheduleFree as ScheduleFree
 from dynax.optim.shampoo import Shampoo as Shampoo

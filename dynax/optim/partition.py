@@ -1,40 +1,21 @@
 """One optimizer for some of the parameters, another for the rest: one map, one H."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import PyTree
 
 from dynax import _tree as tree
-from dynax._types import Params, ScalarLike, State
-from dynax.flow import (
-    AbstractBalancedOptimizer,
-    AbstractConditionalOptimizer,
-    AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer,
-    Step,
-    is_continuous,
-)
+from dynax._types import Params, ScalarLike
+from dynax.flow import AbstractBalancedOptimizer, AbstractConditionalOptimizer, Step
 from dynax.lyapunov import Check, Ledger
-from dynax.optim._relatives import check_optimizer, condition_of, refine
+from dynax.optim._relatives import condition_of
+from dynax.optim.mixed import AbstractParts
 
 
-class PartitionState(NamedTuple):
-    """The states of the parts by label. The other leaves are masked, as in optax."""
-
-    parts: dict[str, State]
-
-
-class Partition(
-    AbstractBalancedOptimizer,
-    AbstractConditionalOptimizer,
-    AbstractRefinableOptimizer,
-    AbstractSwitchedOptimizer,
-):
+class Partition(AbstractParts, AbstractBalancedOptimizer, AbstractConditionalOptimizer):
     r"""Give each part of the parameters an optimizer and a learning rate of its own.
 
     x = (x₁, x₂, …), each part with an optimizer and a learning rate εᵢ = ρᵢε.
@@ -58,51 +39,10 @@ class Partition(
     optimizers: dict[str, AbstractBalancedOptimizer]
     labels: PyTree[str] | Callable[[Params], PyTree[str]]
     rates: dict[str, ScalarLike] = eqx.field(default_factory=dict)
-
-    def __check_init__(self):
-        for opt in self.optimizers.values():
-            check_optimizer(opt, AbstractBalancedOptimizer)
-        unknown = set(self.rates) - set(self.optimizers)
-        if unknown or not self.optimizers:
-            raise ValueError(
-                f"rates: given {sorted(unknown)}; accepted are the labels of "
-                f"optimizers, {sorted(self.optimizers)}."
-            )
-
-    @property
-    def continuous(self):
-        return all(map(is_continuous, self.optimizers.values()))
+    accepted: ClassVar[type] = AbstractBalancedOptimizer
 
     def condition(self) -> dict[str, Check]:
         return _prefixed({k: condition_of(opt) for k, opt in self.optimizers.items()})
-
-    def refined(self, lr, finer) -> "Partition":
-        optimizers = {
-            k: refine(opt, self._rate(k, lr), self._rate(k, finer))
-            for k, opt in self.optimizers.items()
-        }
-        return Partition(optimizers, self.labels, self.rates)
-
-    def init(self, x):
-        tree.check_params(x)
-        parts = self._cut(x, x)
-        return PartitionState({k: self.optimizers[k].init(p) for k, (p,) in parts})
-
-    def update(self, x, state, grad, lr):
-        moves = {}
-        for k, (x_, g) in self._cut(x, x, grad):
-            moves[k] = self.optimizers[k].update(
-                x_, state.parts[k], g, self._rate(k, lr)
-            )
-        return _joined(moves)
-
-    def flow(self, t, x, state, grad, lr):
-        moves = {}
-        for k, (x_, g) in self._cut(x, x, grad):
-            rho = self.rates.get(k, 1.0)
-            rate = self.optimizers[k].flow(t, x_, state.parts[k], g, lr * rho)
-            moves[k] = tree.scale(rho, rate)
-        return _joined(moves)
 
     def energy(self, t, x, state, value, lr):
         h = tree.cast(value, tree.result_dtype(x))
@@ -175,48 +115,6 @@ class Partition(
             facts=facts,
             checks=checks | _prefixed({k: row.checks for k, row in rows.items()}),
         )
-
-    def _rate(self, label: str, lr: ScalarLike) -> ScalarLike:
-        return lr * self.rates[label] if label in self.rates else lr
-
-    def _cut(self, x: Params, *trees: PyTree) -> list[tuple[str, tuple]]:
-        """(label, trees with all but the leaves of that label masked)."""
-        labels = self._labels(x)
-        if labels is None:
-            return [(label, trees) for label in self.optimizers]
-
-        def only(label, t):
-            keep = lambda name, a: a if name == label else optax.MaskedNode()
-            return tree.map(keep, labels, t)
-
-        return [(k, tuple(only(k, t) for t in trees)) for k in self.optimizers]
-
-    def _labels(self, x: Params) -> PyTree[str] | None:
-        if not tree.leaves(x):  # optax maps over a state by a tree without arrays
-            return None
-        labels = self.labels(x) if callable(self.labels) else self.labels
-        try:
-            labels = jax.tree.broadcast(labels, x)
-        except ValueError as error:
-            raise ValueError(
-                f"labels: given {jax.tree.structure(labels)}; accepted is a tree of "
-                f"labels that is a prefix of the parameters, {jax.tree.structure(x)}."
-            ) from error
-        unknown = {str(k) for k in tree.leaves(labels)} - set(self.optimizers)
-        if unknown:
-            raise ValueError(
-                f"labels: given {sorted(unknown)}; accepted are those of optimizers, "
-                f"{sorted(self.optimizers)}."
-            )
-        return labels
-
-
-def _joined(moves: Mapping[str, tuple[Any, State]]) -> tuple[Any, PartitionState]:
-    """The parts' moves of x as one tree, and their states."""
-    masked = lambda a: isinstance(a, optax.MaskedNode)
-    pick = lambda *entries: next((a for a in entries if not masked(a)), entries[0])
-    whole = jax.tree.map(pick, *(move for move, _ in moves.values()), is_leaf=masked)
-    return whole, PartitionState({k: state for k, (_, state) in moves.items()})
 
 
 def _prefixed(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

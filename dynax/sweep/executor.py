@@ -68,8 +68,13 @@ class Chunk(NamedTuple):
 class Executor:
     """Computes chunks of a job on the devices of this process."""
 
-    def __init__(self, job: Job, devices: list[Any] | None = None):
-        self.job, self.space = job, job.space
+    def __init__(
+        self,
+        job: Job,
+        devices: list[Any] | None = None,
+        kept: dict[Any, Program] | None = None,
+    ):
+        self.job, self.space, self.kept = job, job.space, kept
         self.devices = devices or jax.local_devices()
         self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
         self.source: Callable[[int, int, int], Any] | None = None  # of a rung
@@ -99,8 +104,15 @@ class Executor:
         if known is not None and known.batch <= batch:
             return known
         point, points = self.point(structure), self.space.block
-        with self.settings():
-            made = Program(point, batch=batch, points=points, devices=self.devices)
+        name, kept = (point.fingerprint, batch), self.kept or {}
+        made = kept.get(name)
+        if made is None:
+            with self.settings():
+                made = Program(point, batch=batch, points=points, devices=self.devices)
+        if self.kept is not None:
+            self.kept[name] = made
+            while len(self.kept) > 4:
+                self.kept.pop(next(iter(self.kept)))
         while len(self._programs) >= 4:
             self._programs.pop(next(iter(self._programs)))
         self._programs[structure] = made

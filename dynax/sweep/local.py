@@ -33,6 +33,9 @@ from dynax.sweep.watch import supervise
 class Local:
     """Points run on the local devices of this process.
 
+    An engine keeps what it compiled: given to several sweeps of one program, and of one
+    `batch`, it compiles once.
+
     Args:
         worker: this process's share, `Worker(index, count)`. Found out if not given:
             the task of a Slurm array, or the process of an initialised
@@ -42,6 +45,9 @@ class Local:
 
     worker: Worker | None = None
     devices: Sequence[Any] | None = None
+    _kept: dict[Any, Any] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __call__(self, job: Job, store: Store, progress: Callable) -> None:
         worker = self.worker or which_worker()
@@ -62,18 +68,18 @@ class Local:
                     f"worker: given {worker.count} workers for a search; accepted is "
                     "one, as each round is decided on by the results of those before."
                 )
-            search(job, store, progress, Executor(job, devices))
+            search(job, store, progress, Executor(job, devices, self._kept))
         elif job.halving is not None:
             if worker.count > 1:
                 raise ValueError(
                     f"worker: given {worker.count} workers for a halving; accepted is "
                     "one, as each rung is decided on by the results of that before."
                 )
-            halve(job, store, progress, Executor(job, devices))
+            halve(job, store, progress, Executor(job, devices, self._kept))
         elif job.time_limit is not None:
             supervise(job, store, worker, progress)
         else:
-            work(job, store, worker, progress, Executor(job, devices))
+            work(job, store, worker, progress, Executor(job, devices, self._kept))
 
 
 def which_worker(env: Mapping[str, str] = os.environ) -> Worker:
