@@ -92,7 +92,7 @@ class Prodigy(AbstractOptimizer):
         total = tree.map(add, state.total, grad)
         gone = tree.vdot(grad, tree.sub(state.start, x)).astype(d.dtype)
         gained = beta3 * state.gained + scale * rate * gone
-        size = sum(jnp.sum(jnp.abs(a)).astype(d.dtype) for a in tree.leaves(total))
+        size = tree.vdot(tree.map(jnp.sign, total), total).astype(d.dtype)
         distance = jnp.maximum(d, tree.safe_divide(gained, size))
 
         def displace(x, m, v):
