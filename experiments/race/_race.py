@@ -114,6 +114,9 @@ class Result:
         searched: steps of the search, over those of all its trials to the end.
         loss: (seed, block) at the best trial, NaN where a run failed.
         around: (factor, seed), the last loss at rates around it.
+        grid: of AdamW, (trial,), the last loss of all trials, none of them stopped.
+        chosen: the trial that the search chose.
+        changed: numbers of the search's finished runs that differ from the grid's.
     """
 
     rate: float
@@ -121,6 +124,9 @@ class Result:
     searched: float
     loss: np.ndarray
     around: np.ndarray
+    chosen: int
+    grid: np.ndarray | None = None
+    changed: int = 0
 
 
 def raced(task: Task, config: Config, tell: Callable) -> dict[str, Result]:
@@ -138,11 +144,12 @@ def one(task: Task, name: str, config: Config, place: pathlib.Path) -> Result:
     """Tune one method and run it on new seeds, in one program."""
     run, middle = runner(task, name, config), METHODS[name].rate
     given: dict[str, Any] = {"batch": 8, "engine": Local(), "dims": {"loss": ["block"]}}
-    ranges = {
-        "rate": log_uniform(middle / 30, middle * 30),
-        "shrink": log_uniform(1e-5, 1e-2),
-    }
-    space = {"trial": halton(config.trials, **ranges), "seed": range(config.tuning)}
+    trials = halton(
+        config.trials,
+        rate=log_uniform(middle / 30, middle * 30),
+        shrink=log_uniform(1e-5, 1e-2),
+    )
+    space = {"trial": trials, "seed": range(config.tuning)}
     halving = Halving("loss", rungs=rungs(config.blocks))
     found = sweep(run, space, place / "search", halving=halving, **given).load()
     whole = found.status.values == 0
@@ -157,12 +164,18 @@ def one(task: Task, name: str, config: Config, place: pathlib.Path) -> Result:
     factor, seed = map(np.array, zip(*rows, strict=True))
     table = {"rate": rate * factor, "seed": seed, "shrink": shrink * factor}
     once = Halving("loss", rungs=(config.blocks,))
+    grid, changed = None, 0
+    if name == config.methods[0]:
+        full = sweep(run, space, place / "grid", halving=once, **given).load()
+        grid = full.loss.values[..., -1].mean(axis=1)
+        changed = int(np.sum((found.loss.values != full.loss.values)[whole]))
     found = sweep(
         run, {"run": Table(table)}, place / "final", halving=once, **given
     ).load()
     loss = np.where((found.status.values == 0)[:, None], found.loss.values, np.nan)
     around = loss[config.seeds :, -1].reshape(len(FACTORS), config.around)
-    return Result(rate, shrink, searched, loss[: config.seeds], around)
+    first = loss[: config.seeds]
+    return Result(rate, shrink, searched, first, around, best, grid, changed)
 
 
 def target(results: dict[str, Result]) -> float:
@@ -200,9 +213,10 @@ def arrival(result: Result, target: float, config: Config) -> Interval | None:
 
 
 def width(result: Result, within: float = 0.01) -> float:
-    """Decades of rates whose mean last loss is within 1 % of the best, without a gap.
+    """Decades of rates whose mean last loss is near the best of them, without a gap.
 
-    Between the rates that were tried the loss is taken along a line in log η.
+    Near is within 1 % of what is taken off the loss after the first look. Between the
+    rates that were tried the loss is taken along a line in log η.
     """
     tried = np.insert(np.log10(FACTORS), len(FACTORS) // 2, 0.0)
     curve = np.insert(
@@ -214,7 +228,8 @@ def width(result: Result, within: float = 0.01) -> float:
     fine = np.linspace(tried[0], tried[-1], 1001)
     values = np.interp(fine, tried, curve)
     best = int(np.argmin(values))
-    bad = np.flatnonzero(values > values[best] + within * abs(values[best]))
+    taken = result.loss[:, 0].mean() - values[best]
+    bad = np.flatnonzero(values > values[best] + within * taken)
     low = bad[bad < best].max(initial=-1)
     high = bad[bad > best].min(initial=len(fine))
     return float(fine[high - 1] - fine[low + 1])

@@ -22,7 +22,7 @@ def paragraphs() -> list[str]:
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef
     for path in sorted(library.glob("*.py")):
         nodes = ast.walk(ast.parse(path.read_bytes()))
-        docs = (ast.get_docstring(node) for node in nodes if isinstance(node, kinds))
+        docs = [ast.get_docstring(n) for n in nodes if isinstance(n, kinds)]
         texts += filter(None, docs)
     return [part for text in texts for part in text.split("\n\n") if part.strip()]
 

@@ -13,9 +13,7 @@ from experiments.race._race import Config, Task, raced
 
 BATCH, HELD = 32, 400
 SIZES = {
-    "quick": Config(
-        ("AdamW", "Lion", "Muon, five steps", "NorMuon", "AdEMAMix", "MARS"), size=24
-    ),
+    "quick": Config(("AdamW", "Lion", "Muon, five steps", "NorMuon", "MARS"), size=24),
     "long": Config(tuple(METHODS), 40, 15, trials=27, around=4, size=64),
     "full": Config(tuple(METHODS), 100, 50, trials=81, seeds=16, around=8, size=256),
 }
