@@ -31,6 +31,7 @@ WIDTH, LARGEST = 640, 60_000  # pixels, bytes
 FAMILIES = {
     "lion": "Lion-κ",
     "optim": "Optimizers",
+    "race": "Races",
     "landscape": "Landscapes",
     "dynamics": "Dynamics",
     "material": "Materials",

@@ -34,8 +34,9 @@ from dynax.sweep import (
 from dynax.sweep.dataset import failures
 from dynax.sweep.executor import Executor
 from dynax.sweep.local import make_job
+from dynax.sweep.part import DONE, MISSING, NOT_FINITE, RAISED, TIME_LIMIT
 from dynax.sweep.program import Program
-from dynax.sweep.store import DONE, MISSING, NOT_FINITE, RAISED, TIME_LIMIT, Store
+from dynax.sweep.store import Store
 from dynax.sweep.watch import _overdue as overdue
 from tests.sweeping import descent, grid, loop, rough, rows
 from tests.test_sweep_crash import same

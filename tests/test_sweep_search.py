@@ -27,7 +27,8 @@ from dynax.sweep import (
     sweep,
     uniform,
 )
-from dynax.sweep.store import DONE, MISSING, NOT_FINITE, RAISED, Store
+from dynax.sweep.part import DONE, MISSING, NOT_FINITE, RAISED
+from dynax.sweep.store import Store
 from tests.test_sweep_crash import same
 
 

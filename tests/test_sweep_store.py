@@ -34,7 +34,9 @@ from dynax.sweep import (
 )
 from dynax.sweep.engine import missing
 from dynax.sweep.files import create, replace
-from dynax.sweep.store import DONE, MISSING, STALE, Part, Store
+from dynax.sweep.lease import STALE
+from dynax.sweep.part import DONE, MISSING, Part
+from dynax.sweep.store import Store
 from tests.sweeping import rows
 from tests.test_sweep_crash import same
 

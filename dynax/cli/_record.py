@@ -18,6 +18,7 @@ CLAIM = "experiment", "id", "control", "statement", "threshold", "measured", "sp
 FAMILIES = {
     "Lion-κ": "lion",
     "Optimizers": "optim/",
+    "Races": "race/",
     "Dynamics": "dynamics/",
     "Landscapes": "landscape/",
     "Physics-informed networks": "pinn/",

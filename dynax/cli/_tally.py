@@ -13,8 +13,10 @@ import numpy as np
 
 from dynax.sweep import Progress, open_sweep
 from dynax.sweep.blocks import layout, stores
+from dynax.sweep.lease import StoreError
 from dynax.sweep.meter import speed
-from dynax.sweep.store import MEANINGS, RAISED, TIME_LIMIT, Store, StoreError
+from dynax.sweep.part import MEANINGS, RAISED, TIME_LIMIT
+from dynax.sweep.store import Store
 
 
 FRESH = 60.0  # seconds after which a worker on another host that says nothing is gone

@@ -17,11 +17,13 @@ from dynax.sweep.compare import (
 from dynax.sweep.dataset import open_sweep as open_sweep
 from dynax.sweep.export import export as export, frame as frame
 from dynax.sweep.halving import Halving as Halving
+from dynax.sweep.lease import StoreError as StoreError
 from dynax.sweep.local import Local as Local, sweep as sweep
 from dynax.sweep.loop import Loop as Loop
 from dynax.sweep.meter import Progress as Progress, Worker as Worker
 from dynax.sweep.on_ray import Ray as Ray
 from dynax.sweep.on_slurm import Submitit as Submitit
+from dynax.sweep.part import MEANINGS as MEANINGS
 from dynax.sweep.points import (
     Search as Search,
     Space as Space,
@@ -37,4 +39,3 @@ from dynax.sweep.ranges import (
     log_uniform as log_uniform,
     uniform as uniform,
 )
-from dynax.sweep.store import MEANINGS as MEANINGS, StoreError as StoreError

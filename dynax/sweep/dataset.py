@@ -8,17 +8,9 @@ import numpy as np
 
 from dynax.sweep.blocks import Block, layout
 from dynax.sweep.engine import inner_dims
-from dynax.sweep.store import (
-    DONE,
-    MEANINGS,
-    MISSING,
-    STOPPED,
-    Part,
-    Store,
-    StoreError,
-    counts,
-    missing,
-)
+from dynax.sweep.lease import StoreError
+from dynax.sweep.part import DONE, MEANINGS, MISSING, STOPPED, Part, counts, missing
+from dynax.sweep.store import Store
 
 
 def open_sweep(path):

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from dynax.sweep.executor import Executor, Job
+from dynax.sweep.lease import StoreError
 from dynax.sweep.meter import Meter, Progress, Worker, amount
+from dynax.sweep.part import Part
 from dynax.sweep.points import MOST_AXES, Space
 from dynax.sweep.program import OutputError, hushed, reason
-from dynax.sweep.store import Part, Store, StoreError
+from dynax.sweep.store import Store
 
 
 Span = tuple[int, int]  # (first, count) of points of a structure

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from dynax.sweep.loop import Loop
+from dynax.sweep.part import DONE, NOT_FINITE
 from dynax.sweep.points import Space
 from dynax.sweep.program import Failure, Point, Program, heard, is_out_of_memory
 from dynax.sweep.provenance import model
-from dynax.sweep.store import DONE, NOT_FINITE
 
 
 CHUNK_SECONDS = 1.0  # of work between two parts

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynax.sweep.dataset import open_sweep
-from dynax.sweep.store import MEANINGS, MISSING, StoreError
+from dynax.sweep.lease import StoreError
+from dynax.sweep.part import MEANINGS, MISSING
 
 
 FORMS = (

@@ -9,8 +9,9 @@ import numpy as np
 
 from dynax.sweep.blocks import columns_of, filled_in, places, stores
 from dynax.sweep.executor import Executor, Job
+from dynax.sweep.lease import StoreError
 from dynax.sweep.points import Space, Static, Table
-from dynax.sweep.store import Store, StoreError
+from dynax.sweep.store import Store
 
 
 NEAR = 1e-12  # relative: numbers of an axis closer than this are the same

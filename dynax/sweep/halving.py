@@ -17,9 +17,10 @@ from dynax.sweep.dataset import Reader
 from dynax.sweep.engine import agree, chunks, compute
 from dynax.sweep.executor import Executor, Job
 from dynax.sweep.meter import Meter, Progress, Worker
+from dynax.sweep.part import DONE, MISSING
 from dynax.sweep.points import Space
 from dynax.sweep.program import OutputError, hushed
-from dynax.sweep.store import DONE, MISSING, Store
+from dynax.sweep.store import Store
 
 
 Rule = Callable[[np.ndarray], np.ndarray]

@@ -22,10 +22,11 @@ from dynax.sweep.executor import Executor, Job
 from dynax.sweep.halving import Halving, halving as halve
 from dynax.sweep.loop import Loop
 from dynax.sweep.meter import Progress, Worker
+from dynax.sweep.part import counts
 from dynax.sweep.points import Space
 from dynax.sweep.provenance import provenance
 from dynax.sweep.search import search
-from dynax.sweep.store import Store, counts
+from dynax.sweep.store import Store
 from dynax.sweep.watch import supervise
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dynax.sweep.store import missing
+from dynax.sweep.part import missing
 
 
 class Loop:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dynax.sweep.store import DONE, counts
+from dynax.sweep.part import DONE, counts
 
 
 class Worker(NamedTuple):

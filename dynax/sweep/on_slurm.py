@@ -9,7 +9,8 @@ from typing import Any
 from dynax.sweep.engine import work
 from dynax.sweep.executor import Job
 from dynax.sweep.meter import Progress, Worker
-from dynax.sweep.store import Store, counts
+from dynax.sweep.part import counts
+from dynax.sweep.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

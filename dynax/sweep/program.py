@@ -24,8 +24,8 @@ from jax.sharding import AxisType, Mesh, PartitionSpec as P
 
 from dynax.sweep.files import digest
 from dynax.sweep.loop import Loop
+from dynax.sweep.part import RAISED, missing
 from dynax.sweep.provenance import numerics
-from dynax.sweep.store import RAISED, missing
 
 
 CALL_BYTES = 2**24  # of outputs that one call may hold on a device
@@ -34,7 +34,7 @@ OUT_OF_MEMORY = "RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OOM"
 
 
 class Failure(NamedTuple):
-    """Why a point has no result: a code of `store.MEANINGS`, and a line of text."""
+    """Why a point has no result: a code of `part.MEANINGS`, and a line of text."""
 
     code: int
     text: str

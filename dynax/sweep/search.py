@@ -12,11 +12,13 @@ import numpy as np
 
 from dynax.sweep.engine import agree, same_program, warn
 from dynax.sweep.executor import Executor, Job
+from dynax.sweep.lease import StoreError
 from dynax.sweep.meter import Meter, Progress, Worker
+from dynax.sweep.part import DONE
 from dynax.sweep.points import Search
 from dynax.sweep.program import hushed
 from dynax.sweep.ranges import Range
-from dynax.sweep.store import DONE, Store, StoreError
+from dynax.sweep.store import Store
 
 
 def search(

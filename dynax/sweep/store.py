@@ -24,7 +24,7 @@ import pathlib
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,62 +42,12 @@ from dynax.sweep.files import (
     sealed,
     to_json,
 )
+from dynax.sweep.lease import StoreError, explained, lease, locked
+from dynax.sweep.part import Part
 
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system
-    fcntl = None
-
-
-DONE, NOT_FINITE, RAISED, TIME_LIMIT, MISSING, STOPPED = 0, 1, 2, 3, -1, -2
-STALE = 24 * 3600.0  # seconds after which a file that nobody renamed is litter
 FORMAT = 2  # of the files in a store
 FOLDERS = "parts", "plans", "rounds", "workers"
-MEANINGS = {
-    STOPPED: "stopped at a rung",
-    MISSING: "not run",
-    DONE: "done",
-    NOT_FINITE: "an output is not finite",
-    RAISED: "raised an error",
-    TIME_LIMIT: "over the time limit",
-}
-
-
-class StoreError(Exception):
-    """The error of a store that cannot be used as asked: one sentence that names it and
-    the way out.
-    """
-
-
-class Part(NamedTuple):
-    """The results of points first … first + count − 1 of a structure.
-
-    `batch` is how many of them ran side by side, `failed` how many have no result,
-    `skip` how many of the first ones another part holds as well; `program` is the
-    fingerprint of what computed them.
-    """
-
-    structure: int
-    first: int
-    count: int
-    batch: int
-    failed: int
-    program: str
-    file: str
-    skip: int = 0
-
-    @property
-    def path(self) -> pathlib.Path:
-        return pathlib.Path(self.file)
-
-    @property
-    def name(self) -> tuple[int, int]:
-        return self.structure, self.first
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.first, self.first + self.count
 
 
 class Store:
@@ -133,7 +83,7 @@ class Store:
                 f"({getattr(error, 'strerror', None) or error}); accepted is the path "
                 "of a folder that is there or can be made."
             ) from error
-        with _explained(path):
+        with explained(path):
             made = {"format": FORMAT, **manifest}
             if not create(file, to_json(made)) and read_json(file) is None:
                 replace(file, to_json(made).encode())  # it was never whole
@@ -150,7 +100,7 @@ class Store:
         shown = {k: plain(manifest[k]) for k in ("dims", "units") if manifest.get(k)}
         if any(found.manifest.get(k) != names for k, names in shown.items()):
             found.manifest |= shown
-            with _explained(path):
+            with explained(path):
                 replace(file, to_json(found.manifest).encode())
         return found
 
@@ -186,7 +136,7 @@ class Store:
     def set_plan(self, structure: int, plan: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of a structure: this one, or that of whoever came first."""
         file = self._plan(structure)
-        with _explained(self.path):
+        with explained(self.path):
             if not create(file, to_json(plan)) and self.plan(structure) is None:
                 replace(file, to_json(plan).encode())
         return self.plan(structure) or dict(plan)
@@ -267,7 +217,7 @@ class Store:
             f"s{structure:03}-{first:012}-{len(status):09}-{values['@batch']}-{failed}-"
             f"{self.experiment}-{program}-{len(data)}"
         )
-        with _explained(self.path):
+        with explained(self.path):
             replace(self.path / "parts" / sealed(facts, data), data)
 
     def read(self, part: Part, name: str) -> np.ndarray:
@@ -324,7 +274,7 @@ class Store:
         """The trials of a round of a search, unless they are there already."""
         data = archive(columns)
         name = sealed(f"{number:06}-{self.experiment}", data)
-        with _explained(self.path):
+        with explained(self.path):
             create(self.path / "rounds" / name, data)
 
     def rounds(self) -> list[dict[str, np.ndarray]]:
@@ -350,45 +300,18 @@ class Store:
     def _rounds(self):
         return sorted((self.path / "rounds").glob("*.npz"))
 
-    @contextlib.contextmanager
-    def lease(self, worker: str) -> Iterator[None]:
+    def lease(self, worker: str) -> contextlib.AbstractContextManager[None]:
         """Only one process at a time works as `worker`, "0-of-4" say.
 
         Raises:
             StoreError: if another one does.
         """
-        path = self.path / "workers" / f"{worker}.lock"
-        with _explained(self.path):
-            lock = open(path, "a+")  # noqa: SIM115
-        with lock:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    lock.seek(0)
-                    at, _, count = worker.partition("-of-")
-                    raise StoreError(
-                        f"store: worker {at} of {count} is already at work in "
-                        f"{self.path} ({lock.read() or 'starting'}); accepted is to "
-                        "wait for it, or to be another worker."
-                    ) from None
-                except OSError:
-                    pass  # a file system without locks; parts stay whole all the same
-            with _explained(self.path):
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-                lock.flush()
-            present = os.fstat(lock.fileno()).st_mtime  # by the clock of the files
-            for file in self.path.glob("**/.tmp-*"):  # of writers that were killed
-                with contextlib.suppress(OSError):
-                    if present - file.stat().st_mtime > STALE:
-                        file.unlink()
-            yield
+        return lease(self.path, worker)
 
     def note(self, *notes: str, tags: Iterable[str] = ()) -> None:
         """Add notes and tags, which `open_sweep` has among its attributes."""
         said = {"date": time.strftime("%Y-%m-%dT%H:%M:%S"), "notes": [*notes]}
-        with _explained(self.path):
+        with explained(self.path):
             file = self.path / "notes.json"
             replace(file, to_json([*self.notes(), said | {"tags": [*tags]}]).encode())
 
@@ -404,7 +327,7 @@ class Store:
             "process": os.getpid(),
             "updated": time.time(),
         }
-        with _explained(self.path):
+        with explained(self.path):
             file = self.path / "workers" / f"{worker}.json"
             replace(file, to_json(facts).encode(), durable=False)
 
@@ -414,39 +337,9 @@ class Store:
         for file in sorted((self.path / "workers").glob("*-of-*.json")):
             report = read_json(file)
             if report:
-                report["alive"] = _locked(file.with_suffix(".lock"))
+                report["alive"] = locked(file.with_suffix(".lock"))
                 found.append(report)
         return found
-
-
-def counts(parts: Iterable[Part]) -> tuple[int, int]:
-    """How many points parts hold, each counted once, and about how many failed."""
-    have = [(p.count - p.skip, p.failed) for p in parts]
-    return sum(n for n, _ in have), sum(min(have) for have in have)
-
-
-def missing(dtype: np.dtype) -> Any:
-    """What stands for the output of a point without a result."""
-    if dtype.kind in "fcV":  # V: bfloat16 …
-        return np.nan
-    return np.iinfo(dtype).min if dtype.kind == "i" else dtype.type(0)
-
-
-@contextlib.contextmanager
-def _explained(path):
-    """Trouble with the disk as one sentence."""
-    try:
-        yield
-    except OSError as error:
-        if not path.is_dir():
-            raise StoreError(
-                f"store: {path} is no longer there, and what was in it is lost; "
-                "accepted is to start the sweep again."
-            ) from error
-        raise StoreError(
-            f"store: cannot write to {path} ({error.strerror or error}); what is "
-            "finished is safe, and the same sweep started again goes on from there."
-        ) from error
 
 
 def _short(value):
@@ -487,16 +380,3 @@ def _foreign_part(path, what):
         f"store: {path} belongs to another {what} than the rest of this store; "
         "accepted is to move it away, or another folder."
     )
-
-
-def _locked(path):
-    if fcntl is None or not path.exists():
-        return None
-    with open(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return None
-        return False

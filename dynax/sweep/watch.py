@@ -16,9 +16,12 @@ from collections.abc import Callable
 
 from dynax.sweep.engine import work
 from dynax.sweep.executor import Executor, Job
+from dynax.sweep.files import replace
+from dynax.sweep.lease import StoreError
 from dynax.sweep.meter import Progress, Worker
+from dynax.sweep.part import RAISED, TIME_LIMIT
 from dynax.sweep.program import Failure
-from dynax.sweep.store import RAISED, TIME_LIMIT, Store, StoreError, replace
+from dynax.sweep.store import Store
 
 
 def supervise(
