@@ -1,6 +1,7 @@
 """What a race claims and shows: the same for every task."""
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -130,7 +131,8 @@ def found_slower(results, seeds_for: float = 1.1) -> Measured:
     random, count = np.random.default_rng(0), 0
     for _ in range(REPEATS):
         a, b = random.normal(mean, s, (2, seeds))
-        count += stats.ttest_ind(a, 1.1 * b)[1] <= 0.05
+        p: Any = stats.ttest_ind(a, 1.1 * b)[1]
+        count += p <= 0.05
     text = f"{seeds} seeds, steps {mean:.0f} ± {s:.1f}"
     return Measured(count / REPEATS, text)
 

@@ -19,10 +19,12 @@ def paragraphs() -> list[str]:
 
     texts = [topics[name] for name in sorted(topics)]
     library = pathlib.Path(sysconfig.get_paths()["stdlib"])
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
     for path in sorted(library.glob("*.py")):
-        nodes = ast.walk(ast.parse(path.read_bytes()))
-        docs = [ast.get_docstring(n) for n in nodes if isinstance(n, kinds)]
+        docs = [
+            ast.get_docstring(node)
+            for node in ast.walk(ast.parse(path.read_bytes()))
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        ]
         texts += filter(None, docs)
     return [part for text in texts for part in text.split("\n\n") if part.strip()]
 
