@@ -200,6 +200,13 @@ CLAIMS = [
         equals(0, "a certificate is a promise"),
         false,
     ),
+    Control(
+        "P21x",
+        "P21 if every run were called solved",
+        at_least(1, "those that are stopped early are wrong"),
+        lambda results: sum(not row["error"] <= RTOL for row in every(results)),
+        of="P21",
+    ),
     Claim(
         "P21a",
         "share of runs that could have been certified wrongly",
