@@ -253,7 +253,7 @@ def spectrum(
 def resume(
     step: Callable[[PyTree], PyTree], found: Spectrum, *, steps: int
 ) -> Spectrum:
-    """Go on with the runs of a spectrum; the result is that of one longer run.
+    """Go on with the runs of a spectrum, as one longer run would.
 
     Args:
         step: as before.

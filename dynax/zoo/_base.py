@@ -51,7 +51,7 @@ class System(eqx.Module):
 
 
 class Flow(System):
-    """A flow u̇ = f(u). Call `field(t, u, args)`, as diffrax and `dynamics.rk4` do.
+    """A flow with its parameters. Call `field(t, u, args)` for u̇, as `rk4` does.
 
     Attributes:
         rates: the equations, (state, **parameters) → u̇.
@@ -75,7 +75,7 @@ class Flow(System):
 
 
 class Map(System):
-    """A map u₊ = F(u). Call `step(u)`.
+    """A map with its parameters. Call `step(u)` for the next state.
 
     Attributes:
         image: the equations, (state, **parameters) → u₊.

@@ -34,7 +34,7 @@ class Config:
     steps: int = 320_000
     checked: int = 1  # systems that another integrator runs too
     pairs: int = 6  # runs of two trajectories of each
-    time: float = 40.0
+    time: float = 100.0
 
 
 SIZES = {
@@ -93,7 +93,8 @@ def apart(results) -> dict:
         window = 2 / known[name].value[0]
         each = []
         for _ in range(config.pairs):
-            y = go(system.start, (5 + 20 * rng.random()) * system.period)
+            moved = system.start * (1 + 1e-3 * rng.standard_normal(system.start.size))
+            y = go(moved, (20 + 20 * rng.random()) * system.period)
             other, grown = y + 1e-6 * rng.standard_normal(y.size), []
             for _ in range(max(8, int(config.time / window))):
                 before = np.linalg.norm(other - y)
