@@ -6,7 +6,12 @@ A system is a class; its parameters are fields. `ALL` holds the classes, `FLOWS`
 
 from typing import Any
 
-from dynax.zoo._base import Flow as Flow, Map as Map, System as System
+from dynax.zoo._base import (
+    Flow as Flow,
+    Map as Map,
+    System as System,
+    point as point,
+)
 from dynax.zoo.annotate import (
     STEPS as STEPS,
     Annotation as Annotation,
