@@ -20,6 +20,7 @@ from dynax.material._algebra import (
 
 
 @jax.custom_jvp
+@jax.jit
 def polar(F: Matrices) -> tuple[Matrices, Matrices]:
     """F = RS: R orthogonal, S symmetric and positive.
 

@@ -117,8 +117,11 @@ def _assemble(V, values):
 
 
 def _once(fn):
-    """`fn`, of which a derivative is refused: that of eigenvectors has poles."""
-    fn = jax.custom_jvp(fn)
+    """`fn`, of which a derivative is refused: that of eigenvectors has poles.
+
+    Its thousand operations are traced once for all that use it.
+    """
+    fn = jax.custom_jvp(jax.jit(fn))
 
     def refuse(primals, tangents):
         raise NotImplementedError(

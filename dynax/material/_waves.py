@@ -62,15 +62,20 @@ def fastest(stress, F: Matrices) -> Scalar:
     Q = jnp.sum(A[None] * n[:, None, :, None, None] * n[:, None, None, None, :], (2, 4))
     twice = jnp.max(square(Q - transpose(Q)))  # ‖2W‖_F² = 8‖W‖²
     n = n[jnp.argmax(largest_eigenvalue(Q))]
-    for _ in range(ROUNDS):
+
+    def turn(_, carry):
+        n, _ = carry
         m = _top(jnp.sum(A * n[None, :, None, None] * n[None, None, None, :], (1, 3)))
         S = jnp.sum(A * m[:, None, None, None] * m[None, None, :, None], (0, 2))
-        n = _top(S)
+        return _top(S), S
+
+    _, S = jax.lax.fori_loop(0, ROUNDS, turn, (n, jnp.zeros_like(tau)))
     along = jnp.maximum(largest_eigenvalue(S), 0)
     slanted = jnp.sqrt(jnp.where(twice > 0, along**2 + twice / 8, 1))
     return MARGIN * unit * jnp.where(twice > 0, slanted, along)
 
 
+@jax.jit
 def largest_eigenvalue(A: Matrices) -> Numbers:
     """That of ½(A + Aᵀ), (…, d, d), by the roots of its characteristic polynomial."""
     d = A.shape[-1]
@@ -87,6 +92,7 @@ def largest_eigenvalue(A: Matrices) -> Numbers:
     return mean + safe * 2 * size * jnp.cos(third)
 
 
+@jax.jit
 def _top(A: Matrices) -> Array:
     """A unit vector whose A-value is within 0.3 % of the spread of the largest one: a
     column of (A − λ_min I)⁶⁴, symmetric (d, d)."""
