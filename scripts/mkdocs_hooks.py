@@ -39,6 +39,7 @@ MODULES = {
     "dynax.material": "kinematics",
     "dynax.mechanics.mpm": "bodies",
     "dynax.pinn": "balancing diagnostics inverse sampling several",
+    "dynax.reconstruct": "metrics",
 }
 
 INNER = {"cli", "evolve", "interval", "launch"}  # packages that users do not import

@@ -76,7 +76,7 @@ class Annealed(AbstractForcing):
 
 
 class Sparse(AbstractForcing):
-    """Replace the observed state by the data at every τ-th step (α = 1), and else not.
+    """Replace the observed state by the data at one step in τ, and else not at all.
 
     Source: Mikhaeil, Monfared, Durstewitz, NeurIPS (2022).
     """

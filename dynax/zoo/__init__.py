@@ -19,6 +19,7 @@ from dynax.zoo.annotate import (
     annotations as annotations,
     as_json as as_json,
     judged as judged,
+    read as read,
 )
 from dynax.zoo.biology import (
     CaTwoPlus as CaTwoPlus,

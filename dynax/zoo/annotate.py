@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 from collections.abc import Mapping
+from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 import jax
@@ -178,12 +179,15 @@ def annotations() -> dict[str, Annotation]:
     The table comes with the package; `experiments/dynamics/zoo_annotations.py` makes
     it.
     """
-    text = importlib.resources.files("dynax.zoo").joinpath("annotations.json")
-    rows = json.loads(text.read_text(encoding="utf-8"))
+    return read(importlib.resources.files("dynax.zoo").joinpath("annotations.json"))
+
+
+def read(path: Traversable) -> dict[str, Annotation]:
+    """Read a table that `as_json` wrote."""
     array: Any = lambda v: np.array(v, float) if isinstance(v, list) else v
     return {
         name: Annotation(**{k: array(v) for k, v in row.items()})
-        for name, row in rows.items()
+        for name, row in json.loads(path.read_text(encoding="utf-8")).items()
     }
 
 

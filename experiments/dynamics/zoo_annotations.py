@@ -2,7 +2,7 @@
 runs by another integrator do. What dysts states of the same systems does not pass.
 
 `--full` measures every system anew; `python -m experiments.dynamics.zoo_annotations
-FILE.json` writes the table that comes with the package.
+FILE.json` writes the table that comes with the package, or completes it.
 """
 
 import dataclasses
@@ -244,13 +244,26 @@ def figures(results) -> dict:
 STUDY = Study("A zoo of chaos with errors", PAPER, SIZES, PARTS, CLAIMS, figures)
 
 
+def completed(path: pathlib.Path, at_once: int = 8) -> None:
+    """Measure what the table at `path` lacks, and write it after every few systems."""
+    peer = pathlib.Path(__file__).parents[2] / "tests" / "peers" / "dysts.json"
+    theirs = json.loads(peer.read_text(encoding="utf-8"))
+    stated = {k: row.get("exponents") for k, row in theirs.items()}
+    table = zoo.read(path) if path.exists() else {}
+    missing = [kind for kind in zoo.ALL if kind.__name__ not in table]
+    print(f"{len(table)} systems in {path}, {len(missing)} to measure", flush=True)
+    for first in range(0, len(missing), at_once):
+        some = missing[first : first + at_once]
+        for name, row in measured(some, zoo.STEPS).items():
+            found = stated[name]
+            published = None if found is None else np.array(found, float)
+            table[name] = row._replace(published=published)
+        part = path.with_suffix(".part")
+        part.write_text(zoo.as_json(table), encoding="utf-8")
+        part.replace(path)
+        print(f"{len(table)} systems in {path}", flush=True)
+
+
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    table = pathlib.Path(__file__).parents[2] / "tests" / "peers" / "dysts.json"
-    theirs = json.loads(table.read_text(encoding="utf-8"))
-    say = lambda share, text: print(f"{share:.0%} {text}", flush=True)
-    made = measured(zoo.ALL, zoo.STEPS, tell=say)
-    said = lambda k: theirs[k].get("exponents")
-    stated = lambda k: None if said(k) is None else np.array(said(k), float)
-    kept = {k: v._replace(published=stated(k)) for k, v in made.items()}
-    pathlib.Path(sys.argv[1]).write_text(zoo.as_json(kept), encoding="utf-8")
+    completed(pathlib.Path(sys.argv[1]))

@@ -264,8 +264,8 @@ def figures(results) -> dict:
     left.legend(fontsize=6.5, frameon=True, loc="upper right")
     said = ", ".join(f"{n} {w}" for n, w in word.items())
     caption = (
-        f"Steps to AdamW's loss, with 95 % intervals over {config.seeds} seeds; a "
-        "triangle did not arrive at every seed. Good rates do within "
+        f"Steps to AdamW's loss, with 95 % intervals over {config.seeds} seeds. "
+        "A method with a triangle did not arrive at every seed. Good rates do within "
         "1 % of the best. By the last loss, against AdamW: "
         f"{said}."
     )

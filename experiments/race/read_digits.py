@@ -1,4 +1,8 @@
-"""Optimizers raced on a small network that reads handwritten digits."""
+"""Optimizers raced on a small network that reads handwritten digits.
+
+Two layers, gradients of 32 digits at a time, and the loss of digits held out. Each
+method has the learning rate and decay that its own search found, at equal cost.
+"""
 
 import jax
 import jax.numpy as jnp
