@@ -153,6 +153,8 @@ def test_status_of_what_was_found():
     assert status(calm, calm) == status(run([-0.5, -1.0], bars), None)
     assert status(calm, calm) == "not chaotic from this start"
     assert status(run([0.5, -1.0], bars, 3), chaos) == "not finite"
+    lost = run(np.full(2, np.nan), np.full(2, np.nan), 0)
+    assert status(lost, lost) == "not finite"
 
 
 SCRIPT = """

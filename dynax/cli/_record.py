@@ -11,7 +11,8 @@ from dynax.report import Outcome, arrange, number
 
 BEGIN = re.compile(r"<!-- results:begin(?P<ids>[^>]*) -->")
 END = "<!-- results:end -->"
-WORDS = re.compile(r"^\| \[(\S+?)\]\([^)]*\): (.*) \| [✓✗] ", re.M)  # id, words
+LINK = r"\[(\S+?)\]\([^)]*\)"
+WORDS = re.compile(rf"^\| {LINK}(?:, \[[^)]*\))*: (.*) \| [✓✗] ", re.M)  # id, words
 SIZES = ("quick", "long", "full")
 RUN = "size", "machine", "versions", "commit", "date", "seconds", "claims"
 CLAIM = "experiment", "id", "control", "statement", "threshold", "measured", "spread"
@@ -157,14 +158,20 @@ def headlines(text: str, record, folder: pathlib.Path) -> str | None:
     last = {r.claim["id"]: r for r in chosen}  # the largest size that was run
     failing = [r for r in all_rows if r.fails]
     lines = ["| Claim | Measured | Asked |", "|---|---|---|"]
+    same: dict = {}  # what several experiments claim has one row
     for row in [*last.values(), *failing]:
-        found = [(size, claim) for size, (claim, _) in row.found.items()]
-        seen = found if row.fails else found[-1:]
         claim = row.claim
-        said = words.get(claim["id"]) or _escape(claim["statement"])
-        what = f"{_link(row, 'experiments')}: {said}"
+        same.setdefault((claim["statement"], claim["threshold"]), []).append(row)
+    for (statement, threshold), group in same.items():
+        seen = []
+        for row in group:
+            found = [(size, claim) for size, (claim, _) in row.found.items()]
+            seen += found if row.fails else found[-1:]
+        known = [words[i] for r in group if (i := r.claim["id"]) in words]
+        links = ", ".join(_link(row, "experiments") for row in group)
+        what = f"{links}: {known[0] if known else _escape(statement)}"
         measured = ", ".join(_brief(c, size) for size, c in seen)
-        lines.append(f"| {what} | {measured} | {_escape(claim['threshold'])} |")
+        lines.append(f"| {what} | {measured} | {_escape(threshold)} |")
     table = "\n".join(lines)
     return f"{text[: begin.end()]}\n\n{table}\n\n{END}{rest}"
 

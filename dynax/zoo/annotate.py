@@ -146,10 +146,13 @@ def judged(found: Mapping[str, Any], coarse: Mapping[str, Any] | None) -> Annota
     cut = lambda run, name: np.asarray(run[name], float)[whole]
     value, error = cut(found, "value"), cut(found, "error")
     small = np.abs(value) <= ERRORS * error
+    dimension = (
+        kaplan_yorke(jnp.asarray(np.where(small, 0, value))) if value.size else 0
+    )
     out = Annotation(
         value=value,
         error=error,
-        dimension=float(kaplan_yorke(jnp.asarray(np.where(small, 0, value)))),
+        dimension=float(dimension),
         status="chaotic",
         parting=float(found["parting"]),
         parting_error=float(found["parting_error"]),

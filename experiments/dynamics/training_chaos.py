@@ -130,7 +130,7 @@ CLAIMS = [
     Claim(
         "Y13",
         "below 2/sharpness: |λ₁ − ln max|1 − ηh||, h the curvatures of the minimum",
-        at_most(1e-6, "round-off; close to 2/sharpness it settles slowly"),
+        at_most(1e-11, "round-off; close to 2/sharpness it settles slowly"),
         lambda r: off_known(r, 0, 0.97),
     ),
     Control(
