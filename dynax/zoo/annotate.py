@@ -143,12 +143,11 @@ def annotate(
 def judged(found: Mapping[str, Any], coarse: Mapping[str, Any] | None) -> Annotation:
     """Return what `annotate` found, with steps and with steps twice as long, judged."""
     whole = np.isfinite(found["error"])
+    whole[0] = True  # also where nothing is finite
     cut = lambda run, name: np.asarray(run[name], float)[whole]
     value, error = cut(found, "value"), cut(found, "error")
     small = np.abs(value) <= ERRORS * error
-    dimension = (
-        kaplan_yorke(jnp.asarray(np.where(small, 0, value))) if value.size else 0
-    )
+    dimension = kaplan_yorke(jnp.asarray(np.where(small, 0, value)))
     out = Annotation(
         value=value,
         error=error,
@@ -163,7 +162,7 @@ def judged(found: Mapping[str, Any], coarse: Mapping[str, Any] | None) -> Annota
         coarse_value, coarse_error = cut(coarse, "value"), cut(coarse, "error")
         out = out._replace(coarse=coarse_value, coarse_error=coarse_error)
     if int(found["failed"]) >= 0:
-        return out._replace(status="not finite")
+        return out._replace(status="not finite", dimension=math.nan)
     if coarse is not None and not out.agrees(out.coarse, out.coarse_error):
         return out._replace(status="not converged")
     if value[0] <= ERRORS * error[0]:
@@ -187,9 +186,14 @@ def annotations() -> dict[str, Annotation]:
 
 def read(path: Traversable) -> dict[str, Annotation]:
     """Read a table that `as_json` wrote."""
-    array: Any = lambda v: np.array(v, float) if isinstance(v, list) else v
+
+    def plain(field, v) -> Any:
+        if v is None and Annotation.__annotations__[field] in (float, "float"):
+            return math.nan  # which JSON has not
+        return np.array(v, float) if isinstance(v, list) else v
+
     return {
-        name: Annotation(**{k: array(v) for k, v in row.items()})
+        name: Annotation(**{k: plain(k, v) for k, v in row.items()})
         for name, row in json.loads(path.read_text(encoding="utf-8")).items()
     }
 
