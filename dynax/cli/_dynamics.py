@@ -169,19 +169,16 @@ class Zoo:
                 return 0
             print(f"{'system':24} {'n':>2} {'λ₁':>10} {'D_KY':>6}  status")
             for c in zoo.ALL:
-                line, row = f"{c.__name__:24} {c.start.size:2}", known.get(c.__name__)
-                if row is None:
-                    print(f"{line} {'':17}  not measured")
-                    continue
+                row = known[c.__name__]
                 numbers = f"{row.value[0]:10.4g} {row.dimension:6.3f}"
-                print(f"{line} {numbers}  {row.status}")
+                print(f"{c.__name__:24} {c.start.size:2} {numbers}  {row.status}")
             return 0
-        row = known.get(kind.__name__)
+        row = known[kind.__name__]
         parameters = {f.name: f.default for f in dataclasses.fields(kind)}
         if self.json:
             about = inspect.cleandoc(kind.__doc__ or "")
             card = {"name": kind.__name__, "about": about, "parameters": parameters}
-            card |= {"start": kind.start, **(row._asdict() if row else {})}
+            card |= {"start": kind.start, **row._asdict()}
             print(to_json(card), end="")
             return 0
         values = ", ".join(f"{k} = {v}" for k, v in parameters.items())
@@ -192,8 +189,7 @@ class Zoo:
             print(f"period {kind.period:.4g}")
         if not kind.smooth:
             print("not smooth: derivatives do not see its jumps or kinks")
-        if row is not None:
-            print(f"{row}\nover {row.time:.4g} units of time, h = {row.h:.3g}")
+        print(f"{row}\nover {row.time:.4g} units of time, h = {row.h:.3g}")
         print(f"from dynax import zoo; zoo.{kind.__name__}()")
         return 0
 

@@ -9,6 +9,8 @@ the model's Jacobian. A forcing says what αₜ is, and how it follows from 𝒩
 the Jacobians.
 """
 
+import abc
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,9 +23,9 @@ from dynax._types import Scalar, ScalarLike
 class AbstractForcing(eqx.Module):
     """How much of the data is mixed into the states of a training window."""
 
+    @abc.abstractmethod
     def init(self) -> Scalar:
         """Return α at the first update."""
-        raise NotImplementedError
 
     def adapt(self, alpha: Scalar, norm: Scalar) -> Scalar:
         """Return the next α, by the norm 𝒩 of the Jacobians."""

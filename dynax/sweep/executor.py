@@ -74,7 +74,8 @@ class Executor:
         devices: list[Any] | None = None,
         kept: dict[Any, Program] | None = None,
     ):
-        self.job, self.space, self.kept = job, job.space, kept
+        self.job, self.space = job, job.space
+        self.kept: dict[Any, Program] = {} if kept is None else kept
         self.devices = devices or jax.local_devices()
         self.trials: dict[str, np.ndarray] = {}  # of a search, as far as asked for
         self.source: Callable[[int, int, int], Any] | None = None  # of a rung
@@ -104,15 +105,14 @@ class Executor:
         if known is not None and known.batch <= batch:
             return known
         point, points = self.point(structure), self.space.block
-        name, kept = (point.fingerprint, batch), self.kept or {}
-        made = kept.get(name)
+        name = point.fingerprint, batch
+        made = self.kept.get(name)
         if made is None:
             with self.settings():
                 made = Program(point, batch=batch, points=points, devices=self.devices)
-        if self.kept is not None:
-            self.kept[name] = made
-            while len(self.kept) > 4:
+            while len(self.kept) >= 4:
                 self.kept.pop(next(iter(self.kept)))
+            self.kept[name] = made
         while len(self._programs) >= 4:
             self._programs.pop(next(iter(self._programs)))
         self._programs[structure] = made

@@ -25,7 +25,6 @@ EVERY = 10  # steps between two renormalisations
 MOST = 10  # coordinates of the largest system; shorter spectra end in NaN
 APART = 1e-6  # how far starts are moved where moving changes the energy
 ERRORS = 4  # how many standard errors two numbers may lie apart
-METHOD = "Benettin, 16 starts; flows by the classical fourth-order Runge–Kutta method"
 
 
 class Annotation(NamedTuple):

@@ -234,46 +234,7 @@ class CaTwoPlusQuasiperiodic(Flow):
     p: ScalarLike = 2.0
     start = point(0.26321067, 0.87886607, 0.3148781)
     period = 0.65614
-
-    @staticmethod
-    def rates(
-        state,
-        K2,
-        K5,
-        Ka,
-        Kd,
-        Ky,
-        Kz,
-        V0,
-        V1,
-        V4,
-        Vm2,
-        Vm3,
-        Vm5,
-        beta,
-        eps,
-        k,
-        kf,
-        m,
-        n,
-        p,
-    ):
-        z, y, a = state
-        Vin = V0 + V1 * beta
-        V2 = Vm2 * z**2 / (K2**2 + z**2)
-        V3 = (
-            Vm3
-            * z**m
-            / (Kz**m + z**m)
-            * (y**2 / (Ky**2 + y**2))
-            * (a**4 / (Ka**4 + a**4))
-        )
-        V5 = Vm5 * (a**p / (K5**p + a**p)) * (z**n / (Kd**n + z**n))
-        return (
-            Vin - V2 + V3 + kf * y - k * z,
-            V2 - V3 - kf * y,
-            beta * V4 - V5 - eps * a,
-        )
+    rates = staticmethod(CaTwoPlus.rates)
 
 
 class CellCycle(Flow):

@@ -372,12 +372,4 @@ class Bouali2(Flow):
     y0: ScalarLike = 1.0
     start = point(-0.79392257, 1.3617589, -0.030578888)
     period = 7.6779
-
-    @staticmethod
-    def rates(state, a, b, bb, c, g, m, y0):
-        x, y, z = state
-        return (
-            a * y0 * x - a * x * y - b * z,
-            -g * y + g * y * x**2,
-            -1.5 * m * x + m * bb * x * z - c * z,
-        )
+    rates = staticmethod(Bouali.rates)

@@ -344,15 +344,7 @@ class PanXuZhou(Flow):
     k: ScalarLike = 16.0
     start = point(-3.03805747, -1.98052429, 14.65665869)
     period = 1.7829
-
-    @staticmethod
-    def rates(state, a, c, d, eps, f, k):
-        x, y, z = state
-        return (
-            a * y - a * x + d * x * z,
-            k * x + f * y - x * z,
-            c * z + x * y - eps * x**2,
-        )
+    rates = staticmethod(DequanLi.rates)
 
 
 class Tsucs2(Flow):
@@ -374,12 +366,4 @@ class Tsucs2(Flow):
     k: ScalarLike = 0.0
     start = point(1.2969944, 1.12138, 50.028988)
     period = 0.34526
-
-    @staticmethod
-    def rates(state, a, c, d, eps, f, k):
-        x, y, z = state
-        return (
-            a * y - a * x + d * x * z,
-            k * x + f * y - x * z,
-            c * z + x * y - eps * x**2,
-        )
+    rates = staticmethod(DequanLi.rates)

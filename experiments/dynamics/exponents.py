@@ -71,10 +71,7 @@ def spectra(results) -> dict:
     go = lambda h, y=start, **given: dy.spectrum(
         dy.rk4(lorenz, h), y, jax.random.key(1), **given
     )
-    steps, short = (
-        results.config.steps,
-        {"steps": 200_000, "starts": None},
-    )
+    steps, short = results.config.steps, {"steps": 200_000, "starts": None}
     found: dict = {h: go(h, steps=steps, discard=3000) for h in (0.01, 0.1)}
     for name, discard in (("turned", 1500), ("not turned", 0)):
         found[name] = go(0.01, start[None] + near, discard=discard, **short)

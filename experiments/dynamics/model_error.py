@@ -13,8 +13,10 @@ import numpy as np
 from dynax import reconstruct as rc
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, largest
 from dynax.identify import monomials
+from dynax.pde.etdrk4 import coefficients, step as etdrk4
 from dynax.report import COLORS, legend_below, new_figure
 from dynax.study import Study
+from experiments._together import stacked
 
 
 LENGTH = 100.0
@@ -42,35 +44,20 @@ SIZES = {
 
 
 def tables(terms: dict, modes: int, h: float) -> tuple:
-    """What `step` needs: of u_t = Σ cₖθₖ(u) with linear terms and u·u_x, by ETDRK4 with
-    its phi functions by contour integrals (Kassam, Trefethen 2005)."""
+    """What `step` needs: of u_t = Σ cₖθₖ(u) with linear terms and u·u_x."""
     k = 2 * np.pi / LENGTH * np.fft.rfftfreq(modes, 1 / modes)
     linear = ("u", "u_x", "u_xx", "u_xxx", "u_xxxx")
     parts = [terms.get(name, 0.0) * (1j * k) ** p for p, name in enumerate(linear)]
-    stiff = np.sum(parts, axis=0)
-    circle = np.exp(2j * np.pi * (np.arange(32) + 0.5) / 32)
-    z = h * stiff[:, None] + circle[None]
-    mean = lambda f: h * np.mean(f, axis=1)
-    q = mean((np.exp(z / 2) - 1) / z)
-    a = mean((-4 - z + np.exp(z) * (4 - 3 * z + z**2)) / z**3)
-    b = mean((2 + z + np.exp(z) * (z - 2)) / z**3)
-    c = mean((-4 - 3 * z - z**2 + np.exp(z) * (4 - z)) / z**3)
-    product = terms.get("u·u_x", 0.0) * 0.5j * k * (np.arange(len(k)) <= modes / 3)
-    return np.exp(h * stiff), np.exp(h * stiff / 2), q, a, b, c, product
+    by = coefficients(jnp.asarray(np.sum(parts, axis=0)), jnp.asarray(h))
+    return by, terms.get("u·u_x", 0.0) * 0.5j * k * (np.arange(len(k)) <= modes / 3)
 
 
 def step(given: tuple, u):
     """One step of the equation that `tables` were made of."""
-    whole, half, q, a, b, c, product = given
+    by, product = given
     back = lambda v: jnp.fft.irfft(v, len(u))
     nonlinear = lambda v: product * jnp.fft.rfft(back(v) ** 2)
-    v = jnp.fft.rfft(u)
-    n0 = nonlinear(v)
-    one = half * v + q * n0
-    n1 = nonlinear(one)
-    n2 = nonlinear(half * v + q * n1)
-    n3 = nonlinear(half * one + q * (2 * n2 - n0))
-    return back(whole * v + a * n0 + 2 * b * (n1 + n2) + c * n3)
+    return back(etdrk4(by, nonlinear, jnp.fft.rfft(u)))
 
 
 def candidates(u):
@@ -103,8 +90,7 @@ def cases(results) -> dict:
     config, key = results.config, jax.random.key(0)
     of = lambda terms, h: tables(terms, config.modes, h)
     lacking = [{n: c for n, c in truth(k).items() if n != k} for k in CASES]
-    stack = lambda rows: tuple(map(np.stack, zip(*rows, strict=True)))
-    true = [stack([of(truth(k), h) for k in CASES]) for h in (0.05, TIME)]
+    true = [stacked([of(truth(k), h) for k in CASES]) for h in (0.05, TIME)]
     pairs = jax.jit(jax.vmap(lambda *given: snapshots(config, *given)))(*true)
     before, after = map(np.asarray, pairs)
     # after the six cases: the right model, and noise where u_xx is missing
@@ -116,7 +102,7 @@ def cases(results) -> dict:
     )
     before = np.concatenate([before, [before[k], before[k] + noise[0]]])
     after = np.concatenate([after, [after[k], after[k] + noise[1]]])
-    models = stack([of(m, TIME) for m in (*lacking, truth("u_xx"), lacking[k])])
+    models = stacked([of(m, TIME) for m in (*lacking, truth("u_xx"), lacking[k])])
 
     def fit(model, before, after):
         one = lambda u: step(model, u)
@@ -132,7 +118,7 @@ def cases(results) -> dict:
 PARTS = {"cases": cases}
 
 
-def coefficients(found) -> np.ndarray:
+def sought(found) -> np.ndarray:
     return found.coefficients[:, 0]
 
 
@@ -145,7 +131,7 @@ def off(results) -> Measured:
     rows = {}
     for case in CASES:
         k, value = LIBRARY.terms.index(case), truth(case)[case]
-        rows[case] = abs(coefficients(results["cases"][case])[k] / value - 1)
+        rows[case] = abs(sought(results["cases"][case])[k] / value - 1)
     return largest(rows)
 
 
@@ -154,7 +140,7 @@ def extra(results) -> Measured:
     more = {
         case: [
             LIBRARY.terms[k]
-            for k in np.flatnonzero(coefficients(results["cases"][case]))
+            for k in np.flatnonzero(sought(results["cases"][case]))
             if LIBRARY.terms[k] != case
         ]
         for case in CASES
@@ -192,7 +178,7 @@ CLAIMS = [
         "Y12c",
         "the right model: terms found",
         equals(0, "the difference is round-off"),
-        lambda r: int(np.count_nonzero(coefficients(r["cases"]["right"]))),
+        lambda r: int(np.count_nonzero(sought(r["cases"]["right"]))),
     ),
     Control(
         "Y12x",
@@ -208,7 +194,7 @@ def figures(results) -> dict:
     figure, axes = new_figure(1, 2, size=(9.6, 3.6))
     left, right = axes[0]
     found = [results["cases"][case] for case in CASES]
-    table = np.array([np.abs(coefficients(f)) for f in found])
+    table = np.array([np.abs(sought(f)) for f in found])
     image = left.imshow(np.where(table > 0, table, np.nan), cmap="viridis", vmin=0)
     figure.colorbar(image, ax=left, shrink=0.6, label="|coefficient| found")
     left.set_xticks(range(len(LIBRARY.terms)), LIBRARY.terms, rotation=90, fontsize=6)
@@ -221,7 +207,7 @@ def figures(results) -> dict:
         value = truth(case)[case]
         right.errorbar(
             k,
-            coefficients(f)[j] / value,
+            sought(f)[j] / value,
             2 * f.errors[j, 0] / abs(value),
             fmt="o",
             color=COLORS["blue"],

@@ -21,6 +21,7 @@ import dynax as dx
 from dynax._reduce import rounding_depth
 from dynax.flow import Step
 from dynax.monitor import row_of_step
+from experiments._together import stacked
 from experiments._virtual import environment
 from experiments.lion._mesh import astray, declared, fullest, memory, places
 from experiments.lion._transformer import (
@@ -141,10 +142,6 @@ def begun(config, mesh, dtype, decay) -> Run:
 
 def to_host(tree):
     return jax.tree.map(np.array, tree)
-
-
-def stacked(rows):
-    return jax.tree.map(lambda *a: np.stack(a), *rows)
 
 
 def observed(k, lr, before, after, seen) -> Step:

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from sklearn.datasets import load_digits
 
 import dynax as dx
@@ -80,8 +81,8 @@ def begin(key, width):
 def loss(x, images, labels):
     hidden = jnp.tanh(images @ x["w1"] + x["b1"])
     logits = hidden @ x["w2"] + x["b2"]
-    right = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
-    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - right)
+    each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(each)
 
 
 def train(make, value, seed, *, steps, width, batch) -> dict:

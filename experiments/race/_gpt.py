@@ -8,6 +8,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,5 +80,5 @@ def logits(shape: Shape, params: dict, tokens):
 def loss(shape: Shape, params: dict, windows):
     """Mean cross-entropy in nats of windows (batch, length + 1) of bytes."""
     found = logits(shape, params, windows[:, :-1])
-    right = jnp.take_along_axis(found, windows[:, 1:, None], axis=-1)[..., 0]
-    return jnp.mean(jax.nn.logsumexp(found, axis=-1) - right)
+    each = optax.softmax_cross_entropy_with_integer_labels(found, windows[:, 1:])
+    return jnp.mean(each)

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import jax
 import numpy as np
 
 from dynax.claim import Claim, Control, Measured, at_least, at_most, equals, smallest
@@ -29,11 +28,7 @@ SAYS = {
 
 REPEATS = 200
 CHANCE = 0.05 + 3 * (0.05 * 0.95 / REPEATS) ** 0.5  # three errors of a share of 200
-
-
-def stacked(trees) -> dict:
-    """Trees of arrays as one, along a first axis."""
-    return jax.tree.map(lambda *a: np.stack(a), *trees)
+FOUND = 0.8 - 0.085  # likewise of a chance of 0.8
 
 
 def row(results, name: str) -> str:
@@ -172,9 +167,7 @@ def claims(id: str, least: float, why: str) -> list:
         Claim(
             f"{id}d",
             "a method 10 % slower, with as many seeds as are said to be needed: found",
-            at_least(
-                0.8 - 0.085, "a chance of 0.8, less three errors of a share of 200"
-            ),
+            at_least(FOUND, "a chance of 0.8, less three errors of a share of 200"),
             found_slower,
         ),
         Claim(
@@ -200,7 +193,7 @@ def claims(id: str, least: float, why: str) -> list:
         Control(
             f"{id}x",
             "a method 10 % slower with the seeds that one 20 % slower needs: found",
-            at_most(0.8 - 0.085, "fewer than claim d asks"),
+            at_most(FOUND, "fewer than claim d asks"),
             lambda r: found_slower(r, 1.2),
             of=f"{id}d",
         ),
@@ -235,11 +228,11 @@ def figures(results) -> dict:
     figure, axes = new_figure(1, 2, size=(7.6, 3.6))
     left, right = axes[0]
     word = significant(results)
-    heights, ends = {}, {}
+    heads, ends = {}, {}
     for name, result in found.items():
         color = COLORS[COLOR[proved(name)]]
         arrived, x = arrival(result, at, config), width(result)
-        heights[name] = arrived.mean if arrived else total
+        heads[name] = x, arrived.mean if arrived else total
         if arrived:
             low, high = arrived.mean - arrived.low, arrived.high - arrived.mean
             left.errorbar(x, arrived.mean, [[low], [high]], fmt="o", color=color, ms=5)
@@ -248,9 +241,9 @@ def figures(results) -> dict:
         curve = result.loss.mean(axis=0)
         steps = config.steps * np.arange(1, config.blocks + 1)
         right.plot(steps, curve, color=color, lw=1)
-        ends[name] = curve[-1]
-    named(left, {n: (width(found[n]), y) for n, y in heights.items()})
-    named(right, {n: (total, y) for n, y in ends.items()})
+        ends[name] = total, curve[-1]
+    named(left, heads)
+    named(right, ends)
     for kind, color in COLOR.items():
         left.plot([], [], "o", color=COLORS[color], label=SAYS[kind])
     left.set(

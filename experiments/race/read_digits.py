@@ -7,9 +7,11 @@ method has the learning rate and decay that its own search found, at equal cost.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from sklearn.datasets import load_digits
 
 from dynax.study import Study
+from experiments._together import stacked
 from experiments.race import _report
 from experiments.race._methods import METHODS
 from experiments.race._race import Config, Task, raced
@@ -41,8 +43,8 @@ def loss(params, images, labels):
     for w, b in zip(params["hidden"], params["biases"], strict=True):
         x = jax.nn.relu(x @ w + b[None])
     found = x @ params["head"]
-    right = jnp.take_along_axis(found, labels[:, None], axis=1)[:, 0]
-    return jnp.mean(jax.nn.logsumexp(found, axis=1) - right)
+    each = optax.softmax_cross_entropy_with_integer_labels(found, labels)
+    return jnp.mean(each)
 
 
 def task(config: Config) -> Task:
@@ -61,7 +63,7 @@ def task(config: Config) -> Task:
 
     held = images[:HELD], labels[:HELD]
     return Task(
-        starts=_report.stacked([start(config.size, seed) for seed in range(many)]),
+        starts=stacked([start(config.size, seed) for seed in range(many)]),
         loss=of,
         judge=lambda params, seed: loss(params, *map(jnp.asarray, held)),
         labels={"hidden": "hidden", "biases": "rest", "head": "rest"},

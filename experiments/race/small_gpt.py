@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynax.study import Study
+from experiments._together import stacked
 from experiments.race import _gpt, _report
 from experiments.race._methods import METHODS
 from experiments.race._race import Config, Task, raced
@@ -56,7 +57,7 @@ def task(config: Config) -> Task:
         return _gpt.loss(shape, params, jnp.asarray(train)[places].astype(np.int32))
 
     return Task(
-        starts=_report.stacked(starts),
+        starts=stacked(starts),
         loss=loss,
         judge=lambda params, seed: _gpt.loss(shape, params, jnp.asarray(judged)),
         labels={"embed": "rest", "head": "rest", "blocks": "hidden"},
